@@ -1,0 +1,142 @@
+"""Likelihoods of the discrete model, with error bars (DVAE# paper, Sec. 4, last paragraphs).
+
+NLL = -mean over images of log (1/K) sum_k p~(z_k) p(x | z_k) / q(z_k | x) + log Z: the importance-weighted
+bound on the discrete model, and log Z by annealed importance sampling. In expectation the first term
+overstates the NLL; an AIS estimate of log Z errs the other way, by much less than its standard error when
+the effective sample size is a good part of the chains.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from .models import DVAE
+from .numerics import Seed, Tag, as_seed, fold_in
+
+# A unit counts as active if the variance over images of its posterior mean is above this.
+_ACTIVE_VARIANCE = 0.01
+
+
+class Evaluation(NamedTuple):
+    """A measured model; everything in nats.
+
+    Attributes:
+      nll: negative log-likelihood, mean over the images.
+      standard_error: of `nll` as an estimate for the population that the images are drawn from: the
+        deviation of the images over the square root of their number.
+      monte_carlo_error: of `nll` for these very images: importance samples and log Z together.
+      log_partition: log Z.
+      log_partition_standard_error: by a bootstrap over AIS chains.
+      log_partition_effective_sample_size: of the AIS chains.
+      active_units: number of units whose posterior mean varies over the images.
+      num_images: how many images.
+      num_importance_samples: K.
+    """
+
+    nll: float
+    standard_error: float
+    monte_carlo_error: float
+    log_partition: float
+    log_partition_standard_error: float
+    log_partition_effective_sample_size: float
+    active_units: int
+    num_images: int
+    num_importance_samples: int
+
+
+class ImageNLL(NamedTuple):
+    """Negative log-likelihood of each image and its Monte Carlo variance, float64 [N], nats."""
+
+    nll: np.ndarray
+    variance: np.ndarray
+
+
+def evaluate(
+    model: DVAE,
+    images: Any,
+    num_importance_samples: int = 4000,
+    seed: Seed = (0, 0),
+    batch_size: int = 100,
+    num_temperatures: int = 10_000,
+    progress: Callable[[int, int], None] | None = None,
+) -> Evaluation:
+    """Measures the negative log-likelihood of images under the discrete model.
+
+    log Z is estimated afresh, and stored in the model's prior. Memory is bounded by the batch size: the
+    importance samples are streamed.
+
+    Args:
+      model: a `DVAE`.
+      images: [N, X], zeros and ones.
+      num_importance_samples: K.
+      seed: an `int32[2]` seed or an integer.
+      batch_size: images at a time.
+      num_temperatures: of AIS.
+      progress: called with (images done, images in all).
+
+    Raises:
+      ValueError: if a number is below 1 or the images do not fit the model.
+    """
+    images = _checked(model, images)
+    estimate = model.anchor_log_partition(fold_in(seed, Tag.ANNEALING), num_temperatures)
+    measured = image_nll(model, images, num_importance_samples, seed, batch_size, progress)
+    log_z_error = float(estimate.standard_error)
+    count = len(images)
+    return Evaluation(
+        nll=float(measured.nll.mean()),
+        standard_error=float(measured.nll.std(ddof=min(1, count - 1)) / np.sqrt(count)),
+        monte_carlo_error=float(np.hypot(np.sqrt(measured.variance.sum()) / count, log_z_error)),
+        log_partition=float(estimate.log_partition),
+        log_partition_standard_error=log_z_error,
+        log_partition_effective_sample_size=float(estimate.effective_sample_size),
+        active_units=count_active_units(model, images, seed),
+        num_images=count,
+        num_importance_samples=num_importance_samples,
+    )
+
+
+def image_nll(
+    model: DVAE,
+    images: Any,
+    num_importance_samples: int,
+    seed: Seed,
+    batch_size: int = 100,
+    progress: Callable[[int, int], None] | None = None,
+) -> ImageNLL:
+    """The negative log-likelihood of each image at the log Z that the model's prior stores."""
+    images = _checked(model, images)
+    if batch_size < 1:
+        raise ValueError(f"batch_size: expected at least 1, got {batch_size}")
+    count, seed = len(images), fold_in(seed, Tag.TEST)
+    nll, variance = np.zeros(count), np.zeros(count)
+    for start in range(0, count, batch_size):
+        batch = images[start : start + batch_size]
+        # A short last batch is filled up, so that one program serves all.
+        padded = np.resize(batch, (batch_size, images.shape[1]))
+        estimate = model.estimate_likelihood(
+            padded, num_importance_samples, fold_in(seed, start // batch_size)
+        )
+        stop = start + len(batch)
+        nll[start:stop] = -estimate.log_likelihood.numpy()[: len(batch)]
+        variance[start:stop] = estimate.variance.numpy()[: len(batch)]
+        if progress is not None:
+            progress(stop, count)
+    return ImageNLL(nll, variance)
+
+
+def count_active_units(model: DVAE, images: Any, seed: Seed = (0, 0), at_most: int = 2000) -> int:
+    """Units whose q(z = 1 | x) has a variance above 0.01 over (the first) images."""
+    logits = model.encode(_checked(model, images)[:at_most], 1, as_seed(seed)).logits[0]
+    variance = tf.math.reduce_variance(tf.math.sigmoid(logits), 0)
+    return int(tf.reduce_sum(tf.cast(variance > _ACTIVE_VARIANCE, tf.int32)))
+
+
+def _checked(model: DVAE, images: Any) -> np.ndarray:
+    images = np.asarray(images, np.float32)
+    if images.ndim != 2 or images.shape[1] != model.mean_x.shape[0] or not len(images):
+        raise ValueError(
+            f"images: expected shape [N, {model.mean_x.shape[0]}] with N above 0, got {images.shape}"
+        )
+    return images

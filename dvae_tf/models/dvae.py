@@ -1,0 +1,392 @@
+"""The discrete VAE as a Keras model: p(z) a Boltzmann machine, p(x | z) a network, q(z | x) by groups.
+
+Training sees the relaxation zeta of the code; every likelihood that is reported is that of the discrete
+model (DVAE# paper, Sec. 4).
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from ..config import Recipe
+from ..networks import Network
+from ..numerics import Seed, Tag, as_seed, fold_in, integer_seed, log_mean_exp, split, uniform
+from ..partition import annealed_importance_sampling
+from ..posterior import Posterior, PosteriorSample
+from ..priors import BoltzmannPrior
+from .systems import SAMPLERS, SYSTEMS
+
+tfd = tfp.distributions
+# Rows (images x samples) of one block of a likelihood estimate: bounds its memory.
+_ROWS = 10_000
+_PIXEL_CLIP = 1e-3
+
+
+class BinaryCode(NamedTuple):
+    """Codes of images: log-odds and bits, [K, B, D], and log q(z | x) in nats, [K, B]."""
+
+    logits: tf.Tensor
+    z: tf.Tensor
+    log_prob: tf.Tensor
+
+
+class Samples(NamedTuple):
+    """Draws of the model: pixel means [N, X] and the codes they were decoded from, [N, D]."""
+
+    images: tf.Tensor
+    z: tf.Tensor
+
+
+class LikelihoodEstimate(NamedTuple):
+    """Importance-weighted estimates of the discrete model, [B] each, nats.
+
+    Attributes:
+      log_likelihood: the K-sample bound of log p(x), given log Z.
+      variance: of `log_likelihood` over the draws of the K samples (delta method).
+    """
+
+    log_likelihood: tf.Tensor
+    variance: tf.Tensor
+
+
+class StepReport(NamedTuple):
+    """Scalars of one training step, in nats: means over the batch."""
+
+    objective: tf.Tensor
+    log_likelihood: tf.Tensor
+    kl: tf.Tensor
+    chain_energy: tf.Tensor
+
+
+def bernoulli_pixels(logits: tf.Tensor) -> tfd.Distribution:
+    """p(x | z) of binary images: independent Bernoulli pixels."""
+    return tfd.Independent(tfd.Bernoulli(logits=logits, dtype=logits.dtype), 1)
+
+
+class DVAE(keras.Model):
+    """A variational autoencoder with a binary code and a Boltzmann-machine prior.
+
+    Args:
+      recipe: what the model is made of, and how it is trained.
+      mean_x: [X], mean training image; subtracted before the encoder, and where the decoder starts.
+      encoder: the user's own: one layer x [B, X] -> log-odds [B, D] (with one group), or a list of
+        layers, one for each group (see `Posterior`). None for the published one.
+      decoder: the user's own layer, code [..., D] -> parameters of the pixels. None for the published one.
+      likelihood: parameters -> distribution of an image, event shape [X].
+
+    Raises:
+      ValueError: if `mean_x` or the number of encoders does not fit the recipe.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        mean_x: Any,
+        encoder: keras.layers.Layer | Sequence[keras.layers.Layer] | None = None,
+        decoder: keras.layers.Layer | None = None,
+        likelihood: Callable[[tf.Tensor], tfd.Distribution] = bernoulli_pixels,
+        name: str = "dvae",
+    ):
+        super().__init__(name=name)
+        mean_x = np.asarray(mean_x, np.float32)
+        if mean_x.ndim != 1:
+            raise ValueError(f"mean_x: expected shape [pixels], got {mean_x.shape}")
+        structure, system = recipe.structure, SYSTEMS[recipe.baseline]
+        self.recipe = recipe
+        self.system = system
+        self.likelihood = likelihood
+        self._nll = keras.metrics.Mean("nll")
+        self.mean_x = self.add_weight(
+            name="mean_x",
+            shape=mean_x.shape,
+            dtype="float32",
+            initializer=lambda shape, dtype=None: tf.constant(mean_x),
+            trainable=False,
+        )
+        smoothing = system.smoothing(recipe.beta, name="smoothing")
+        encoders = self._encoders(len(mean_x)) if encoder is None else encoder
+        if isinstance(encoders, keras.layers.Layer):
+            encoders = [encoders]
+        if len(encoders) != structure.num_groups:
+            raise ValueError(
+                f"encoder: {recipe.struct} has {structure.num_groups} group(s), each with a layer of "
+                f"its own; got {len(encoders)}"
+            )
+        self.posterior = Posterior(encoders, smoothing, name="posterior")
+        self.decoder = self._decoder(mean_x) if decoder is None else decoder
+        self.prior = BoltzmannPrior(
+            structure.num_units // 2,
+            structure.num_units - structure.num_units // 2,
+            smoothing=smoothing,
+            sampler=SAMPLERS[recipe.sampler](recipe.num_chains, recipe.num_sweeps),
+            couplings=recipe.couplings,
+            num_mean_field_iterations=recipe.num_mean_field_iterations,
+            weights_regularizer=keras.regularizers.L2(recipe.weight_decay / 2),
+            seed=recipe.seed,
+            name="prior",
+        )
+        # Keras builds lazily; one pass now makes every variable exist before anything is traced.
+        self.built = True
+        self(tf.zeros([2, len(mean_x)]))
+
+    def _network(self, input_sizes: Sequence[int], num_outputs: int, name: str, **kw: Any) -> Network:
+        recipe = self.recipe
+        return Network(
+            input_sizes,
+            recipe.structure.hidden_units,
+            num_outputs,
+            seed=integer_seed(recipe.seed, Tag.INITIAL_WEIGHTS, *name.encode()),
+            weight_decay=recipe.weight_decay,
+            batch_norm_momentum=recipe.batch_norm_momentum,
+            batch_norm_epsilon=recipe.batch_norm_epsilon,
+            name=name,
+            **kw,
+        )
+
+    def _encoders(self, num_pixels: int) -> list[Network]:
+        units = self.recipe.structure.units_per_group
+        return [
+            self._network([num_pixels, group * units][: 1 + bool(group)], units, f"encoder_{group}")
+            for group in range(self.recipe.structure.num_groups)
+        ]
+
+    def _decoder(self, mean_x: np.ndarray) -> Network:
+        mean = np.clip(mean_x, _PIXEL_CLIP, 1 - _PIXEL_CLIP)
+        return self._network(
+            [self.recipe.structure.num_units],
+            len(mean),
+            "decoder",
+            output_bias=np.log(mean) - np.log1p(-mean),
+        )
+
+    # What a user calls.
+
+    def encode(self, x: Any, num_samples: int = 1, seed: Seed = (0, 0)) -> BinaryCode:
+        """Draws codes z ~ q(z | x): images [B, X] give K codes each."""
+        return BinaryCode(*self.posterior.sample_binary(self._centred(x), num_samples, seed))
+
+    def decode(self, z: Any) -> tf.Tensor:
+        """Mean images: codes [..., D] give [..., X]."""
+        return self.pixels(tf.convert_to_tensor(z, tf.float32)).mean()
+
+    def sample(self, num_samples: int, seed: Seed = (0, 0), num_sweeps: int = 1000) -> Samples:
+        """Draws images: further block Gibbs sweeps from the stored chains, then the decoder.
+
+        Args:
+          num_samples: N; chains are repeated where there are fewer.
+          seed: an `int32[2]` seed.
+          num_sweeps: sweeps from the stored chains.
+        """
+        z = self.prior.sample_binary(num_samples, num_sweeps, seed)
+        return Samples(self.decode(z), z)
+
+    def log_likelihood(
+        self,
+        x: Any,
+        num_importance_samples: int = 100,
+        seed: Seed = (0, 0),
+        log_partition: Any = None,
+    ) -> tf.Tensor:
+        """The importance-weighted bound of the discrete model, a lower bound of log p(x) given log Z.
+
+        Args:
+          x: [B, X] binary images.
+          num_importance_samples: K.
+          seed: an `int32[2]` seed.
+          log_partition: log Z in nats; None takes the last estimate that the prior stores.
+
+        Returns:
+          [B], nats.
+        """
+        estimate = self.estimate_likelihood(x, num_importance_samples, seed, log_partition)
+        return estimate.log_likelihood
+
+    def estimate_likelihood(
+        self,
+        x: Any,
+        num_importance_samples: int = 100,
+        seed: Seed = (0, 0),
+        log_partition: Any = None,
+    ) -> LikelihoodEstimate:
+        """`log_likelihood` with its Monte Carlo variance; memory does not grow with K.
+
+        Raises:
+          ValueError: if `num_importance_samples` is below 1.
+        """
+        if num_importance_samples < 1:
+            raise ValueError(
+                f"num_importance_samples: expected at least 1, got {num_importance_samples}"
+            )
+        x = tf.convert_to_tensor(x, tf.float32)
+        if log_partition is None:
+            log_partition = self.prior.log_partition
+        block = min(num_importance_samples, max(1, _ROWS // max(1, x.shape[0] or 1)))
+        estimate = self._stream(x, tf.constant(num_importance_samples), block, as_seed(seed))
+        log_partition = tf.cast(tf.convert_to_tensor(log_partition), tf.float32)
+        return LikelihoodEstimate(estimate.log_likelihood - log_partition, estimate.variance)
+
+    # The parts of the bounds.
+
+    def pixels(self, code: tf.Tensor, training: bool = False) -> tfd.Distribution:
+        """p(x | code): [..., D] gives batch shape [...], event shape [X]; float32 under any policy."""
+        return self.likelihood(tf.cast(self.decoder(code, training=training), tf.float32))
+
+    def binary_log_weights(self, x: tf.Tensor, num_samples: int, seed: Seed) -> tf.Tensor:
+        """log [p(x | z) exp(-E(z)) / q(z | x)] at z ~ q(z | x): [K, B], nats, without log Z."""
+        code = self.encode(x, num_samples, seed)
+        log_prior = self.prior.machine().unnormalized_log_prob(code.z)
+        return self.pixels(code.z).log_prob(x) + log_prior - code.log_prob
+
+    def relaxed_bound(
+        self, x: tf.Tensor, seed: Seed, kl_weight: tf.Tensor | float = 1.0, training: bool = False
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """The training objective: `(bound [B], log p(x | zeta) [K, B], KL integrand [K, B])`, nats."""
+        drawn: PosteriorSample = self.posterior(
+            self._centred(x), num_samples=self.recipe.k, seed=seed, training=training
+        )
+        log_likelihood = self.pixels(drawn.sample, training).log_prob(x)
+        log_prior = self.prior().log_prob(drawn.sample)
+        bound = self.system.objective(log_likelihood, log_prior, drawn.log_prob, kl_weight)
+        return bound, log_likelihood, drawn.log_prob - log_prior
+
+    def _centred(self, x: Any) -> tf.Tensor:
+        return tf.convert_to_tensor(x, tf.float32) - self.mean_x
+
+    @tf.function(jit_compile=True)
+    def _stream(
+        self, x: tf.Tensor, num_samples: tf.Tensor, block: int, seed: tf.Tensor
+    ) -> LikelihoodEstimate:
+        """Running log-sum-exps of w and w^2 over blocks of samples."""
+        nothing = tf.fill([tf.shape(x)[0]], -float("inf"))
+
+        def add_block(
+            start: tf.Tensor, log_sum: tf.Tensor, log_squares: tf.Tensor, seed: tf.Tensor
+        ) -> tuple:
+            now, seed = split(seed)
+            log_weights = self.binary_log_weights(x, block, now)
+            surplus = (start + tf.range(block) >= num_samples)[:, tf.newaxis]
+            log_weights = tf.where(surplus, -float("inf"), log_weights)
+            log_sum = _log_add(log_sum, tf.reduce_logsumexp(log_weights, 0))
+            log_squares = _log_add(log_squares, tf.reduce_logsumexp(2 * log_weights, 0))
+            return start + block, log_sum, log_squares, seed
+
+        _, log_sum, log_squares, _ = tf.while_loop(
+            lambda start, *_: start < num_samples, add_block, (0, nothing, nothing, seed)
+        )
+        log_count = tf.math.log(tf.cast(num_samples, tf.float32))
+        # var(log mean w) = (E[w^2] / E[w]^2 - 1) / K
+        variance = tf.exp(log_squares - 2 * log_sum) - tf.exp(-log_count)
+        return LikelihoodEstimate(log_sum - log_count, tf.maximum(variance, 0.0))
+
+    # Training, by the library's loop or by Keras.
+
+    def compile(self, optimizer: Any = None, **kwargs: Any) -> None:
+        """Compiles with the recipe's Adam and learning-rate steps where no optimizer is given."""
+        kwargs.setdefault("jit_compile", True)
+        super().compile(optimizer=recipe_optimizer(self.recipe) if optimizer is None else optimizer, **kwargs)
+        self.optimizer.build(self.trainable_variables)
+
+    def update(self, x: tf.Tensor) -> StepReport:
+        """One step: negative phase, gradient of the bound, optimizer; all draws follow from the step.
+
+        Args:
+          x: [B, X] images; pixel probabilities where the recipe binarises afresh.
+        """
+        step = tf.convert_to_tensor(self.optimizer.iterations)
+        seed = fold_in((0, self.recipe.seed), Tag.POSTERIOR, step)
+        if self.recipe.facts.dynamic_binarization:
+            x = binarize(x, fold_in((0, self.recipe.seed), Tag.BINARIZATION, step))
+        info = self.prior.advance()
+        kl_weight = self.kl_weight(step)
+        variables = self.trainable_variables
+        with tf.GradientTape() as tape:
+            bound, log_likelihood, kl = self.relaxed_bound(x, seed, kl_weight, training=True)
+            objective = tf.reduce_mean(bound)
+            loss = tf.add_n([-objective, *self.losses])
+        self.optimizer.apply(tape.gradient(loss, [v.value for v in variables]), variables)
+        return StepReport(
+            objective, tf.reduce_mean(log_likelihood), tf.reduce_mean(kl), tf.reduce_mean(info.energy)
+        )
+
+    def kl_weight(self, step: tf.Tensor) -> tf.Tensor:
+        """The linear warm-up of the KL terms at a step, in [0, 1]."""
+        length = self.recipe.kl_warmup_fraction * self.recipe.num_train_iter
+        return tf.minimum(1.0, tf.cast(step, tf.float32) / max(length, 1.0))
+
+    def anchor_log_partition(self, seed: Seed, num_temperatures: int | None = None) -> Any:
+        """Estimates log Z by annealed importance sampling and stores it in the prior.
+
+        Returns:
+          The `AISEstimate`; its base is the product distribution fitted to the chains.
+        """
+        recipe = self.recipe
+        state = self.prior.state
+        estimate = annealed_importance_sampling(
+            *self.prior.rbm,
+            num_temperatures=num_temperatures or recipe.validation_ais_temperatures,
+            num_chains=recipe.ais_chains,
+            seed=seed,
+            base_probs=tf.reduce_mean(tf.concat([state.left, state.right], -1), 0),
+        )
+        self.prior.log_partition.assign(estimate.log_partition)
+        return estimate
+
+    # Keras.
+
+    def call(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """Reconstructions: mean images [B, X] at the most probable code."""
+        drawn = self.posterior(self._centred(x), num_samples=1, seed=(0, 0), training=training)
+        return self.pixels(tf.cast(drawn.logits[0] > 0, tf.float32), training).mean()
+
+    def train_step(self, data: Any) -> dict[str, tf.Tensor]:
+        """One `update` on a batch, for `fit`."""
+        report = self.update(_images_of(data))
+        return report._asdict()
+
+    def test_step(self, data: Any) -> dict[str, tf.Tensor]:
+        """The negative log-likelihood of a batch, for `evaluate` and `fit`'s validation: `val_nll`."""
+        x = _images_of(data)
+        seed = fold_in((0, self.recipe.seed), Tag.VALIDATION)
+        log_weights = self.binary_log_weights(x, self.recipe.validation_iw_samples, seed)
+        bound = log_mean_exp(log_weights) - self.prior.log_partition
+        self._nll.update_state(-bound)
+        return {"nll": self._nll.result()}
+
+    @property
+    def metrics(self) -> list[keras.metrics.Metric]:
+        """The running mean of the negative log-likelihood."""
+        return [self._nll]
+
+    def evaluate(self, *args: Any, **kwargs: Any) -> Any:
+        """Keras's `evaluate`, after a fresh estimate of log Z."""
+        self.anchor_log_partition(fold_in((0, self.recipe.seed), Tag.ANNEALING))
+        return super().evaluate(*args, **kwargs)
+
+
+def recipe_optimizer(recipe: Recipe) -> keras.optimizers.Optimizer:
+    """Adam with the recipe's learning-rate steps."""
+    starts, factors = zip(*recipe.lr_steps, strict=True)
+    schedule = keras.optimizers.schedules.PiecewiseConstantDecay(
+        [round(start * recipe.num_train_iter) for start in starts[1:]],
+        [factor * recipe.base_lr for factor in factors],
+    )
+    return keras.optimizers.Adam(schedule, epsilon=recipe.adam_epsilon)
+
+
+def binarize(probs: tf.Tensor, seed: Seed) -> tf.Tensor:
+    """Draws binary images from pixel probabilities."""
+    return tf.cast(uniform(tf.shape(probs), seed, probs.dtype) < probs, probs.dtype)
+
+
+def _images_of(data: Any) -> tf.Tensor:
+    """Keras hands over x, (x,) or (x, y, ...)."""
+    return tf.cast(data[0] if isinstance(data, tuple | list) else data, tf.float32)
+
+
+def _log_add(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
+    """log(exp(a) + exp(b)), right for -inf on both sides."""
+    return tf.reduce_logsumexp(tf.stack([a, b]), 0)

@@ -1,0 +1,145 @@
+"""Log-space helpers, stateless seeds and random bits: what every room above stands on.
+
+Seeds are `int32[2]` tensors. A consumer never uses a seed twice: it folds in a tag (who draws) and a
+step (when), or splits. Nothing here keeps state.
+"""
+
+import enum
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow as tf
+from tensorflow.python.framework import ops
+from tensorflow.python.ops import control_flow_util
+
+Seed = tf.Tensor | Sequence[int]
+
+
+class Tag(enum.IntEnum):
+    """Who draws: folded into a run's seed so that no two consumers share a stream."""
+
+    BINARIZATION = 1
+    POSTERIOR = 2
+    NEGATIVE_PHASE = 3
+    INITIAL_CHAINS = 4
+    INITIAL_WEIGHTS = 5
+    VALIDATION = 6
+    ANNEALING = 7
+    TEST = 8
+    PICTURES = 9
+    BATCH_ORDER = 10
+
+
+def as_seed(seed: Seed | int) -> tf.Tensor:
+    """Returns `seed` as an `int32[2]` tensor, so that a new pair of integers does not trace again.
+
+    Args:
+      seed: an integer, a pair of integers, or an `int32[2]` tensor.
+
+    Raises:
+      ValueError: if `seed` is none of these.
+    """
+    if isinstance(seed, int | np.integer):
+        seed = (0, int(seed))
+    tensor = tf.convert_to_tensor(seed, tf.int32)
+    if tensor.shape != (2,):
+        raise ValueError(f"seed: expected an integer or a pair of integers, got {seed!r}")
+    return tensor
+
+
+def fold_in(seed: Seed, *data: int | tf.Tensor) -> tf.Tensor:
+    """Derives a new `int32[2]` seed from `seed` and one or more integers (a tag, a step)."""
+    seed = as_seed(seed)
+    for value in data:
+        # int64 data would give an int64 seed.
+        seed = tf.random.fold_in(seed, tf.cast(value, tf.int32), alg="philox")
+    return seed
+
+
+def split(seed: Seed, num: int = 2) -> list[tf.Tensor]:
+    """Derives `num` independent `int32[2]` seeds from `seed`."""
+    return tf.unstack(tf.random.split(as_seed(seed), num, alg="philox"))
+
+
+def integer_seed(seed: int, *data: int) -> int:
+    """Derives a Python integer below 2^31 from integers, for libraries that want one."""
+    return int(np.random.SeedSequence((seed, *data)).generate_state(1)[0] >> 1)
+
+
+def _in_xla() -> bool:
+    return control_flow_util.GraphOrParentsInXlaContext(ops.get_default_graph())
+
+
+def uniform(shape: Sequence[int] | tf.Tensor, seed: Seed, dtype: tf.DType) -> tf.Tensor:
+    """Draws uniforms on [0, 1): by threefry inside an XLA program, by TensorFlow's default outside.
+
+    Threefry is three times faster there than Philox on a CPU, and exists only there; so a draw inside
+    an XLA program differs from the one outside.
+    """
+    alg = "threefry" if _in_xla() else "auto_select"
+    return tf.random.stateless_uniform(shape, as_seed(seed), dtype=dtype, alg=alg)
+
+
+def uniform_pair(
+    shape: Sequence[int] | tf.Tensor, seed: Seed, dtype: tf.DType
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Draws two uniforms on [0, 1) per entry; inside an XLA program from one random word.
+
+    With `w` a random word of 2h bits, the first uniform is `w / 2^2h` and the second is `w` rotated by
+    h bits, over `2^2h` (both cut to the mantissa; h is 16 in float32, 32 in float64). Each is uniform
+    to the last bit. Given the outcome of `u1 < p1`, the law of `u2` is exact unless the upper half of
+    `w` ties with that of `p1`: a probability `p2` is met with a relative error below 2^-h. Random bits
+    are the cost of a Gibbs sweep; this halves them.
+
+    Args:
+      shape: the shape of each of the two.
+      seed: an `int32[2]` seed.
+      dtype: float32 or float64.
+
+    Returns:
+      Two tensors of the given shape and dtype.
+    """
+    if not _in_xla():
+        first, second = split(seed)
+        return uniform(shape, first, dtype), uniform(shape, second, dtype)
+    word, signed, bits, unused = {
+        tf.float32: (tf.uint32, tf.int32, 32, 8),
+        tf.float64: (tf.uint64, tf.int64, 64, 12),
+    }[dtype]
+    half = tf.constant(bits // 2, word)
+    words = tf.random.stateless_uniform(shape, as_seed(seed), None, None, word, alg="threefry")
+    rotated = tf.bitwise.bitwise_or(
+        tf.bitwise.left_shift(words, half), tf.bitwise.right_shift(words, half)
+    )
+
+    def unit(words: tf.Tensor) -> tf.Tensor:
+        mantissa = tf.bitwise.right_shift(words, tf.constant(unused, word))
+        # Through the signed type: its conversion to a float is one instruction, the unsigned is not.
+        return tf.cast(tf.bitcast(mantissa, signed), dtype) * 2.0 ** (unused - bits)
+
+    return unit(words), unit(rotated)
+
+
+def log_mean_exp(values: tf.Tensor, axis: int = 0) -> tf.Tensor:
+    """log of the mean of exp(values) along `axis`, shifted by the maximum; nats in, nats out."""
+    values = tf.convert_to_tensor(values)
+    count = tf.cast(tf.shape(values)[axis], values.dtype)
+    return tf.reduce_logsumexp(values, axis) - tf.math.log(count)
+
+
+def bernoulli_entropy(logits: tf.Tensor) -> tf.Tensor:
+    """Entropy of a Bernoulli with the given logits, per element, in nats; finite for all logits.
+
+    H = softplus(l) - l sigmoid(l), written for |l| because H is even: there is no cancellation.
+    """
+    magnitude = tf.abs(logits)
+    # sigmoid(-|l|) underflows to 0 long before |l| overflows: the cap keeps 0 * inf away.
+    capped = tf.minimum(magnitude, 1e3)
+    return tf.math.softplus(-magnitude) + capped * tf.math.sigmoid(-capped)
+
+
+def effective_sample_size(log_weights: tf.Tensor) -> tf.Tensor:
+    """(sum w)^2 / sum w^2 of unnormalised log weights over the first axis: between 1 and their number."""
+    return tf.exp(
+        2.0 * tf.reduce_logsumexp(log_weights, 0) - tf.reduce_logsumexp(2.0 * log_weights, 0)
+    )

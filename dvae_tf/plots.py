@@ -1,0 +1,88 @@
+"""Pictures of a run: samples of the prior, reconstructions beside their originals, the learning curve."""
+
+import pathlib
+from typing import Any
+
+import matplotlib
+import matplotlib.figure
+import numpy as np
+
+from .config import PublishedNLL
+from .data import Images
+from .models import DVAE
+from .numerics import Tag, fold_in
+
+matplotlib.use("Agg")
+
+_COLUMNS = 12
+
+
+def tile(images: np.ndarray, image_shape: tuple[int, int], columns: int) -> np.ndarray:
+    """Lays out [N, X] images in rows of `columns`, a pixel of grey between: one [height, width] array."""
+    height, width = image_shape
+    rows = -(-len(images) // columns)
+    sheet = np.full((rows * (height + 1) + 1, columns * (width + 1) + 1), 0.5, np.float32)
+    for index, image in enumerate(images):
+        top = (index // columns) * (height + 1) + 1
+        left = (index % columns) * (width + 1) + 1
+        sheet[top : top + height, left : left + width] = image.reshape(image_shape)
+    return sheet
+
+
+def write_run_pictures(
+    folder: pathlib.Path,
+    model: DVAE,
+    images: Images,
+    history: Any,
+    published: PublishedNLL | None = None,
+) -> None:
+    """Writes `samples.png`, `reconstructions.png` and `learning_curve.png` into a run folder."""
+    seed = fold_in((0, model.recipe.seed), Tag.PICTURES)
+    samples = model.sample(8 * _COLUMNS, seed).images.numpy()
+    title = f"{model.recipe.baseline}, {model.recipe.struct}, {model.recipe.dataset}"
+    sheet = tile(samples, images.image_shape, _COLUMNS)
+    _write_sheet(folder / "samples.png", sheet, f"{title}: pixel means at samples of the prior")
+
+    chosen = images.test[np.linspace(0, len(images.test) - 1, 4 * _COLUMNS).astype(int)]
+    means = model.decode(model.encode(chosen, 1, seed).z[0]).numpy()
+    rows = []
+    for start in range(0, len(chosen), _COLUMNS):
+        rows += [chosen[start : start + _COLUMNS], means[start : start + _COLUMNS]]
+    sheet = tile(np.concatenate(rows), images.image_shape, _COLUMNS)
+    title += ": test images, and below each its reconstruction from the code"
+    _write_sheet(folder / "reconstructions.png", sheet, title)
+    _write_curve(folder / "learning_curve.png", model, history, published)
+
+
+def _write_sheet(path: pathlib.Path, sheet: np.ndarray, title: str) -> None:
+    height, width = sheet.shape
+    figure = matplotlib.figure.Figure(figsize=(8, 8 * height / width + 0.4), layout="constrained")
+    axes = figure.add_subplot()
+    axes.imshow(sheet, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    axes.set_title(title, fontsize=8)
+    axes.axis("off")
+    figure.savefig(path, dpi=120)
+
+
+def _write_curve(
+    path: pathlib.Path, model: DVAE, history: Any, published: PublishedNLL | None
+) -> None:
+    figure = matplotlib.figure.Figure(figsize=(8, 4.5), layout="constrained")
+    axes = figure.add_subplot()
+    axes.plot(history.step, history.val_nll, label="validation NLL (discrete model)")
+    training = -np.asarray(history.objective)
+    axes.plot(history.step, training, label="training objective, negated (relaxed)", alpha=0.7)
+    best = history.best
+    axes.plot(history.step[best], history.val_nll[best], "o", label="best, the one tested")
+    if published is not None:
+        axes.axhline(published.mean, ls="--", c="gray", label="published test NLL (1M iterations)")
+    # The first validations are far above: the eye wants the end.
+    low = min(min(history.val_nll), training.min(), published.mean if published else np.inf)
+    spread = max(np.quantile(history.val_nll, 0.8) - low, 1.0)
+    axes.set_ylim(low - 0.1 * spread, low + 1.6 * spread)
+    for start, _ in model.recipe.lr_steps[1:]:
+        axes.axvline(start * model.recipe.num_train_iter, c="gray", lw=0.5, alpha=0.5)
+    axes.set_xlabel("iterations (vertical lines: learning-rate steps)")
+    axes.set_ylabel("nats per image")
+    axes.legend(fontsize=8)
+    figure.savefig(path, dpi=120)

@@ -1,0 +1,176 @@
+"""The restricted Boltzmann machine over {0, 1}^D as a tfp distribution.
+
+    log p(z) = -E(z) - log Z,      z = [z_l, z_r],  D = L + R.
+
+log Z is an argument: a number for evaluation, or for training a surrogate whose value is the running
+estimate and whose gradient is that of log Z (GumBolt paper, Eq. 6). So the prior can be differentiated
+inside any model with no special case.
+"""
+
+from typing import Any
+
+import tensorflow as tf
+import tensorflow_probability as tfp
+from tensorflow_probability.python.internal import tensor_util
+
+from ..rbm import RBM, as_rbm, block_gibbs, energy, exact, split_sides, uniform_states
+
+tfd = tfp.distributions
+
+
+class BoltzmannMachine(tfd.AutoCompositeTensorDistribution):
+    """A restricted Boltzmann machine, event shape [L + R], values of zeros and ones.
+
+    `log_prob` is in nats, differentiable in z, the biases, the weights and log Z; it is exact as far as
+    log Z is. `sample(n, seed)` is exact where the smaller side has at most 20 units; otherwise it runs
+    `num_sweeps` block Gibbs sweeps from uniform states, which is approximate. Samples carry no gradient.
+
+    Args:
+      left_bias: [L].
+      right_bias: [R].
+      weights: [L, R].
+      log_partition: log Z, a scalar in nats. None means by enumeration, where the smaller side has at
+        most 20 units; otherwise `log_prob` raises `ValueError`.
+      num_sweeps: block Gibbs sweeps of an approximate sample.
+      validate_args: whether to check that values are 0 or 1 and the parameters finite.
+
+    Raises:
+      ValueError: if the shapes disagree.
+    """
+
+    def __init__(
+        self,
+        left_bias: Any,
+        right_bias: Any,
+        weights: Any,
+        log_partition: Any = None,
+        num_sweeps: int = 1000,
+        validate_args: bool = False,
+        allow_nan_stats: bool = True,
+        name: str = "BoltzmannMachine",
+    ):
+        parameters = dict(locals())
+        with tf.name_scope(name):
+            self._rbm = as_rbm(left_bias, right_bias, weights)
+            dtype = self._rbm.dtype
+            self._log_partition = tensor_util.convert_nonref_to_tensor(log_partition, dtype=dtype)
+            self._num_sweeps = num_sweeps
+            super().__init__(
+                dtype=dtype,
+                reparameterization_type=tfd.NOT_REPARAMETERIZED,
+                validate_args=validate_args,
+                allow_nan_stats=allow_nan_stats,
+                parameters=parameters,
+                name=name,
+            )
+
+    @classmethod
+    def _parameter_properties(cls, dtype: Any, num_classes: Any = None) -> dict[str, Any]:
+        return {
+            "left_bias": tfp.util.ParameterProperties(event_ndims=1),
+            "right_bias": tfp.util.ParameterProperties(event_ndims=1),
+            "weights": tfp.util.ParameterProperties(event_ndims=2),
+            "log_partition": tfp.util.ParameterProperties(event_ndims=0),
+        }
+
+    @property
+    def rbm(self) -> RBM:
+        """The parameters."""
+        return self._rbm
+
+    @property
+    def num_left(self) -> int:
+        """L."""
+        return self.rbm.num_left
+
+    @property
+    def num_right(self) -> int:
+        """R."""
+        return self.rbm.num_right
+
+    @property
+    def log_partition(self) -> tf.Tensor:
+        """log Z in nats: as given, or by enumeration.
+
+        Raises:
+          ValueError: if it was not given and the smaller side has more than 20 units.
+        """
+        if self._log_partition is not None:
+            return self._log_partition
+        if min(self.num_left, self.num_right) > exact.MAX_SAMPLING_UNITS:
+            raise ValueError(
+                f"log_partition: a machine of {self.num_left} + {self.num_right} units is too large "
+                f"to enumerate (at most {exact.MAX_SAMPLING_UNITS} on the smaller side); estimate it "
+                "by partition.annealed_importance_sampling and pass it"
+            )
+        return exact.log_partition(self.rbm)
+
+    def energy(self, z: Any) -> tf.Tensor:
+        """E(z) in nats: [..., D] gives [...]; multilinear, so relaxed values are taken too."""
+        z = tf.convert_to_tensor(z, self.dtype)
+        return energy(self.rbm, *split_sides(z, self.num_left))
+
+    def unnormalized_log_prob(self, z: Any) -> tf.Tensor:
+        """-E(z) in nats: [..., D] gives [...]."""
+        return -self.energy(z)
+
+    def _event_shape(self) -> tf.TensorShape:
+        return tf.TensorShape([self.num_left + self.num_right])
+
+    def _event_shape_tensor(self) -> tf.Tensor:
+        return tf.constant([self.num_left + self.num_right])
+
+    def _default_event_space_bijector(self) -> None:
+        return None
+
+    def _parameter_control_dependencies(self, is_init: bool) -> list[Any]:
+        if not self.validate_args or is_init:
+            return []
+        return [
+            tf.debugging.assert_all_finite(parameter, f"{name}: expected finite numbers")
+            for name, parameter in zip(self.rbm._fields, self.rbm, strict=True)
+        ]
+
+    def _sample_control_dependencies(self, z: tf.Tensor) -> list[Any]:
+        if not self.validate_args:
+            return []
+        return [tf.debugging.assert_equal(z * z, z, "z: expected zeros and ones")]
+
+    def _log_prob(self, z: tf.Tensor) -> tf.Tensor:
+        return self.unnormalized_log_prob(z) - self.log_partition
+
+    def _sample_n(self, n: tf.Tensor, seed: Any = None) -> tf.Tensor:
+        for_start, for_sweeps = tfp.random.split_seed(seed, salt="boltzmann_machine")
+        if min(self.num_left, self.num_right) <= exact.MAX_SAMPLING_UNITS:
+            states = exact.sample(self.rbm, n, for_sweeps)
+        else:
+            left, _ = uniform_states(n, self.num_left, self.num_right, for_start, self.dtype)
+            states = block_gibbs(self.rbm, left, self._num_sweeps, for_sweeps)
+        return tf.stop_gradient(tf.concat(states, -1))
+
+
+def log_partition_surrogate(
+    left_bias: Any,
+    right_bias: Any,
+    weights: Any,
+    left: tf.Tensor,
+    right: tf.Tensor,
+    log_partition: tf.Tensor | float = 0.0,
+) -> tf.Tensor:
+    """A scalar whose value is `log_partition` and whose gradient estimates that of log Z.
+
+    grad log Z = -E_{z ~ p}[grad E(z)] (GumBolt paper, Eq. 6), with the mean over the given states.
+
+    Args:
+      left_bias: [L].
+      right_bias: [R].
+      weights: [L, R].
+      left: [C, L], states of the left side.
+      right: [C, R], states of the right side.
+      log_partition: the value, nats.
+    """
+    rbm = as_rbm(left_bias, right_bias, weights)
+    negative_phase = -tf.reduce_mean(
+        energy(rbm, tf.stop_gradient(left), tf.stop_gradient(right)), axis=0
+    )
+    return tf.stop_gradient(log_partition - negative_phase) + negative_phase

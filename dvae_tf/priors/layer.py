@@ -1,0 +1,187 @@
+"""The trainable Boltzmann prior: a Keras layer that owns its weights, its chains and its log Z.
+
+    prior = BoltzmannPrior(64, 64, smoothing=Power(beta=30.0))
+    kl = tf.reduce_mean(q.log_prob(zeta) - prior(training=True).log_prob(zeta))
+
+Called in training it first moves its chains by one step of the sampler, then hands out the prior with a
+log Z whose gradient is the negative phase; the layer is differentiated like any other.
+"""
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from ..numerics import Seed, Tag, fold_in
+from ..rbm import RBM, as_rbm, block_gibbs
+from ..samplers import PersistentGibbs, Sampler
+from ..smoothing import Smoothing
+from .boltzmann import BoltzmannMachine, log_partition_surrogate
+from .overlapping import OverlappingRelaxation
+
+_INITIAL_STDDEV = 0.01
+
+
+@keras.saving.register_keras_serializable("dvae_tf")
+class BoltzmannPrior(keras.layers.Layer):
+    """Owns a restricted Boltzmann machine and the chains of its negative phase.
+
+    Weights start at N(0, 0.01^2) and biases at 0, where fair bits are (nearly) draws of the machine, so
+    the chains need no burn-in.
+
+    Args:
+      num_left: L.
+      num_right: R.
+      smoothing: relaxes the machine to zeta; None for the binary machine itself.
+      sampler: of the negative phase.
+      couplings: False freezes W at 0 and keeps the biases: a factorial prior.
+      num_mean_field_iterations: of the relaxation.
+      weights_regularizer: a Keras regularizer of W.
+      seed: an integer; the initial weights, the chains and their moves follow from it.
+    """
+
+    def __init__(
+        self,
+        num_left: int,
+        num_right: int,
+        smoothing: Smoothing | None = None,
+        sampler: Sampler | None = None,
+        couplings: bool = True,
+        num_mean_field_iterations: int = 5,
+        weights_regularizer: Any = None,
+        seed: int = 0,
+        **kwargs: Any,
+    ):
+        kwargs.setdefault("dtype", "float32")
+        super().__init__(autocast=False, **kwargs)
+        for name, size in (("num_left", num_left), ("num_right", num_right)):
+            if size < 1:
+                raise ValueError(f"{name}: expected at least 1 unit, got {size}")
+        self.num_left, self.num_right = num_left, num_right
+        self.smoothing = smoothing
+        self.sampler = PersistentGibbs() if sampler is None else sampler
+        self.couplings = couplings
+        self.num_mean_field_iterations = num_mean_field_iterations
+        self.weights_regularizer = keras.regularizers.get(weights_regularizer)
+        self.seed = seed
+        self._add_parameters()
+        self._add_state()
+
+    def _add_parameters(self) -> None:
+        self.left_bias = self.add_weight(
+            name="left_bias", shape=(self.num_left,), initializer="zeros"
+        )
+        self.right_bias = self.add_weight(
+            name="right_bias", shape=(self.num_right,), initializer="zeros"
+        )
+        initial = "zeros"
+        if self.couplings:
+            key = fold_in((0, self.seed), Tag.INITIAL_WEIGHTS).numpy().tolist()
+            initial = keras.initializers.RandomNormal(stddev=_INITIAL_STDDEV, seed=abs(key[0]))
+        self.couplings_matrix = self.add_weight(
+            name="weights",
+            shape=(self.num_left, self.num_right),
+            initializer=initial,
+            regularizer=self.weights_regularizer if self.couplings else None,
+            trainable=self.couplings,
+        )
+
+    def _add_state(self) -> None:
+        first = self.sampler.init(
+            self.num_left,
+            self.num_right,
+            fold_in((0, self.seed), Tag.INITIAL_CHAINS),
+            tf.as_dtype(self.variable_dtype),
+        )
+        self._state_type = type(first)
+        self._state = [
+            self.add_weight(
+                name=f"sampler_{field}",
+                shape=value.shape,
+                dtype=value.dtype.name,
+                initializer=lambda shape, dtype, value=value: tf.identity(value),
+                trainable=False,
+            )
+            for field, value in first._asdict().items()
+        ]
+        self.num_updates = self.add_weight(
+            name="num_updates", shape=(), dtype="int64", initializer="zeros", trainable=False
+        )
+        num_units = self.num_left + self.num_right
+        self.log_partition = self.add_weight(
+            name="log_partition",
+            shape=(),
+            # That of fair bits: exact while the weights are 0.
+            initializer=keras.initializers.Constant(num_units * 0.6931471805599453),
+            trainable=False,
+        )
+
+    @property
+    def rbm(self) -> RBM:
+        """The current parameters as tensors."""
+        return as_rbm(self.left_bias, self.right_bias, self.couplings_matrix)
+
+    @property
+    def state(self) -> Any:
+        """The sampler's current state."""
+        return self._state_type(*(tf.convert_to_tensor(variable) for variable in self._state))
+
+    def advance(self) -> Any:
+        """Moves the chains by one step at the current parameters; returns the sampler's info."""
+        seed = fold_in((0, self.seed), Tag.NEGATIVE_PHASE, tf.convert_to_tensor(self.num_updates))
+        state, info = self.sampler.step(*self.rbm, self.state, seed)
+        for variable, value in zip(self._state, state, strict=True):
+            variable.assign(value)
+        self.num_updates.assign_add(1)
+        return info
+
+    def machine(self) -> BoltzmannMachine:
+        """The binary prior p(z), with the training surrogate of log Z."""
+        rbm, state = self.rbm, self.state
+        surrogate = log_partition_surrogate(
+            *rbm, state.left, state.right, tf.convert_to_tensor(self.log_partition)
+        )
+        return BoltzmannMachine(*rbm, log_partition=surrogate)
+
+    def sample_binary(self, num_samples: int, num_sweeps: int, seed: Seed) -> tf.Tensor:
+        """Draws z [num_samples, D] by block Gibbs sweeps from the stored chains, repeated if too few."""
+        left = self.state.left
+        start = tf.gather(left, tf.range(num_samples) % tf.shape(left)[0])
+        return tf.concat(block_gibbs(self.rbm, start, num_sweeps, seed), -1)
+
+    def call(self, training: bool = False) -> tfp.distributions.Distribution:
+        """Returns the prior, of z or (with a smoothing) of zeta; in training moves the chains first.
+
+        The value of its log Z is the stored `log_partition`, an estimate that whoever trains renews; its
+        gradient is the mean over the chains.
+        """
+        if training:
+            self.advance()
+        if self.smoothing is None:
+            return self.machine()
+        return OverlappingRelaxation(
+            self.machine(), self.smoothing, self.num_mean_field_iterations
+        )
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        serialize = keras.saving.serialize_keras_object
+        return super().get_config() | {
+            "num_left": self.num_left,
+            "num_right": self.num_right,
+            "smoothing": serialize(self.smoothing),
+            "sampler": serialize(self.sampler),
+            "couplings": self.couplings,
+            "num_mean_field_iterations": self.num_mean_field_iterations,
+            "weights_regularizer": serialize(self.weights_regularizer),
+            "seed": self.seed,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "BoltzmannPrior":
+        """Rebuilds the layer from `get_config`."""
+        config = dict(config)
+        for name in ("smoothing", "sampler", "weights_regularizer"):
+            config[name] = keras.saving.deserialize_keras_object(config[name])
+        return cls(**config)

@@ -1,0 +1,94 @@
+"""Energy, conditionals and free energy of a restricted Boltzmann machine.
+
+    E(z) = -left_bias . z_l - right_bias . z_r - z_l^T W z_r,      p(z) = exp(-E(z)) / Z
+
+(GumBolt paper, Eq. 3 and 4; DVAE# paper, Sec. 2.) All functions are multilinear in z, so they take
+binary states, mean-field parameters and relaxed zeta alike, with any leading dimensions.
+"""
+
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+
+
+class RBM(NamedTuple):
+    """The parameters of a machine: shapes [L], [R] and [L, R], one floating dtype."""
+
+    left_bias: tf.Tensor
+    right_bias: tf.Tensor
+    weights: tf.Tensor
+
+    @property
+    def num_left(self) -> int:
+        """L, the number of left units."""
+        return self.weights.shape[0]
+
+    @property
+    def num_right(self) -> int:
+        """R, the number of right units."""
+        return self.weights.shape[1]
+
+    @property
+    def dtype(self) -> tf.DType:
+        """The dtype of the parameters."""
+        return self.weights.dtype
+
+
+def as_rbm(left_bias: Any, right_bias: Any, weights: Any) -> RBM:
+    """Converts arrays, tensors or variables to an `RBM`.
+
+    Args:
+      left_bias: [L].
+      right_bias: [R].
+      weights: [L, R]; its dtype (float32 or float64; integers become float32) is that of the machine.
+
+    Raises:
+      ValueError: if the shapes are not those, naming the argument.
+    """
+    weights = tf.convert_to_tensor(weights)
+    if not weights.dtype.is_floating:
+        weights = tf.cast(weights, tf.float32)
+    if weights.shape.rank != 2 or not weights.shape.is_fully_defined():
+        raise ValueError(f"weights: expected a static shape [L, R], got {weights.shape}")
+    biases = []
+    for name, bias, size in (
+        ("left_bias", left_bias, weights.shape[0]),
+        ("right_bias", right_bias, weights.shape[1]),
+    ):
+        bias = tf.cast(tf.convert_to_tensor(bias), weights.dtype)
+        if bias.shape != (size,):
+            raise ValueError(
+                f"{name}: expected shape [{size}] beside weights of shape {weights.shape}, "
+                f"got {bias.shape}"
+            )
+        biases.append(bias)
+    return RBM(biases[0], biases[1], weights)
+
+
+def split_sides(z: tf.Tensor, num_left: int) -> tuple[tf.Tensor, tf.Tensor]:
+    """Splits [..., L + R] into the left [..., L] and the right [..., R]."""
+    return z[..., :num_left], z[..., num_left:]
+
+
+def right_logits(rbm: RBM, left: tf.Tensor) -> tf.Tensor:
+    """log-odds of z_r = 1 given the left side: right_bias + z_l W, shape [..., R]."""
+    return rbm.right_bias + tf.tensordot(left, rbm.weights, 1)
+
+
+def left_logits(rbm: RBM, right: tf.Tensor) -> tf.Tensor:
+    """log-odds of z_l = 1 given the right side: left_bias + W z_r, shape [..., L]."""
+    return rbm.left_bias + tf.tensordot(right, rbm.weights, ((-1,), (1,)))
+
+
+def energy(rbm: RBM, left: tf.Tensor, right: tf.Tensor) -> tf.Tensor:
+    """E(z) in nats, summed over units: left [..., L] and right [..., R] give [...]."""
+    return -tf.reduce_sum(left * rbm.left_bias, -1) - tf.reduce_sum(
+        right * right_logits(rbm, left), -1
+    )
+
+
+def left_free_energy(rbm: RBM, left: tf.Tensor) -> tf.Tensor:
+    """F(z_l) = -log sum over z_r of exp(-E(z)) in nats: [..., L] gives [...]."""
+    return -tf.reduce_sum(left * rbm.left_bias, -1) - tf.reduce_sum(
+        tf.math.softplus(right_logits(rbm, left)), -1
+    )

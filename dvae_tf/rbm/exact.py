@@ -1,0 +1,167 @@
+"""Enumeration of a small machine: log Z, moments and exact draws, to rounding.
+
+The side with fewer units is enumerated, the other one is summed in closed form:
+
+    Z = sum over z_s of exp(bias_s . z_s) prod_j (1 + exp(bias_j + (z_s W)_j)),
+
+in blocks of at most 2^14 states, so memory stays bounded while time doubles with every unit.
+"""
+
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from ..numerics import split, uniform
+from .energy import RBM, left_free_energy, right_logits
+
+MAX_UNITS = 25
+MAX_SAMPLING_UNITS = 20
+_BLOCK_UNITS = 14
+
+
+class Moments(NamedTuple):
+    """log Z (nats) and E[z_l] [L], E[z_r] [R], E[z_l z_r^T] [L, R] under p(z)."""
+
+    log_partition: tf.Tensor
+    left: tf.Tensor
+    right: tf.Tensor
+    products: tf.Tensor
+
+
+def log_partition(rbm: RBM) -> tf.Tensor:
+    """log Z in nats, a scalar, exact; differentiable once.
+
+    Its gradient is that of GumBolt's Eq. 6: d log Z / d bias = E[z], d log Z / d W = E[z_l z_r^T].
+
+    Raises:
+      ValueError: if the smaller side has more than 25 units.
+    """
+
+    @tf.custom_gradient
+    def with_moments(left_bias: tf.Tensor, right_bias: tf.Tensor, weights: tf.Tensor) -> tuple:
+        found = moments(RBM(left_bias, right_bias, weights))
+
+        def gradient(upstream: tf.Tensor) -> tuple:
+            return tuple(
+                upstream * tf.raw_ops.PreventGradient(input=moment, message="log Z: once only")
+                for moment in (found.left, found.right, found.products)
+            )
+
+        return found.log_partition, gradient
+
+    return with_moments(*rbm)
+
+
+def moments(rbm: RBM) -> Moments:
+    """log Z and first and second moments by enumeration; no gradient flows.
+
+    Raises:
+      ValueError: if the smaller side has more than 25 units.
+    """
+    smaller = min(rbm.num_left, rbm.num_right)
+    if smaller > MAX_UNITS:
+        raise ValueError(
+            f"weights: enumeration needs a side of at most {MAX_UNITS} units, "
+            f"got {rbm.num_left} + {rbm.num_right}; use partition.annealed_importance_sampling"
+        )
+    if rbm.num_left > rbm.num_right:
+        transposed = _moments(RBM(rbm.right_bias, rbm.left_bias, tf.transpose(rbm.weights)))
+        return Moments(
+            transposed.log_partition,
+            transposed.right,
+            transposed.left,
+            tf.transpose(transposed.products),
+        )
+    return _moments(rbm)
+
+
+@tf.function
+def _moments(rbm: RBM) -> Moments:
+    rbm = RBM(*(tf.stop_gradient(parameter) for parameter in rbm))
+    num_blocks = 2 ** max(rbm.num_left - _BLOCK_UNITS, 0)
+
+    def block(index: tf.Tensor, log_total: tf.Tensor, left: tf.Tensor, products: tf.Tensor) -> tuple:
+        states = _block_states(index, rbm.num_left, rbm.dtype)
+        log_weights = -left_free_energy(rbm, states)
+        log_block = tf.reduce_logsumexp(log_weights)
+        new_total = tf.reduce_logsumexp(tf.stack([log_total, log_block]))
+        keep = tf.exp(log_total - new_total)
+        weighted = tf.exp(log_weights - new_total)[:, tf.newaxis] * states
+        # A constant column gives E[z_r] with the same product that gives E[z_l z_r^T].
+        right_means = tf.math.sigmoid(right_logits(rbm, states))
+        one = tf.exp(log_weights - new_total)[:, tf.newaxis]
+        update = tf.matmul(tf.concat([weighted, one], 1), right_means, transpose_a=True)
+        return (
+            index + 1,
+            new_total,
+            keep * left + tf.reduce_sum(weighted, 0),
+            keep * products + update,
+        )
+
+    _, log_total, left, products = tf.while_loop(
+        lambda index, *_: index < num_blocks,
+        block,
+        (
+            tf.constant(0, tf.int64),
+            tf.constant(-float("inf"), rbm.dtype),
+            tf.zeros([rbm.num_left], rbm.dtype),
+            tf.zeros([rbm.num_left + 1, rbm.num_right], rbm.dtype),
+        ),
+    )
+    return Moments(log_total, left, products[-1], products[:-1])
+
+
+def _block_states(index: tf.Tensor, num_units: int, dtype: tf.DType) -> tf.Tensor:
+    """The binary digits of the numbers of block `index`: [2^min(14, n), n]."""
+    size = 2 ** min(num_units, _BLOCK_UNITS)
+    numbers = index * size + tf.range(size, dtype=tf.int64)
+    digits = tf.bitwise.right_shift(numbers[:, tf.newaxis], tf.range(num_units, dtype=tf.int64))
+    return tf.cast(tf.bitwise.bitwise_and(digits, tf.constant(1, tf.int64)), dtype)
+
+
+def sample(
+    rbm: RBM, num_samples: int | tf.Tensor, seed: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Exact draws: the smaller side by the inverse CDF of its table, the other side given it.
+
+    Returns:
+      `(left, right)`: [num_samples, L] and [num_samples, R].
+
+    Raises:
+      ValueError: if the smaller side has more than 20 units.
+    """
+    if min(rbm.num_left, rbm.num_right) > MAX_SAMPLING_UNITS:
+        raise ValueError(
+            f"weights: exact sampling needs a side of at most {MAX_SAMPLING_UNITS} units, "
+            f"got {rbm.num_left} + {rbm.num_right}"
+        )
+    if rbm.num_left > rbm.num_right:
+        flipped = RBM(rbm.right_bias, rbm.left_bias, tf.transpose(rbm.weights))
+        right, left = sample(flipped, num_samples, seed)
+        return left, right
+    num_blocks = 2 ** max(rbm.num_left - _BLOCK_UNITS, 0)
+    log_weights = tf.map_fn(
+        lambda index: -left_free_energy(rbm, _block_states(index, rbm.num_left, rbm.dtype)),
+        tf.range(num_blocks, dtype=tf.int64),
+        fn_output_signature=rbm.dtype,
+    )
+    # In float64: a table of 2^20 float32 probabilities does not add up to 1.
+    cdf = tf.cumsum(tf.nn.softmax(tf.cast(tf.reshape(log_weights, [-1]), tf.float64)))
+    for_left, for_right = split(seed)
+    rho = uniform([num_samples], for_left, tf.float64) * cdf[-1]
+    numbers = tf.searchsorted(cdf, rho, side="right", out_type=tf.int64)
+    left = _digits(tf.minimum(numbers, 2**rbm.num_left - 1), rbm.num_left, rbm.dtype)
+    right_probs = tf.math.sigmoid(right_logits(rbm, left))
+    rho = uniform(tf.shape(right_probs), for_right, rbm.dtype)
+    return left, tf.cast(rho < right_probs, rbm.dtype)
+
+
+def _block_states(index: tf.Tensor, num_units: int, dtype: tf.DType) -> tf.Tensor:
+    size = 2 ** min(num_units, _BLOCK_UNITS)
+    return _digits(index * size + tf.range(size, dtype=tf.int64), num_units, dtype)
+
+
+def _digits(numbers: tf.Tensor, num_units: int, dtype: tf.DType) -> tf.Tensor:
+    """The binary digits of int64 numbers: [N] gives [N, num_units]."""
+    digits = tf.bitwise.right_shift(numbers[:, tf.newaxis], tf.range(num_units, dtype=tf.int64))
+    return tf.cast(tf.bitwise.bitwise_and(digits, tf.constant(1, tf.int64)), dtype)

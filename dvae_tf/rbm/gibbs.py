@@ -1,0 +1,75 @@
+"""Block Gibbs sampling: alternate z_r ~ p(z_r | z_l) and z_l ~ p(z_l | z_r).
+
+One sweep is one update of both sides. The loop is always an XLA program with the threefry generator,
+three times faster there than Philox on a CPU; its random bits are half of the naive number (see
+`numerics.uniform_pair`, which states the rounding).
+"""
+
+import tensorflow as tf
+
+from ..numerics import Seed, as_seed, split, uniform_pair
+from .energy import RBM, left_logits, right_logits
+
+
+def block_gibbs(
+    rbm: RBM, left: tf.Tensor, num_sweeps: int | tf.Tensor, seed: Seed
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Runs `num_sweeps` block Gibbs sweeps from the given left states; no gradient flows.
+
+    Leaves p(z) invariant. The right side is redrawn first, so only the left states are needed.
+
+    Args:
+      rbm: the machine.
+      left: [C, L], the left states of C chains, of the machine's dtype.
+      num_sweeps: at least 1.
+      seed: an `int32[2]` seed.
+
+    Returns:
+      `(left, right)`: [C, L] and [C, R], a draw of the pair: left was drawn given right.
+    """
+    return _block_gibbs(rbm, left, tf.convert_to_tensor(num_sweeps, tf.int32), as_seed(seed))
+
+
+@tf.function(jit_compile=True, reduce_retracing=True)
+def _block_gibbs(
+    rbm: RBM, left: tf.Tensor, num_sweeps: tf.Tensor, seed: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
+    rbm = RBM(*(tf.stop_gradient(parameter) for parameter in rbm))
+    left = tf.stop_gradient(left)
+    right = tf.zeros([tf.shape(left)[0], rbm.num_right], rbm.dtype)
+
+    def sweep(index: tf.Tensor, left: tf.Tensor, right: tf.Tensor, seed: tf.Tensor) -> tuple:
+        now, seed = split(seed)
+        left, right = sample_both(rbm, left, now)
+        return index + 1, left, right, seed
+
+    _, left, right, _ = tf.while_loop(
+        lambda index, *_: index < num_sweeps, sweep, (0, left, right, seed)
+    )
+    return left, right
+
+
+def sample_both(rbm: RBM, left: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """One sweep, for use inside XLA programs: z_r given `left` [C, L], then z_l given that z_r."""
+    width = max(rbm.num_left, rbm.num_right)
+    for_right, for_left = uniform_pair([tf.shape(left)[0], width], seed, rbm.dtype)
+    right = _bernoulli(right_logits(rbm, left), for_right[:, : rbm.num_right])
+    left = _bernoulli(left_logits(rbm, right), for_left[:, : rbm.num_left])
+    return left, right
+
+
+def _bernoulli(logits: tf.Tensor, uniform: tf.Tensor) -> tf.Tensor:
+    return tf.cast(uniform < tf.math.sigmoid(logits), logits.dtype)
+
+
+@tf.function(jit_compile=True)
+def _coin_flips(shape: tuple[int, ...], dtype: tf.DType, seed: tf.Tensor) -> tf.Tensor:
+    return tf.cast(uniform_pair(shape, seed, dtype)[0] < 0.5, dtype)
+
+
+def uniform_states(
+    num_chains: int, num_left: int, num_right: int, seed: Seed, dtype: tf.DType = tf.float32
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Draws independent fair bits: the machine at infinite temperature, [C, L] and [C, R]."""
+    states = _coin_flips((num_chains, num_left + num_right), dtype, as_seed(seed))
+    return states[:, :num_left], states[:, num_left:]

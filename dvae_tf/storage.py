@@ -1,0 +1,114 @@
+"""Files of a run, written whole or not at all: JSON, and variables as `.npz` archives.
+
+An archive maps each variable's path to its array. It is read with `allow_pickle=False`, and only into
+variables of the same names, shapes and dtypes: anything missing, extra or different is an error.
+"""
+
+import io
+import json
+import os
+import pathlib
+import zipfile
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+# Of one archive: a header that claims more is not believed.
+MAX_BYTES = 2**31
+
+
+class StorageError(Exception):
+    """A file of a run cannot be read, or is not what it should be; the message names it."""
+
+
+def write_bytes(path: pathlib.Path, content: bytes) -> None:
+    """Replaces a file in one step: a reader sees the old content or the new, never a part."""
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        with open(partial, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write_json(path: pathlib.Path, values: Any) -> None:
+    """Writes JSON, indented, one step."""
+    write_bytes(path, (json.dumps(values, indent=2) + "\n").encode())
+
+
+def read_json(path: pathlib.Path) -> Any:
+    """Reads JSON.
+
+    Raises:
+      StorageError: if the file is missing or not JSON.
+    """
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise StorageError(f"{path}: expected a JSON file: {error}") from error
+
+
+def write_arrays(path: pathlib.Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Writes named arrays as one compressed archive, one step."""
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
+    write_bytes(path, buffer.getvalue())
+
+
+def read_arrays(path: pathlib.Path) -> dict[str, np.ndarray]:
+    """Reads an archive of named arrays.
+
+    Raises:
+      StorageError: if the file is missing, damaged, too large, or holds objects.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            size = sum(entry.file_size for entry in archive.infolist())
+        if size > MAX_BYTES:
+            raise StorageError(f"{path}: claims {size} bytes, expected at most {MAX_BYTES}")
+        with np.load(path, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except (OSError, ValueError, zipfile.BadZipFile, EOFError, KeyError) as error:
+        raise StorageError(f"{path}: expected an archive of arrays: {error}") from error
+
+
+def variable_arrays(variables: Sequence[Any]) -> dict[str, np.ndarray]:
+    """The values of Keras variables by path.
+
+    Raises:
+      ValueError: if two variables share a path.
+    """
+    arrays = {variable.path: np.asarray(variable) for variable in variables}
+    if len(arrays) < len(variables):
+        paths = [variable.path for variable in variables]
+        twice = sorted({path for path in paths if paths.count(path) > 1})
+        raise ValueError(f"variables: these paths occur twice, name the layers apart: {twice}")
+    return arrays
+
+
+def assign_variables(
+    variables: Sequence[Any], arrays: Mapping[str, np.ndarray], source: pathlib.Path
+) -> None:
+    """Assigns arrays to Keras variables of exactly the same paths, shapes and dtypes.
+
+    Raises:
+      StorageError: if any is missing, unexpected or different; then nothing has been assigned.
+    """
+    expected = variable_arrays(variables)
+    if set(expected) != set(arrays):
+        raise StorageError(
+            f"{source}: missing variables {sorted(set(expected) - set(arrays))}, "
+            f"unexpected variables {sorted(set(arrays) - set(expected))}"
+        )
+    for path, array in expected.items():
+        if (array.shape, array.dtype) != (arrays[path].shape, arrays[path].dtype):
+            raise StorageError(
+                f"{source}: {path} expected {array.dtype}{array.shape}, "
+                f"got {arrays[path].dtype}{arrays[path].shape}"
+            )
+    for variable in variables:
+        variable.assign(arrays[variable.path])

@@ -1,0 +1,1 @@
+"""Command-line programs: thin, and the only place where flags are read."""

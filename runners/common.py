@@ -1,0 +1,175 @@
+"""What every training runner shares: flags, the announcement before a run, exit codes.
+
+Exit codes: 0 for success, 1 for a failure of the run, 2 for bad use (flags, data, folders).
+"""
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import tensorflow as tf
+from absl import app, flags
+from rich.console import Console
+from rich.table import Table
+
+from dvae_tf import config, data, training
+from dvae_tf.models import DVAE
+from dvae_tf.storage import StorageError
+
+from .console import ConsoleMonitor
+from .cost import estimate_seconds, readable
+
+FAILURE = 1
+BAD_USE = 2
+
+# Flags that are fields of a recipe: name -> help.
+_RECIPE_FLAGS = {
+    "num_chains": "Chains of the negative phase.",
+    "num_sweeps": "Gibbs sweeps for each parameter update.",
+    "train_batchsize": "Images of a training step.",
+    "eval_batchsize": "Images at a time in validation and test; bounds their memory.",
+    "eval_iw_samples": "Importance samples of the test likelihood.",
+    "base_lr": "Learning rate before its steps.",
+    "seed": "From which every random number of the run follows.",
+    "couplings": "Whether W is trained; otherwise it stays 0 and the prior is factorial.",
+}
+
+
+def define_flags(struct: str, num_train_iter: int) -> None:
+    """Defines the flags of a training runner, with a dataset's own defaults."""
+    defaults = config.Recipe.__dataclass_fields__
+    flags.DEFINE_string("data_dir", None, "Where TFDS keeps prepared data; its own default if empty.")
+    flags.DEFINE_string("manual_dir", None, "A folder with the raw data files: then no network is used.")
+    # absl's logging has a flag of this name, which nothing here uses.
+    flags.DEFINE_string(
+        "log_dir",
+        None,
+        "The run folder; a run in it goes on where it stopped.",
+        allow_override=True,
+    )
+    flags.DEFINE_string("struct", struct, f"One of {', '.join(config.STRUCTURES)}.")
+    flags.DEFINE_string("baseline", "dvaes_power", f"One of {', '.join(config.BASELINES)}.")
+    flags.DEFINE_integer("k", 1, "Importance samples of the training bound.")
+    flags.DEFINE_float("beta", None, "Sharpness of the smoothing; the published one if not given.")
+    flags.DEFINE_string("sampler", "pcd", f"Of the negative phase: one of {', '.join(config.SAMPLERS)}.")
+    flags.DEFINE_integer("num_train_iter", num_train_iter, "Parameter updates; scales the schedule.")
+    flags.DEFINE_bool("dry_run", False, "Print what would be run, and stop.")
+    for name, text in _RECIPE_FLAGS.items():
+        default = defaults[name].default
+        define: Callable[..., Any] = {
+            bool: flags.DEFINE_bool,
+            int: flags.DEFINE_integer,
+            float: flags.DEFINE_float,
+        }[type(default)]
+        define(name, default, text)
+
+
+def recipe_from_flags(dataset: str) -> config.Recipe:
+    """The recipe that the flags describe."""
+    values = flags.FLAGS
+    changes = {name: getattr(values, name) for name in _RECIPE_FLAGS}
+    return config.recipe(
+        dataset,
+        values.struct,
+        values.baseline,
+        values.k,
+        values.beta,
+        sampler=values.sampler,
+        num_train_iter=values.num_train_iter,
+        **changes,
+    )
+
+
+def run(dataset: str, struct: str, num_train_iter: int) -> None:
+    """The whole of a training runner."""
+    define_flags(struct, num_train_iter)
+
+    def main(_: Sequence[str]) -> None:
+        recipe = recipe_from_flags(dataset)
+        values = flags.FLAGS
+        console = Console()
+        if not values.dry_run and not values.log_dir:
+            raise ValueError("log_dir: expected a folder for the run, got none")
+        images = data.load(
+            dataset, data_dir=values.data_dir or None, manual_dir=values.manual_dir or None
+        )
+        announce(console, recipe, images)
+        if values.dry_run:
+            return
+        result = training.train(recipe, images, values.log_dir, monitor=ConsoleMonitor(console))
+        show_result(console, result)
+        console.print(f"Run folder: {values.log_dir}")
+
+    start(main)
+
+
+def start(main: Callable[[Sequence[str]], None]) -> None:
+    """Runs `main` under absl, turning errors into messages and exit codes."""
+
+    def parse(argv: list[str]) -> list[str]:
+        try:
+            rest = flags.FLAGS(argv)
+        except flags.Error as error:
+            _leave(BAD_USE, str(error))
+        if len(rest) > 1:
+            _leave(BAD_USE, f"expected flags only, got {rest[1:]}")
+        return rest
+
+    def guarded(argv: Sequence[str]) -> None:
+        use_gpu_sparingly()
+        try:
+            main(argv)
+        except (ValueError, FileNotFoundError, PermissionError, data.DataError) as error:
+            _leave(BAD_USE, str(error))
+        except (training.TrainingError, StorageError) as error:
+            _leave(FAILURE, str(error))
+
+    # `--help` shows the flags of the runner, which it defines through this module.
+    for flag in flags.FLAGS.get_flags_for_module(__name__):
+        flags.FLAGS.register_key_flag_for_module(sys.argv[0], flag)
+    app.run(guarded, flags_parser=parse)
+
+
+def _leave(code: int, message: str) -> None:
+    print(f"error: {message}", file=sys.stderr)
+    sys.exit(code)
+
+
+def use_gpu_sparingly() -> None:
+    """Lets a GPU's memory grow as needed, so that others can use it too."""
+    for device in tf.config.list_physical_devices("GPU"):
+        tf.config.experimental.set_memory_growth(device, True)
+
+
+def announce(console: Console, recipe: config.Recipe, images: data.Images) -> None:
+    """Prints what is about to run: configuration, size, the paper's figure, the time it may take."""
+    table = Table("field", "value", title="Configuration")
+    for name, value in recipe.to_json().items():
+        table.add_row(name, str(value))
+    console.print(table)
+    model = DVAE(recipe, images.train.mean(0))
+    trainable = sum(int(tf.size(variable)) for variable in model.trainable_variables)
+    sizes = " / ".join(f"{len(split):,}" for split in (images.train, images.validation, images.test))
+    console.print(f"Data: {images.source}; {sizes} images")
+    console.print(f"Parameters: {trainable:,}")
+    published = recipe.published
+    figure = f"{published.mean} ± {published.standard_deviation}" if published else "none"
+    console.print(f"Published test NLL of this cell (1,000,000 iterations): {figure}")
+    seconds = estimate_seconds(recipe, images)
+    console.print(f"Estimated time on this machine: {readable(seconds)} (within a factor of two)")
+
+
+def show_result(console: Console, result: dict[str, Any]) -> None:
+    """Prints the table of a finished run."""
+    table = Table("quantity", "value", title=f"{result['baseline']}, {result['struct']}")
+    error = result["test_nll_standard_error"]
+    table.add_row("test NLL (nats)", f"{result['test_nll']:.2f} ± {error:.2f} (over images)")
+    table.add_row("  Monte Carlo error", f"{result['test_nll_monte_carlo_error']:.3f}")
+    table.add_row(
+        "log Z (nats)",
+        f"{result['log_partition']:.2f} ± {result['log_partition_standard_error']:.3f}",
+    )
+    table.add_row("active units", f"{result['active_units']} of {result['num_units']}")
+    if result["published_nll"] is not None:
+        table.add_row("published test NLL", f"{result['published_nll']:.2f}")
+    console.print(table)

@@ -1,0 +1,101 @@
+"""Progress of a run on the terminal: a live bar, or plain lines where there is no terminal."""
+
+import time
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from dvae_tf.config import Recipe
+from dvae_tf.models import DVAE
+from dvae_tf.training import Monitor
+
+# Between two plain lines, or two refreshed rates.
+_LINE_SECONDS = 15.0
+
+
+class ConsoleMonitor(Monitor):
+    """Shows the objective, steps per second, the time left, and each validation."""
+
+    def __init__(self, console: Console, label: str = "training"):
+        self.console, self.label = console, label
+        self.bar: Progress | None = None
+        self.total = 0
+        self.first_step = self.last_step = 0
+        self.started = self.last_line = 0.0
+
+    def start(self, recipe: Recipe, model: DVAE, step: int) -> None:
+        """Opens the bar."""
+        self.total = recipe.num_train_iter
+        self.first_step = self.last_step = step
+        self.started = self.last_line = time.monotonic()
+        if step:
+            self.console.print(f"Going on from step {step:,}.")
+        self.console.print("Compiling the training loop (10 to 30 seconds).")
+        self._open(self.label, self.total, step)
+
+    def steps(self, step: int, report: dict[str, float]) -> None:
+        """Moves the bar; the first call starts the clock, so that compilation does not count."""
+        now = time.monotonic()
+        if self.first_step == self.last_step:
+            self.first_step, self.started = step, now
+        self.last_step = step
+        taken = step - self.first_step
+        rate = taken / (now - self.started) if taken and now > self.started else 0.0
+        note = f"objective {report['objective']:.2f}"
+        if rate:
+            note += f", {rate:.0f} steps/s"
+        if self.bar is not None:
+            self.bar.update(self.bar.task_ids[0], completed=step, note=note)
+        elif now - self.last_line >= _LINE_SECONDS:
+            self.last_line = now
+            left = f", {(self.total - step) / rate:.0f} s left" if rate else ""
+            self.console.print(f"{self.label}: step {step:,} of {self.total:,}, {note}{left}")
+
+    def validation(self, step: int, report: dict[str, float], is_best: bool) -> None:
+        """Prints a line."""
+        self.console.print(
+            f"step {step:,}: validation NLL {report['val_nll']:.2f}{' (best)' if is_best else ''}, "
+            f"log Z {report['log_partition']:.2f} ± {report['log_partition_standard_error']:.3f}"
+        )
+        if step >= self.total:
+            self._close()
+
+    def test(self, done: int, total: int) -> None:
+        """Moves the bar of the test, or prints a line now and then."""
+        now = time.monotonic()
+        if self.label != "test":
+            self._close()
+            self.label = "test"
+            self.started = self.last_line = now
+            self._open("test", total, 0)
+        if self.bar is not None:
+            self.bar.update(self.bar.task_ids[0], completed=done, note="images")
+        elif now - self.last_line >= _LINE_SECONDS:
+            self.last_line = now
+            self.console.print(f"test: {done:,} of {total:,} images")
+        if done == total:
+            self._close()
+
+    def finish(self, result: dict[str, Any]) -> None:
+        """Closes the bar."""
+        self._close()
+
+    def _open(self, label: str, total: int, done: int) -> None:
+        if not self.console.is_terminal:
+            return
+        self.bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[note]}"),
+            TimeRemainingColumn(),
+            console=self.console,
+        )
+        self.bar.add_task(label, total=total, completed=done, note="")
+        self.bar.start()
+
+    def _close(self) -> None:
+        if self.bar is not None:
+            self.bar.stop()
+            self.bar = None

@@ -1,0 +1,71 @@
+"""A rough forecast of a run's time: its matrix products, at the speed that they reach here."""
+
+import time
+
+import tensorflow as tf
+
+from dvae_tf.config import Recipe
+from dvae_tf.data import Images
+
+# What a run takes beyond its matrix products: random numbers, elementwise work, batch norm.
+_OVERHEAD = 1.7
+
+
+def estimate_seconds(recipe: Recipe, images: Images) -> float:
+    """Seconds for training, validations and the test, within about a factor of two."""
+    structure, num_pixels = recipe.structure, images.train.shape[1]
+    left = structure.num_units // 2
+    code_row, image_row = _network_products(recipe, num_pixels)
+    sweep = 2 * left * (structure.num_units - left)
+    batch = recipe.train_batchsize
+    mean_field = recipe.k * batch * (recipe.num_mean_field_iterations + 1) * sweep
+    forward = batch * (image_row + recipe.k * code_row)
+    step = recipe.num_chains * recipe.num_sweeps * sweep + 3 * forward + mean_field
+    training = recipe.num_train_iter * step
+    validation = recipe.num_validations * (
+        len(images.validation) * recipe.validation_iw_samples * code_row
+        + recipe.validation_ais_temperatures * recipe.ais_chains * sweep
+    )
+    test = (
+        len(images.test) * recipe.eval_iw_samples * code_row
+        + recipe.ais_temperatures * recipe.ais_chains * sweep
+    )
+    return _OVERHEAD * (training + validation + test) / _products_per_second()
+
+
+def _network_products(recipe: Recipe, num_pixels: int) -> tuple[float, float]:
+    """Multiplications of a forward pass: (for each code, for each image)."""
+    structure = recipe.structure
+
+    def later(sizes: list[int]) -> int:
+        return sum(a * b for a, b in zip(sizes, sizes[1:], strict=False))
+
+    units, hidden = structure.units_per_group, list(structure.hidden_units)
+    per_code = later([structure.num_units, *hidden, num_pixels])
+    per_image = 0
+    for group in range(structure.num_groups):
+        tail = [*hidden, units]
+        per_image += num_pixels * tail[0] + (later(tail) if group == 0 else 0)
+        per_code += 0 if group == 0 else group * units * tail[0] + later(tail)
+    return float(per_code), float(per_image)
+
+
+def _products_per_second() -> float:
+    """Multiply-adds per second of a [1000, 200] by [200, 200] product."""
+    left, right = tf.random.stateless_normal([1000, 200], (0, 1)), tf.eye(200)
+    seconds = []
+    for _ in range(5):
+        start = time.perf_counter()
+        for _ in range(20):
+            left = tf.matmul(left, right)
+        left.numpy()
+        seconds.append(time.perf_counter() - start)
+    return 20 * 1000 * 200 * 200 / min(seconds)
+
+
+def readable(seconds: float) -> str:
+    """Seconds as hours, minutes or seconds."""
+    for size, unit in ((3600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds:.0f} s"

@@ -1,0 +1,15 @@
+"""Fixtures shared by all tests."""
+
+import os
+import pathlib
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def benchmark_data() -> pathlib.Path:
+    """The folder with the real benchmark files, named by DVAE_TF_DATA; skips where it is not set."""
+    folder = os.environ.get("DVAE_TF_DATA", "")
+    if not folder or not pathlib.Path(folder).is_dir():
+        pytest.skip("DVAE_TF_DATA names no folder with the benchmark data")
+    return pathlib.Path(folder)
