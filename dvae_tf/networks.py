@@ -38,7 +38,7 @@ class Network(keras.layers.Layer):
         batch_norm_momentum: float = 0.8,
         batch_norm_epsilon: float = 1e-2,
         **kwargs: Any,
-    ):
+    ) -> None:
         super().__init__(**kwargs)
         decay = keras.regularizers.L2(weight_decay / 2) if weight_decay else None
         sizes = [*hidden_units, num_outputs]
@@ -59,7 +59,7 @@ class Network(keras.layers.Layer):
                 )
             )
         self.norms, self.later = [], []
-        for index, size in enumerate(hidden_units):
+        for index in range(len(hidden_units)):
             self.norms.append(
                 keras.layers.BatchNormalization(
                     momentum=batch_norm_momentum,
@@ -92,9 +92,7 @@ class Network(keras.layers.Layer):
             norm.build((None, size))
             layer.build((None, size))
 
-    def call(
-        self, x: tf.Tensor, before: tf.Tensor | None = None, training: bool = False
-    ) -> tf.Tensor:
+    def call(self, x: tf.Tensor, before: tf.Tensor | None = None, training: bool = False) -> tf.Tensor:
         """The network's outputs.
 
         Args:

@@ -6,13 +6,14 @@ step (when), or splits. Nothing here keeps state.
 
 import enum
 from collections.abc import Sequence
+from typing import TypeAlias
 
 import numpy as np
 import tensorflow as tf
 from tensorflow.python.framework import ops
 from tensorflow.python.ops import control_flow_util
 
-Seed = tf.Tensor | Sequence[int]
+Seed: TypeAlias = tf.Tensor | Sequence[int]
 
 
 class Tag(enum.IntEnum):
@@ -108,9 +109,7 @@ def uniform_pair(
     }[dtype]
     half = tf.constant(bits // 2, word)
     words = tf.random.stateless_uniform(shape, as_seed(seed), None, None, word, alg="threefry")
-    rotated = tf.bitwise.bitwise_or(
-        tf.bitwise.left_shift(words, half), tf.bitwise.right_shift(words, half)
-    )
+    rotated = tf.bitwise.bitwise_or(tf.bitwise.left_shift(words, half), tf.bitwise.right_shift(words, half))
 
     def unit(words: tf.Tensor) -> tf.Tensor:
         mantissa = tf.bitwise.right_shift(words, tf.constant(unused, word))
@@ -121,7 +120,7 @@ def uniform_pair(
 
 
 def log_mean_exp(values: tf.Tensor, axis: int = 0) -> tf.Tensor:
-    """log of the mean of exp(values) along `axis`, shifted by the maximum; nats in, nats out."""
+    """Log of the mean of exp(values) along `axis`, shifted by the maximum; nats in, nats out."""
     values = tf.convert_to_tensor(values)
     count = tf.cast(tf.shape(values)[axis], values.dtype)
     return tf.reduce_logsumexp(values, axis) - tf.math.log(count)
@@ -140,6 +139,4 @@ def bernoulli_entropy(logits: tf.Tensor) -> tf.Tensor:
 
 def effective_sample_size(log_weights: tf.Tensor) -> tf.Tensor:
     """(sum w)^2 / sum w^2 of unnormalised log weights over the first axis: between 1 and their number."""
-    return tf.exp(
-        2.0 * tf.reduce_logsumexp(log_weights, 0) - tf.reduce_logsumexp(2.0 * log_weights, 0)
-    )
+    return tf.exp(2.0 * tf.reduce_logsumexp(log_weights, 0) - tf.reduce_logsumexp(2.0 * log_weights, 0))

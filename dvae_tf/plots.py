@@ -64,24 +64,26 @@ def _write_sheet(path: pathlib.Path, sheet: np.ndarray, title: str) -> None:
     figure.savefig(path, dpi=120)
 
 
-def _write_curve(
-    path: pathlib.Path, model: DVAE, history: Any, published: PublishedNLL | None
-) -> None:
+def _write_curve(path: pathlib.Path, model: DVAE, history: Any, published: PublishedNLL | None) -> None:
     figure = matplotlib.figure.Figure(figsize=(8, 4.5), layout="constrained")
     axes = figure.add_subplot()
     axes.plot(history.step, history.val_nll, label="validation NLL (discrete model)")
-    training = -np.asarray(history.objective)
-    axes.plot(history.step, training, label="training objective, negated (relaxed)", alpha=0.7)
+    # During the warm-up the objective is another one.
+    recipe = model.recipe
+    warm = np.asarray(history.step) > recipe.kl_warmup_fraction * recipe.num_train_iter
+    steps, training = np.asarray(history.step)[warm], -np.asarray(history.objective)[warm]
+    axes.plot(steps, training, label="training objective, negated (relaxed)", alpha=0.7)
     best = history.best
     axes.plot(history.step[best], history.val_nll[best], "o", label="best, the one tested")
     if published is not None:
         axes.axhline(published.mean, ls="--", c="gray", label="published test NLL (1M iterations)")
     # The first validations are far above: the eye wants the end.
-    low = min(min(history.val_nll), training.min(), published.mean if published else np.inf)
-    spread = max(np.quantile(history.val_nll, 0.8) - low, 1.0)
+    shown = [*history.val_nll, *training, *([published.mean] if published else [])]
+    low = min(shown)
+    spread = max(np.quantile(shown, 0.8) - low, 1.0)
     axes.set_ylim(low - 0.1 * spread, low + 1.6 * spread)
-    for start, _ in model.recipe.lr_steps[1:]:
-        axes.axvline(start * model.recipe.num_train_iter, c="gray", lw=0.5, alpha=0.5)
+    for start, _ in recipe.lr_steps[1:]:
+        axes.axvline(start * recipe.num_train_iter, c="gray", lw=0.5, alpha=0.5)
     axes.set_xlabel("iterations (vertical lines: learning-rate steps)")
     axes.set_ylabel("nats per image")
     axes.legend(fontsize=8)

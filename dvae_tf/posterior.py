@@ -1,4 +1,6 @@
-"""The approximate posterior, group by group (DVAE# paper, Sec. 4): q(zeta | x) = prod_g q(zeta_g | x, zeta_<g).
+"""The approximate posterior, group by group (DVAE# paper, Sec. 4).
+
+    q(zeta | x) = prod_g q(zeta_g | x, zeta_<g)
 
 Each group's encoder sees x and the samples of the groups before it. In training these are the relaxed
 zeta; at evaluation the bits z.
@@ -37,16 +39,12 @@ class Posterior(keras.layers.Layer):
       smoothing: turns log-odds into q(zeta).
     """
 
-    def __init__(
-        self, encoders: Sequence[keras.layers.Layer], smoothing: Smoothing, **kwargs: Any
-    ):
+    def __init__(self, encoders: Sequence[keras.layers.Layer], smoothing: Smoothing, **kwargs: Any) -> None:
         super().__init__(autocast=False, **kwargs)
         self.encoders = list(encoders)
         self.smoothing = smoothing
 
-    def call(
-        self, x: tf.Tensor, num_samples: int, seed: Seed, training: bool = False
-    ) -> PosteriorSample:
+    def call(self, x: tf.Tensor, num_samples: int, seed: Seed, training: bool = False) -> PosteriorSample:
         """Draws reparameterised zeta.
 
         Args:

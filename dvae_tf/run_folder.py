@@ -19,7 +19,7 @@ _CHECKPOINT = re.compile(r"checkpoint-(\d+)\.npz")
 class RunFolder:
     """A run's files under one path; nothing is written before `claim`."""
 
-    def __init__(self, path: str | os.PathLike[str]):
+    def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = pathlib.Path(path)
 
     def claim(self, recipe: Recipe) -> None:

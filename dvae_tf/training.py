@@ -117,7 +117,7 @@ class _Run:
         model: DVAE,
         callbacks: Sequence[keras.callbacks.Callback],
         monitor: Monitor,
-    ):
+    ) -> None:
         self.recipe, self.images, self.folder, self.model = recipe, images, folder, model
         self.monitor = monitor
         self.callbacks = keras.callbacks.CallbackList(list(callbacks), model=model)
@@ -197,8 +197,10 @@ class _Run:
 
     def _stopped(self, step: int, quantity: str, fault: str) -> str:
         checkpoints = self.folder.checkpoints()
-        left = f"{checkpoints[-1][1]} is the last good checkpoint" if checkpoints else (
-            "there was no checkpoint yet"
+        left = (
+            f"{checkpoints[-1][1]} is the last good checkpoint"
+            if checkpoints
+            else ("there was no checkpoint yet")
         )
         return f"step {step}: {quantity} {fault}; training stopped, {left}"
 
@@ -269,9 +271,7 @@ class _Run:
             "seconds": seconds,
             "test_seconds": time.monotonic() - started,
         }
-        plots.write_run_pictures(
-            self.folder.path, model, self.images, self.history, recipe.published
-        )
+        plots.write_run_pictures(self.folder.path, model, self.images, self.history, recipe.published)
         self.folder.finish(result)
         self.monitor.finish(result)
         return result

@@ -34,6 +34,12 @@ _RECIPE_FLAGS = {
     "couplings": "Whether W is trained; otherwise it stays 0 and the prior is factorial.",
 }
 
+_DEFINE: dict[type, Any] = {
+    bool: flags.DEFINE_bool,
+    int: flags.DEFINE_integer,
+    float: flags.DEFINE_float,
+}
+
 
 def define_flags(struct: str, num_train_iter: int) -> None:
     """Defines the flags of a training runner, with a dataset's own defaults."""
@@ -56,18 +62,13 @@ def define_flags(struct: str, num_train_iter: int) -> None:
     flags.DEFINE_bool("dry_run", False, "Print what would be run, and stop.")
     for name, text in _RECIPE_FLAGS.items():
         default = defaults[name].default
-        define: Callable[..., Any] = {
-            bool: flags.DEFINE_bool,
-            int: flags.DEFINE_integer,
-            float: flags.DEFINE_float,
-        }[type(default)]
-        define(name, default, text)
+        _DEFINE[type(default)](name, default, text)
 
 
-def recipe_from_flags(dataset: str) -> config.Recipe:
-    """The recipe that the flags describe."""
+def recipe_from_flags(dataset: str, **changes: Any) -> config.Recipe:
+    """The recipe that the flags describe, with changes."""
     values = flags.FLAGS
-    changes = {name: getattr(values, name) for name in _RECIPE_FLAGS}
+    changes = {name: getattr(values, name) for name in _RECIPE_FLAGS} | changes
     return config.recipe(
         dataset,
         values.struct,
@@ -90,9 +91,7 @@ def run(dataset: str, struct: str, num_train_iter: int) -> None:
         console = Console()
         if not values.dry_run and not values.log_dir:
             raise ValueError("log_dir: expected a folder for the run, got none")
-        images = data.load(
-            dataset, data_dir=values.data_dir or None, manual_dir=values.manual_dir or None
-        )
+        images = data.load(dataset, data_dir=values.data_dir or None, manual_dir=values.manual_dir or None)
         announce(console, recipe, images)
         if values.dry_run:
             return

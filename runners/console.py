@@ -17,7 +17,7 @@ _LINE_SECONDS = 15.0
 class ConsoleMonitor(Monitor):
     """Shows the objective, steps per second, the time left, and each validation."""
 
-    def __init__(self, console: Console, label: str = "training"):
+    def __init__(self, console: Console, label: str = "training") -> None:
         self.console, self.label = console, label
         self.bar: Progress | None = None
         self.total = 0

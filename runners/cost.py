@@ -1,5 +1,6 @@
 """A rough forecast of a run's time: its matrix products, at the speed that they reach here."""
 
+import itertools
 import time
 
 import tensorflow as tf
@@ -38,7 +39,7 @@ def _network_products(recipe: Recipe, num_pixels: int) -> tuple[float, float]:
     structure = recipe.structure
 
     def later(sizes: list[int]) -> int:
-        return sum(a * b for a, b in zip(sizes, sizes[1:], strict=False))
+        return sum(a * b for a, b in itertools.pairwise(sizes))
 
     units, hidden = structure.units_per_group, list(structure.hidden_units)
     per_code = later([structure.num_units, *hidden, num_pixels])

@@ -34,8 +34,7 @@ def batch_indices(
     """
     if not 1 <= batch_size <= num_examples:
         raise ValueError(
-            f"batch_size must be between 1 and the number of examples, {num_examples}, "
-            f"got {batch_size}."
+            f"batch_size must be between 1 and the number of examples, {num_examples}, got {batch_size}."
         )
     for name, value in (("seed", seed), ("start_step", start_step), ("num_steps", num_steps)):
         if value < 0:

@@ -99,9 +99,7 @@ def _prepare(builder: Any, manual_dir: str | os.PathLike[str] | None) -> None:
                 ).download(list(builder.url_infos))
         try:
             with _as_data_error(failure):
-                builder.download_and_prepare(
-                    download_config=tfds.download.DownloadConfig(manual_dir=folder)
-                )
+                builder.download_and_prepare(download_config=tfds.download.DownloadConfig(manual_dir=folder))
         except images.DataError:
             # Another process may have prepared it meanwhile, and TFDS does not overwrite.
             if not builder.data_path.exists():

@@ -64,14 +64,11 @@ def _check_split(pixels: np.ndarray, split: str, width: int, image_shape: tuple[
         raise TypeError(f"{split} must be a float32 NumPy array, got {got}.")
     if pixels.ndim != 2 or pixels.shape[1] != width:
         raise ValueError(
-            f"{split} must have shape [N, {width}] for image_shape {image_shape}, "
-            f"got {list(pixels.shape)}."
+            f"{split} must have shape [N, {width}] for image_shape {image_shape}, got {list(pixels.shape)}."
         )
     if not pixels.size:
         raise DataError(f"{split} must hold at least one image, got none.")
     # A NaN anywhere makes both extremes NaN, and the comparison false.
     low, high = pixels.min(), pixels.max()
     if not (low >= 0 and high <= 1):
-        raise DataError(
-            f"{split} must be finite and within [0, 1], got values from {low} to {high}."
-        )
+        raise DataError(f"{split} must be finite and within [0, 1], got values from {low} to {high}.")

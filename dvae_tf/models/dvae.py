@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 import tensorflow as tf
-import tensorflow_probability as tfp
+from tensorflow_probability import distributions as tfd
 
 from ..config import Recipe
 from ..networks import Network
@@ -20,7 +20,6 @@ from ..posterior import Posterior, PosteriorSample
 from ..priors import BoltzmannPrior
 from .systems import SAMPLERS, SYSTEMS
 
-tfd = tfp.distributions
 # Rows (images x samples) of one block of a likelihood estimate: bounds its memory.
 _ROWS = 10_000
 _PIXEL_CLIP = 1e-3
@@ -90,7 +89,7 @@ class DVAE(keras.Model):
         decoder: keras.layers.Layer | None = None,
         likelihood: Callable[[tf.Tensor], tfd.Distribution] = bernoulli_pixels,
         name: str = "dvae",
-    ):
+    ) -> None:
         super().__init__(name=name)
         mean_x = np.asarray(mean_x, np.float32)
         if mean_x.ndim != 1:
@@ -218,9 +217,7 @@ class DVAE(keras.Model):
           ValueError: if `num_importance_samples` is below 1.
         """
         if num_importance_samples < 1:
-            raise ValueError(
-                f"num_importance_samples: expected at least 1, got {num_importance_samples}"
-            )
+            raise ValueError(f"num_importance_samples: expected at least 1, got {num_importance_samples}")
         x = tf.convert_to_tensor(x, tf.float32)
         if log_partition is None:
             log_partition = self.prior.log_partition
@@ -236,7 +233,7 @@ class DVAE(keras.Model):
         return self.likelihood(tf.cast(self.decoder(code, training=training), tf.float32))
 
     def binary_log_weights(self, x: tf.Tensor, num_samples: int, seed: Seed) -> tf.Tensor:
-        """log [p(x | z) exp(-E(z)) / q(z | x)] at z ~ q(z | x): [K, B], nats, without log Z."""
+        """Log [p(x | z) exp(-E(z)) / q(z | x)] at z ~ q(z | x): [K, B], nats, without log Z."""
         code = self.encode(x, num_samples, seed)
         log_prior = self.prior.machine().unnormalized_log_prob(code.z)
         return self.pixels(code.z).log_prob(x) + log_prior - code.log_prob
@@ -263,9 +260,7 @@ class DVAE(keras.Model):
         """Running log-sum-exps of w and w^2 over blocks of samples."""
         nothing = tf.fill([tf.shape(x)[0]], -float("inf"))
 
-        def add_block(
-            start: tf.Tensor, log_sum: tf.Tensor, log_squares: tf.Tensor, seed: tf.Tensor
-        ) -> tuple:
+        def add_block(start: tf.Tensor, log_sum: tf.Tensor, log_squares: tf.Tensor, seed: tf.Tensor) -> tuple:
             now, seed = split(seed)
             log_weights = self.binary_log_weights(x, block, now)
             surplus = (start + tf.range(block) >= num_samples)[:, tf.newaxis]
@@ -309,7 +304,10 @@ class DVAE(keras.Model):
             loss = tf.add_n([-objective, *self.losses])
         self.optimizer.apply(tape.gradient(loss, [v.value for v in variables]), variables)
         return StepReport(
-            objective, tf.reduce_mean(log_likelihood), tf.reduce_mean(kl), tf.reduce_mean(info.energy)
+            objective,
+            tf.reduce_mean(log_likelihood),
+            tf.reduce_mean(kl),
+            tf.reduce_mean(info.energy),
         )
 
     def kl_weight(self, step: tf.Tensor) -> tf.Tensor:

@@ -26,4 +26,4 @@ SYSTEMS = {
     "dvaes_power": System(smoothing.Power, objectives.importance_weighted_bound),
 }
 
-SAMPLERS: dict[str, Callable[[int, int], Sampler]] = {"pcd": PersistentGibbs}
+SAMPLERS: dict[str, Callable[..., Sampler]] = {"pcd": PersistentGibbs}

@@ -9,7 +9,7 @@ from .ais import AISEstimate, annealed_importance_sampling
 
 
 def exact(left_bias: Any, right_bias: Any, weights: Any) -> tf.Tensor:
-    """log Z in nats by enumeration, a scalar; differentiable once (`rbm.exact.log_partition`).
+    """Log Z in nats by enumeration, a scalar; differentiable once (`rbm.exact.log_partition`).
 
     Args:
       left_bias: [L].

@@ -129,8 +129,7 @@ def _anneal(
     ) -> tuple:
         del right
         t, before = (
-            tf.cast(number, dtype) / tf.cast(num_temperatures, dtype)
-            for number in (index + 1, index)
+            tf.cast(number, dtype) / tf.cast(num_temperatures, dtype) for number in (index + 1, index)
         )
         now, seed = split(seed)
         log_weights += log_increment(t, before, left)
@@ -152,7 +151,5 @@ def _anneal(
 def _bootstrap_standard_error(log_weights: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     """Standard deviation of log-mean-exp over resampled chains."""
     num_chains = tf.shape(log_weights)[0]
-    chosen = tf.random.stateless_uniform(
-        [_NUM_BOOTSTRAPS, num_chains], seed, 0, num_chains, tf.int32
-    )
+    chosen = tf.random.stateless_uniform([_NUM_BOOTSTRAPS, num_chains], seed, 0, num_chains, tf.int32)
     return tf.math.reduce_std(log_mean_exp(tf.gather(log_weights, chosen), axis=1))

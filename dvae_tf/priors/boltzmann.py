@@ -11,11 +11,10 @@ from typing import Any
 
 import tensorflow as tf
 import tensorflow_probability as tfp
+from tensorflow_probability import distributions as tfd
 from tensorflow_probability.python.internal import tensor_util
 
 from ..rbm import RBM, as_rbm, block_gibbs, energy, exact, split_sides, uniform_states
-
-tfd = tfp.distributions
 
 
 class BoltzmannMachine(tfd.AutoCompositeTensorDistribution):
@@ -48,7 +47,7 @@ class BoltzmannMachine(tfd.AutoCompositeTensorDistribution):
         validate_args: bool = False,
         allow_nan_stats: bool = True,
         name: str = "BoltzmannMachine",
-    ):
+    ) -> None:
         parameters = dict(locals())
         with tf.name_scope(name):
             self._rbm = as_rbm(left_bias, right_bias, weights)
@@ -90,7 +89,7 @@ class BoltzmannMachine(tfd.AutoCompositeTensorDistribution):
 
     @property
     def log_partition(self) -> tf.Tensor:
-        """log Z in nats: as given, or by enumeration.
+        """Log Z in nats: as given, or by enumeration.
 
         Raises:
           ValueError: if it was not given and the smaller side has more than 20 units.
@@ -170,7 +169,5 @@ def log_partition_surrogate(
       log_partition: the value, nats.
     """
     rbm = as_rbm(left_bias, right_bias, weights)
-    negative_phase = -tf.reduce_mean(
-        energy(rbm, tf.stop_gradient(left), tf.stop_gradient(right)), axis=0
-    )
+    negative_phase = -tf.reduce_mean(energy(rbm, tf.stop_gradient(left), tf.stop_gradient(right)), axis=0)
     return tf.stop_gradient(log_partition - negative_phase) + negative_phase

@@ -52,7 +52,7 @@ class BoltzmannPrior(keras.layers.Layer):
         weights_regularizer: Any = None,
         seed: int = 0,
         **kwargs: Any,
-    ):
+    ) -> None:
         kwargs.setdefault("dtype", "float32")
         super().__init__(autocast=False, **kwargs)
         for name, size in (("num_left", num_left), ("num_right", num_right)):
@@ -69,12 +69,8 @@ class BoltzmannPrior(keras.layers.Layer):
         self._add_state()
 
     def _add_parameters(self) -> None:
-        self.left_bias = self.add_weight(
-            name="left_bias", shape=(self.num_left,), initializer="zeros"
-        )
-        self.right_bias = self.add_weight(
-            name="right_bias", shape=(self.num_right,), initializer="zeros"
-        )
+        self.left_bias = self.add_weight(name="left_bias", shape=(self.num_left,), initializer="zeros")
+        self.right_bias = self.add_weight(name="right_bias", shape=(self.num_right,), initializer="zeros")
         initial = "zeros"
         if self.couplings:
             key = fold_in((0, self.seed), Tag.INITIAL_WEIGHTS).numpy().tolist()
@@ -160,9 +156,7 @@ class BoltzmannPrior(keras.layers.Layer):
             self.advance()
         if self.smoothing is None:
             return self.machine()
-        return OverlappingRelaxation(
-            self.machine(), self.smoothing, self.num_mean_field_iterations
-        )
+        return OverlappingRelaxation(self.machine(), self.smoothing, self.num_mean_field_iterations)
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""

@@ -14,17 +14,15 @@ derivative is the paper's Eq. 5.
 
 from typing import Any
 
-import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
+from tensorflow_probability import bijectors as tfb
+from tensorflow_probability import distributions as tfd
 
 from ..numerics import bernoulli_entropy, uniform
 from ..rbm import RBM, energy, left_logits, right_logits, split_sides
 from ..smoothing import Smoothing
 from .boltzmann import BoltzmannMachine
-
-tfb = tfp.bijectors
-tfd = tfp.distributions
 
 
 def mean_field(rbm: RBM, left_shift: tf.Tensor, right_shift: tf.Tensor, num_iterations: int) -> Any:
@@ -75,7 +73,7 @@ class OverlappingRelaxation(tfd.AutoCompositeTensorDistribution):
         validate_args: bool = False,
         allow_nan_stats: bool = True,
         name: str = "OverlappingRelaxation",
-    ):
+    ) -> None:
         parameters = dict(locals())
         if num_mean_field_iterations < 1:
             raise ValueError(
@@ -147,10 +145,7 @@ class OverlappingRelaxation(tfd.AutoCompositeTensorDistribution):
         log_r = self.smoothing.log_density_given_0(zeta, *self._theta())
         log_r += tf.concat([m_left, m_right], -1) * ratio
         bound = (
-            entropy
-            - energy(machine.rbm, m_left, m_right)
-            + tf.reduce_sum(log_r, -1)
-            - machine.log_partition
+            entropy - energy(machine.rbm, m_left, m_right) + tf.reduce_sum(log_r, -1) - machine.log_partition
         )
         outside = tf.reduce_any(self.smoothing.outside(zeta), -1)
         return tf.where(outside, tf.constant(-float("inf"), self.dtype), bound)

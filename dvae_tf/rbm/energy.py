@@ -58,8 +58,7 @@ def as_rbm(left_bias: Any, right_bias: Any, weights: Any) -> RBM:
         bias = tf.cast(tf.convert_to_tensor(bias), weights.dtype)
         if bias.shape != (size,):
             raise ValueError(
-                f"{name}: expected shape [{size}] beside weights of shape {weights.shape}, "
-                f"got {bias.shape}"
+                f"{name}: expected shape [{size}] beside weights of shape {weights.shape}, got {bias.shape}"
             )
         biases.append(bias)
     return RBM(biases[0], biases[1], weights)
@@ -82,9 +81,7 @@ def left_logits(rbm: RBM, right: tf.Tensor) -> tf.Tensor:
 
 def energy(rbm: RBM, left: tf.Tensor, right: tf.Tensor) -> tf.Tensor:
     """E(z) in nats, summed over units: left [..., L] and right [..., R] give [...]."""
-    return -tf.reduce_sum(left * rbm.left_bias, -1) - tf.reduce_sum(
-        right * right_logits(rbm, left), -1
-    )
+    return -tf.reduce_sum(left * rbm.left_bias, -1) - tf.reduce_sum(right * right_logits(rbm, left), -1)
 
 
 def left_free_energy(rbm: RBM, left: tf.Tensor) -> tf.Tensor:

@@ -29,7 +29,7 @@ class Moments(NamedTuple):
 
 
 def log_partition(rbm: RBM) -> tf.Tensor:
-    """log Z in nats, a scalar, exact; differentiable once.
+    """Log Z in nats, a scalar, exact; differentiable once.
 
     Its gradient is that of GumBolt's Eq. 6: d log Z / d bias = E[z], d log Z / d W = E[z_l z_r^T].
 
@@ -53,7 +53,7 @@ def log_partition(rbm: RBM) -> tf.Tensor:
 
 
 def moments(rbm: RBM) -> Moments:
-    """log Z and first and second moments by enumeration; no gradient flows.
+    """Log Z and first and second moments by enumeration; no gradient flows.
 
     Raises:
       ValueError: if the smaller side has more than 25 units.
@@ -111,17 +111,7 @@ def _moments(rbm: RBM) -> Moments:
     return Moments(log_total, left, products[-1], products[:-1])
 
 
-def _block_states(index: tf.Tensor, num_units: int, dtype: tf.DType) -> tf.Tensor:
-    """The binary digits of the numbers of block `index`: [2^min(14, n), n]."""
-    size = 2 ** min(num_units, _BLOCK_UNITS)
-    numbers = index * size + tf.range(size, dtype=tf.int64)
-    digits = tf.bitwise.right_shift(numbers[:, tf.newaxis], tf.range(num_units, dtype=tf.int64))
-    return tf.cast(tf.bitwise.bitwise_and(digits, tf.constant(1, tf.int64)), dtype)
-
-
-def sample(
-    rbm: RBM, num_samples: int | tf.Tensor, seed: tf.Tensor
-) -> tuple[tf.Tensor, tf.Tensor]:
+def sample(rbm: RBM, num_samples: int | tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Exact draws: the smaller side by the inverse CDF of its table, the other side given it.
 
     Returns:

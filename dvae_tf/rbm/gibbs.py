@@ -43,9 +43,7 @@ def _block_gibbs(
         left, right = sample_both(rbm, left, now)
         return index + 1, left, right, seed
 
-    _, left, right, _ = tf.while_loop(
-        lambda index, *_: index < num_sweeps, sweep, (0, left, right, seed)
-    )
+    _, left, right, _ = tf.while_loop(lambda index, *_: index < num_sweeps, sweep, (0, left, right, seed))
     return left, right
 
 

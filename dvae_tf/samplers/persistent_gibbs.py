@@ -61,9 +61,7 @@ class PersistentGibbs:
         self, num_left: int, num_right: int, seed: Seed, dtype: tf.DType = tf.float32
     ) -> PersistentGibbsState:
         """Returns chains at infinite temperature: independent fair bits."""
-        return PersistentGibbsState(
-            *uniform_states(self.num_chains, num_left, num_right, seed, dtype)
-        )
+        return PersistentGibbsState(*uniform_states(self.num_chains, num_left, num_right, seed, dtype))
 
     def step(
         self, left_bias: Any, right_bias: Any, weights: Any, state: PersistentGibbsState, seed: Seed

@@ -21,9 +21,7 @@ class Family(abc.ABC):
     @classmethod
     def quantile_given(cls, z: tf.Tensor, rho: tf.Tensor, *theta: tf.Tensor) -> tf.Tensor:
         """The inverse of R(zeta | z) in zeta: at a uniform rho, a draw from r(zeta | z)."""
-        return tf.where(
-            z > 0, cls.quantile_given_1(rho, *theta), cls.quantile_given_0(rho, *theta)
-        )
+        return tf.where(z > 0, cls.quantile_given_1(rho, *theta), cls.quantile_given_0(rho, *theta))
 
     @classmethod
     def outside(cls, zeta: tf.Tensor) -> tf.Tensor:
@@ -50,7 +48,7 @@ class Family(abc.ABC):
     @classmethod
     @abc.abstractmethod
     def log_density_given_0(cls, zeta: tf.Tensor, *theta: tf.Tensor) -> tf.Tensor:
-        """log r(zeta | z=0)."""
+        """Log r(zeta | z=0)."""
 
     @classmethod
     @abc.abstractmethod

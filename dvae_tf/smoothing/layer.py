@@ -24,7 +24,7 @@ class Smoothing(keras.layers.Layer, Family):
 
     smallest_beta: ClassVar[float] = 0.0
 
-    def __init__(self, beta: float, trainable_beta: bool = False, **kwargs: Any):
+    def __init__(self, beta: float, trainable_beta: bool = False, **kwargs: Any) -> None:
         # Log-space work: a mixed-precision policy must not round what goes in.
         super().__init__(autocast=False, **kwargs)
         if not self.smallest_beta < beta < math.inf:

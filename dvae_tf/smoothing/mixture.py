@@ -11,13 +11,12 @@ from typing import Any
 
 import tensorflow as tf
 import tensorflow_probability as tfp
+from tensorflow_probability import bijectors as tfb
+from tensorflow_probability import distributions as tfd
 from tensorflow_probability.python.internal import tensor_util
 
 from ..numerics import uniform_pair
 from .family import Family
-
-tfb = tfp.bijectors
-tfd = tfp.distributions
 
 
 class RelaxedBernoulli(tfd.AutoCompositeTensorDistribution):
@@ -41,14 +40,12 @@ class RelaxedBernoulli(tfd.AutoCompositeTensorDistribution):
         validate_args: bool = False,
         allow_nan_stats: bool = True,
         name: str = "RelaxedBernoulli",
-    ):
+    ) -> None:
         parameters = dict(locals())
         with tf.name_scope(name):
             self._logits = tensor_util.convert_nonref_to_tensor(logits, dtype_hint=tf.float32)
             dtype = self._logits.dtype
-            self._theta = tuple(
-                tensor_util.convert_nonref_to_tensor(each, dtype=dtype) for each in theta
-            )
+            self._theta = tuple(tensor_util.convert_nonref_to_tensor(each, dtype=dtype) for each in theta)
             self._family = family
             super().__init__(
                 dtype=dtype,
@@ -126,9 +123,9 @@ class RelaxedBernoulli(tfd.AutoCompositeTensorDistribution):
     def _cdf(self, zeta: tf.Tensor) -> tf.Tensor:
         low, high = self.family.support
         zeta = tf.clip_by_value(zeta, low, high)
-        return tf.math.sigmoid(-self.logits) * self.family.cdf_given_0(
-            zeta, *self.theta
-        ) + tf.math.sigmoid(self.logits) * self.family.cdf_given_1(zeta, *self.theta)
+        return tf.math.sigmoid(-self.logits) * self.family.cdf_given_0(zeta, *self.theta) + tf.math.sigmoid(
+            self.logits
+        ) * self.family.cdf_given_1(zeta, *self.theta)
 
     def _quantile(self, rho: tf.Tensor) -> tf.Tensor:
         """F(zeta) = rho, searched between the quantiles of the two components."""

@@ -44,9 +44,7 @@ class Power(Smoothing, SymmetricFamily):
     @classmethod
     def cdf_given_1(cls, zeta: tf.Tensor, beta: tf.Tensor) -> tf.Tensor:
         """1 - (1 - zeta)^(1/beta), precise near 0."""
-        return tf.where(
-            zeta < 1, -tf.math.expm1(tf.math.log1p(-_inside(zeta)) / beta), tf.ones_like(zeta)
-        )
+        return tf.where(zeta < 1, -tf.math.expm1(tf.math.log1p(-_inside(zeta)) / beta), tf.ones_like(zeta))
 
     @classmethod
     def quantile_given_0(cls, rho: tf.Tensor, beta: tf.Tensor) -> tf.Tensor:

@@ -220,9 +220,7 @@ def _hang(*arguments, **keywords):
     raise urllib.error.URLError("timed out")
 
 
-@pytest.mark.parametrize(
-    ("urlopen", "reason"), [(_refuse, "no route to host"), (_hang, "no answer in time")]
-)
+@pytest.mark.parametrize(("urlopen", "reason"), [(_refuse, "no route to host"), (_hang, "no answer in time")])
 def test_mnist_without_files_or_network(tmp_path, monkeypatch, urlopen, reason):
     monkeypatch.setattr(urllib.request, "urlopen", urlopen)
     start = time.monotonic()

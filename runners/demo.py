@@ -1,0 +1,67 @@
+"""The main job on the embedded digits: train, measure, compare, and leave pictures.
+
+Beside the model stand the same one with its couplings W held at 0, and a mixture of Bernoullis fitted to
+the same pixels; the Boltzmann prior has to beat both.
+"""
+
+import pathlib
+from collections.abc import Sequence
+from typing import Any
+
+from absl import flags
+from rich.console import Console
+from rich.table import Table
+
+from dvae_tf import config, data, training
+
+from . import common
+from .bernoulli_mixture import fitted_test_nll
+from .console import ConsoleMonitor
+
+
+def main() -> None:
+    """Entry point."""
+    common.define_flags(struct="1-layer-small", num_train_iter=10_000)
+    flags.FLAGS.set_default("log_dir", "runs/demo")
+    common.start(_demo)
+
+
+def _demo(_: Sequence[str]) -> None:
+    console = Console()
+    folder = pathlib.Path(flags.FLAGS.log_dir)
+    images = data.load("digits")
+    recipe = common.recipe_from_flags("digits")
+    common.announce(console, recipe, images)
+    if flags.FLAGS.dry_run:
+        return
+    results = []
+    for couplings in (True, False):
+        changed = common.recipe_from_flags("digits", couplings=couplings)
+        name = "boltzmann" if couplings else "factorial"
+        console.rule(f"{name} prior")
+        monitor = ConsoleMonitor(console, name)
+        results.append(training.train(changed, images, str(folder / name), monitor=monitor))
+    console.rule("mixture of Bernoullis")
+    nll, error, components = fitted_test_nll(images.train, images.validation, images.test, seed=recipe.seed)
+    console.print(_comparison(recipe, results, (nll, error, components)))
+    console.print(f"Pictures: {folder / 'boltzmann'}/{{samples,reconstructions,learning_curve}}.png")
+
+
+def _comparison(
+    recipe: config.Recipe, results: list[dict[str, Any]], mixture: tuple[float, float, int]
+) -> Table:
+    table = Table("model", "test NLL (nats)", "log Z (nats)", "active units", title="digits")
+    for name, result in zip(("Boltzmann prior", "the same, W = 0"), results, strict=True):
+        table.add_row(
+            f"{recipe.baseline}, {name}",
+            f"{result['test_nll']:.2f} ± {result['test_nll_standard_error']:.2f}",
+            f"{result['log_partition']:.3f} ± {result['log_partition_standard_error']:.3f}",
+            f"{result['active_units']} of {result['num_units']}",
+        )
+    nll, error, components = mixture
+    table.add_row(f"mixture of {components} Bernoullis", f"{nll:.2f} ± {error:.2f}", "", "")
+    return table
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,52 @@
+"""Measures a trained run again: any number of importance samples, log Z effort, seed, batch size."""
+
+from collections.abc import Sequence
+
+from absl import flags
+from rich.console import Console
+
+from dvae_tf import data, evaluation, models, training
+
+from . import common
+
+
+def main() -> None:
+    """Entry point."""
+    flags.DEFINE_string(
+        "log_dir", None, "A run folder, or a folder of committed results.", allow_override=True
+    )
+    flags.DEFINE_string("data_dir", None, "Where TFDS keeps prepared data; its default if empty.")
+    flags.DEFINE_string("manual_dir", None, "A folder with the raw data files: no network is used.")
+    flags.DEFINE_enum("split", "test", ["train", "validation", "test"], "Which images.")
+    flags.DEFINE_integer("eval_iw_samples", 4000, "Importance samples, K.")
+    flags.DEFINE_integer("eval_batchsize", 100, "Images at a time; bounds memory.")
+    flags.DEFINE_integer("ais_temperatures", 10_000, "Temperatures of the estimate of log Z.")
+    flags.DEFINE_integer("seed", 0, "From which every random number follows.")
+    common.start(_evaluate)
+
+
+def _evaluate(_: Sequence[str]) -> None:
+    values = flags.FLAGS
+    console = Console()
+    if not values.log_dir:
+        raise ValueError("log_dir: expected the folder of a run, got none")
+    model = models.load(values.log_dir)
+    images = data.load(
+        model.recipe.dataset,
+        data_dir=values.data_dir or None,
+        manual_dir=values.manual_dir or None,
+    )
+    measured = evaluation.evaluate(
+        model,
+        getattr(images, values.split),
+        values.eval_iw_samples,
+        (0, values.seed),
+        values.eval_batchsize,
+        values.ais_temperatures,
+    )
+    console.print(f"{values.split} images: {measured.num_images:,}, K = {values.eval_iw_samples:,}")
+    common.show_result(console, training.result_record(model.recipe, measured))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,92 @@
+"""Tests of energies, conditionals and free energies against enumeration."""
+
+import numpy as np
+import pytest
+import reference
+import tensorflow as tf
+from scipy import special
+
+from dvae_tf import rbm
+
+SIZES = [(3, 5), (5, 3), (4, 4), (1, 1)]
+each_size = pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}+{size[1]}")
+each_dtype = pytest.mark.parametrize("dtype", [np.float32, np.float64])
+
+
+def _machines(size, dtype=np.float64):
+    machine = reference.random_machine(*size, seed=1)
+    return machine, rbm.as_rbm(*machine.cast(dtype))
+
+
+@each_size
+@each_dtype
+def test_energy_of_every_state(size, dtype):
+    machine, parameters = _machines(size, dtype)
+    z = reference.binary_states(sum(size))
+    left, right = rbm.split_sides(tf.constant(z, dtype), size[0])
+    assert (left.shape[-1], right.shape[-1]) == size
+    found = rbm.energy(parameters, left, right)
+    assert found.dtype == dtype
+    np.testing.assert_allclose(found, reference.energy(machine, z), rtol=1e-5, atol=1e-5)
+
+
+@each_size
+def test_energy_of_relaxed_values_and_leading_dimensions(size):
+    machine, parameters = _machines(size)
+    z = np.random.default_rng(0).random((2, 3, sum(size)))
+    found = rbm.energy(parameters, *rbm.split_sides(tf.constant(z), size[0]))
+    assert found.shape == (2, 3)
+    np.testing.assert_allclose(found, reference.energy(machine, z), rtol=1e-12)
+
+
+@each_size
+def test_conditionals_match_the_joint_table(size):
+    machine, parameters = _machines(size)
+    probs = np.exp(reference.joint_log_probs(machine)[0])
+    left, right = (reference.binary_states(side) for side in size)
+    given_left = probs @ right / probs.sum(1, keepdims=True)
+    given_right = probs.T @ left / probs.sum(0)[:, np.newaxis]
+    found = rbm.right_logits(parameters, tf.constant(left))
+    np.testing.assert_allclose(special.expit(found), given_left, rtol=1e-10)
+    found = rbm.left_logits(parameters, tf.constant(right))
+    np.testing.assert_allclose(special.expit(found), given_right, rtol=1e-10)
+
+
+@each_size
+def test_free_energy_is_the_negative_log_marginal(size):
+    machine, parameters = _machines(size)
+    log_probs, log_partition = reference.joint_log_probs(machine)
+    left = reference.binary_states(size[0])
+    found = rbm.left_free_energy(parameters, tf.constant(left))
+    expected = -(special.logsumexp(log_probs, axis=1) + log_partition)
+    np.testing.assert_allclose(found, expected, rtol=1e-10, atol=1e-10)
+
+
+def test_logits_take_leading_dimensions():
+    _, parameters = _machines((3, 5))
+    assert rbm.right_logits(parameters, tf.zeros([2, 4, 3], tf.float64)).shape == (2, 4, 5)
+    assert rbm.left_logits(parameters, tf.zeros([2, 4, 5], tf.float64)).shape == (2, 4, 3)
+    assert rbm.left_free_energy(parameters, tf.zeros([2, 4, 3], tf.float64)).shape == (2, 4)
+
+
+def test_as_rbm_takes_lists_arrays_and_variables():
+    parameters = rbm.as_rbm([0, 1], np.zeros(3), tf.Variable(tf.ones([2, 3], tf.float64)))
+    assert parameters.dtype == tf.float64
+    assert {each.dtype for each in parameters} == {tf.float64}
+    assert (parameters.num_left, parameters.num_right) == (2, 3)
+    assert rbm.as_rbm([0, 1], [0, 0, 0], [[1, 2, 3], [4, 5, 6]]).dtype == tf.float32
+
+
+@pytest.mark.parametrize(
+    ("shapes", "name"),
+    [
+        (((2,), (3,), (3, 2)), "left_bias"),
+        (((2,), (4,), (2, 3)), "right_bias"),
+        (((2, 1), (3,), (2, 3)), "left_bias"),
+        (((2,), (3,), (6,)), "weights"),
+        (((2,), (3,), (1, 2, 3)), "weights"),
+    ],
+)
+def test_wrong_shapes_are_refused_by_name(shapes, name):
+    with pytest.raises(ValueError, match=name):
+        rbm.as_rbm(*(np.zeros(shape, np.float32) for shape in shapes))

@@ -1,0 +1,380 @@
+"""Float64 NumPy oracles: enumeration, quadrature, bisection, closed forms.
+
+Nothing here imports TensorFlow or the library. Machines are small enough to write down every state;
+quantities are in nats; the names are those of the library.
+"""
+
+import itertools
+from typing import NamedTuple
+
+import numpy as np
+from scipy import special, stats
+
+# --------------------------------------------------------------------------- machines
+
+
+class Machine(NamedTuple):
+    """Parameters of a restricted Boltzmann machine: [L], [R], [L, R], float64."""
+
+    left_bias: np.ndarray
+    right_bias: np.ndarray
+    weights: np.ndarray
+
+    def cast(self, dtype):
+        """The parameters in another dtype."""
+        return Machine(*(each.astype(dtype) for each in self))
+
+    @property
+    def num_left(self):
+        """L."""
+        return self.weights.shape[0]
+
+    @property
+    def num_units(self):
+        """D = L + R."""
+        return sum(self.weights.shape)
+
+
+def random_machine(num_left, num_right, seed, stddev=1.0, bias_stddev=None):
+    """A machine with normal parameters, representable in float32 as well."""
+    rng = np.random.default_rng(seed)
+    bias_stddev = stddev if bias_stddev is None else bias_stddev
+    machine = Machine(
+        rng.normal(0, bias_stddev, num_left),
+        rng.normal(0, bias_stddev, num_right),
+        rng.normal(0, stddev, (num_left, num_right)),
+    )
+    return machine.cast(np.float32).cast(np.float64)
+
+
+def binary_states(num_units):
+    """All binary vectors, [2^n, n]; the first unit changes slowest."""
+    return np.array(list(itertools.product((0.0, 1.0), repeat=num_units))).reshape(-1, num_units)
+
+
+def state_numbers(states):
+    """The row of each binary vector [..., n] in `binary_states(n)`."""
+    states = np.asarray(states)
+    powers = 2 ** np.arange(states.shape[-1] - 1, -1, -1)
+    return (states.astype(np.int64) * powers).sum(-1)
+
+
+def symmetric_couplings(machine):
+    """W-bar, the symmetric [D, D] coupling matrix with zero diagonal blocks."""
+    num_left = machine.num_left
+    couplings = np.zeros((machine.num_units, machine.num_units))
+    couplings[:num_left, num_left:] = machine.weights
+    couplings[num_left:, :num_left] = machine.weights.T
+    return couplings
+
+
+def energy(machine, z):
+    """E(z) of values [..., D], as the quadratic form of the symmetric coupling matrix."""
+    z = np.asarray(z, np.float64)
+    bias = np.concatenate([machine.left_bias, machine.right_bias])
+    quadratic = np.einsum("...i,ij,...j->...", z, symmetric_couplings(machine), z)
+    return -(z @ bias) - 0.5 * quadratic
+
+
+def joint_log_probs(machine):
+    """log p(z) of every state, [2^L, 2^R], and log Z: by enumeration of both sides."""
+    left, right = binary_states(machine.num_left), binary_states(machine.weights.shape[1])
+    negative_energies = (
+        (left @ machine.left_bias)[:, np.newaxis]
+        + right @ machine.right_bias
+        + left @ machine.weights @ right.T
+    )
+    log_partition = special.logsumexp(negative_energies)
+    return negative_energies - log_partition, log_partition
+
+
+def log_partition(machine):
+    """log Z by enumeration of both sides."""
+    return joint_log_probs(machine)[1]
+
+
+class Moments(NamedTuple):
+    """E[z_l], E[z_r], E[z_l z_r^T]."""
+
+    left: np.ndarray
+    right: np.ndarray
+    products: np.ndarray
+
+
+def moments(machine):
+    """First and second moments by enumeration of both sides."""
+    probs = np.exp(joint_log_probs(machine)[0])
+    left, right = binary_states(machine.num_left), binary_states(machine.weights.shape[1])
+    return Moments(probs.sum(1) @ left, probs.sum(0) @ right, left.T @ probs @ right)
+
+
+def exact_draws(machine, num_samples, seed):
+    """Independent draws of z [num_samples, D] from the table of all states."""
+    probs = np.exp(joint_log_probs(machine)[0]).ravel()
+    rng = np.random.default_rng(seed)
+    numbers = rng.choice(probs.size, num_samples, p=probs / probs.sum())
+    return binary_states(machine.num_units)[numbers]
+
+
+def uniform_couplings_moments(num_left, num_right, left_bias, right_bias, coupling):
+    """log Z and moments where all biases of a side and all couplings are equal.
+
+    The left side matters by its count alone: Z = sum_k C(L, k) e^(a k) (1 + e^(b + w k))^R.
+    """
+    count = np.arange(num_left + 1)
+    field = right_bias + coupling * count
+    log_terms = (
+        special.gammaln(num_left + 1)
+        - special.gammaln(count + 1)
+        - special.gammaln(num_left - count + 1)
+        + left_bias * count
+        + num_right * np.logaddexp(0.0, field)
+    )
+    log_total = special.logsumexp(log_terms)
+    probs = np.exp(log_terms - log_total)
+    fires = special.expit(field)
+    return log_total, Moments(
+        np.full(num_left, probs @ count / num_left),
+        np.full(num_right, probs @ fires),
+        np.full((num_left, num_right), probs @ (count * fires) / num_left),
+    )
+
+
+def paired_moments(left_bias, right_bias, couplings):
+    """log Z and moments where left unit i couples to right unit i alone: independent pairs."""
+    pairs = np.stack([np.zeros_like(left_bias), left_bias, right_bias])
+    log_terms = np.concatenate([pairs, [left_bias + right_bias + couplings]])
+    log_totals = special.logsumexp(log_terms, axis=0)
+    _, only_left, only_right, both = np.exp(log_terms - log_totals)
+    left, right = only_left + both, only_right + both
+    products = np.outer(left, right)
+    np.fill_diagonal(products, both)
+    return log_totals.sum(), Moments(left, right, products)
+
+
+# --------------------------------------------------------------------------- Bernoulli
+
+
+def bernoulli_entropy(logits):
+    """-q log q - (1-q) log(1-q), nats, from the two log-probabilities."""
+    logits = np.asarray(logits, np.float64)
+    log_q, log_not_q = special.log_expit(logits), special.log_expit(-logits)
+    return -(np.exp(log_q) * log_q + np.exp(log_not_q) * log_not_q)
+
+
+# --------------------------------------------------------------------------- smoothings r(zeta | z)
+
+
+class PowerSmoothing:
+    """r(zeta|0) = zeta^(1/beta - 1) / beta on [0, 1]; r(zeta|1) is its mirror image."""
+
+    support = (0.0, 1.0)
+
+    def __init__(self, beta):
+        self.beta = beta
+
+    def log_density(self, zeta, z):
+        """log r(zeta | z)."""
+        zeta = np.asarray(zeta, np.float64)
+        log_distance = np.log1p(-zeta) if z else np.log(zeta)
+        return (1 / self.beta - 1) * log_distance - np.log(self.beta)
+
+    def cdf(self, zeta, z):
+        """R(zeta | z)."""
+        zeta = np.asarray(zeta, np.float64)
+        return 1 - (1 - zeta) ** (1 / self.beta) if z else zeta ** (1 / self.beta)
+
+    def quantile(self, rho, z):
+        """The inverse of R(zeta | z)."""
+        rho = np.asarray(rho, np.float64)
+        return 1 - (1 - rho) ** self.beta if z else rho**self.beta
+
+    def mean(self, z):
+        """E[zeta | z]: those of Beta(1/beta, 1) and Beta(1, 1/beta)."""
+        return self.beta / (1 + self.beta) if z else 1 / (1 + self.beta)
+
+    def mean_derivative(self, z):
+        """d E[zeta | z] / d beta."""
+        return (1 if z else -1) / (1 + self.beta) ** 2
+
+    def log_density_ratio(self, zeta):
+        """b(zeta) = log r(zeta | 1) - log r(zeta | 0), from the two densities."""
+        return self.log_density(zeta, 1) - self.log_density(zeta, 0)
+
+    def quadrature(self, gap=2.0**-30, num_nodes=60):
+        """Nodes and weights of an integral over zeta in [0, 1 - gap].
+
+        zeta = u^beta below one half and 1 - zeta = u^beta above it take the two vertices out of the
+        integrand. Floats resolve the vertex at 0 but not the one at 1: hence the gap.
+        """
+        top = 0.5 ** (1 / self.beta)
+        u, du = gauss_legendre(0.0, top, num_nodes)
+        v, dv = gauss_legendre(gap ** (1 / self.beta), top, num_nodes)
+        jacobian_u, jacobian_v = (self.beta * x ** (self.beta - 1) for x in (u, v))
+        nodes = np.concatenate([u**self.beta, 1 - v**self.beta])
+        return nodes, np.concatenate([du * jacobian_u, dv * jacobian_v]), (0.0, 1 - gap)
+
+
+def gauss_legendre(low, high, num_nodes):
+    """Nodes and weights of an integral over [low, high]."""
+    nodes, weights = np.polynomial.legendre.leggauss(num_nodes)
+    return low + (high - low) * (nodes + 1) / 2, weights * (high - low) / 2
+
+
+def mixture_log_density(smoothing, zeta, logits):
+    """log of (1 - q) r(zeta | 0) + q r(zeta | 1)."""
+    return np.logaddexp(
+        special.log_expit(-np.asarray(logits)) + smoothing.log_density(zeta, 0),
+        special.log_expit(logits) + smoothing.log_density(zeta, 1),
+    )
+
+
+def mixture_cdf(smoothing, zeta, logits):
+    """(1 - q) R(zeta | 0) + q R(zeta | 1)."""
+    probs = special.expit(logits)
+    return (1 - probs) * smoothing.cdf(zeta, 0) + probs * smoothing.cdf(zeta, 1)
+
+
+def mixture_quantile(smoothing, rho, logits, num_steps=200):
+    """The inverse CDF of the mixture by bisection between the quantiles of its two components."""
+    rho, logits = np.broadcast_arrays(np.asarray(rho, np.float64), np.asarray(logits, np.float64))
+    ends = smoothing.quantile(rho, 0), smoothing.quantile(rho, 1)
+    low, high = np.minimum(*ends), np.maximum(*ends)
+    for _ in range(num_steps):
+        middle = 0.5 * (low + high)
+        below = mixture_cdf(smoothing, middle, logits) < rho
+        low, high = np.where(below, middle, low), np.where(below, high, middle)
+    return 0.5 * (low + high)
+
+
+# --------------------------------------------------------------------------- relaxed machines
+
+
+def relaxed_terms(machine, smoothing, zeta):
+    """log p(z) + log r(zeta | z), [N, D] gives [N, 2^D] in the order of `binary_states`."""
+    zeta = np.atleast_2d(zeta)
+    z = binary_states(machine.num_units)
+    log_joint = joint_log_probs(machine)[0].ravel()
+    given_0, given_1 = smoothing.log_density(zeta, 0), smoothing.log_density(zeta, 1)
+    return log_joint + given_0 @ (1 - z).T + given_1 @ z.T
+
+
+def relaxed_log_prob(machine, smoothing, zeta):
+    """log p(zeta) = log sum over z of p(z) r(zeta | z), by enumeration: [N, D] gives [N]."""
+    return special.logsumexp(relaxed_terms(machine, smoothing, zeta), axis=1)
+
+
+def relaxed_posterior_moments(machine, smoothing, zeta):
+    """Moments of p(z | zeta) by enumeration: [N, D] gives fields [N, L], [N, R], [N, L, R]."""
+    terms = relaxed_terms(machine, smoothing, zeta)
+    probs = np.exp(terms - special.logsumexp(terms, axis=1, keepdims=True))
+    z = binary_states(machine.num_units)
+    left, right = z[:, : machine.num_left], z[:, machine.num_left :]
+    return Moments(probs @ left, probs @ right, np.einsum("ns,si,sj->nij", probs, left, right))
+
+
+def relaxed_draws(machine, smoothing, num_samples, seed):
+    """Independent draws of zeta [num_samples, D]: z from the table, zeta by its inverse CDF."""
+    z = exact_draws(machine, num_samples, seed)
+    rho = np.random.default_rng((seed, 1)).random(z.shape)
+    return np.where(z > 0, smoothing.quantile(rho, 1), smoothing.quantile(rho, 0))
+
+
+def mean_field(machine, smoothing, zeta, num_iterations=5):
+    """m(z = 1) by alternating updates of the sides, from one half on the left: [N, D]."""
+    ratio = smoothing.log_density_ratio(zeta)
+    num_left = machine.num_left
+    left = np.full(ratio[..., :num_left].shape, 0.5)
+    for _ in range(num_iterations):
+        right = special.expit(machine.right_bias + ratio[..., num_left:] + left @ machine.weights)
+        left = special.expit(machine.left_bias + ratio[..., :num_left] + right @ machine.weights.T)
+    return np.concatenate([left, right], -1)
+
+
+def bound_at(machine, smoothing, zeta, m):
+    """H(m) - E(m) + sum_i [(1 - m_i) log r(zeta_i | 0) + m_i log r(zeta_i | 1)] - log Z, [N]."""
+    entropy = special.entr(m) + special.entr(1 - m)
+    log_r = (1 - m) * smoothing.log_density(zeta, 0) + m * smoothing.log_density(zeta, 1)
+    return (entropy + log_r).sum(-1) - energy(machine, m) - log_partition(machine)
+
+
+# --------------------------------------------------------------------------- importance weighting
+
+
+def importance_weighted_bound(log_joint, log_posterior, num_importance_samples):
+    """E over K independent z ~ q of log (1/K) sum_k p(x, z_k) / q(z_k | x), over all S^K tuples.
+
+    Args:
+      log_joint: [S], log p(x, z) of every z.
+      log_posterior: [S], log q(z | x) of every z, normalised.
+      num_importance_samples: K; S^K must be small.
+    """
+    log_joint, log_posterior = np.asarray(log_joint), np.asarray(log_posterior)
+    total = 0.0
+    for chosen in itertools.product(range(log_joint.size), repeat=num_importance_samples):
+        chosen = list(chosen)
+        log_weights = log_joint[chosen] - log_posterior[chosen]
+        log_mean = special.logsumexp(log_weights) - np.log(num_importance_samples)
+        total += np.exp(log_posterior[chosen].sum()) * log_mean
+    return total
+
+
+# --------------------------------------------------------------------------- statistics
+
+
+def finite_difference(function, argument, step=1e-5):
+    """Central differences of a scalar function in every entry of an array."""
+    argument = np.array(argument, np.float64)
+    gradient = np.zeros_like(argument)
+    for index in np.ndindex(argument.shape):
+        ends = []
+        for sign in (1, -1):
+            moved = argument.copy()
+            moved[index] += sign * step
+            ends.append(function(moved))
+        gradient[index] = (ends[0] - ends[1]) / (2 * step)
+    return gradient
+
+
+def z_scores(values, expected, axis=0):
+    """(mean - expected) / standard error, for independent values along `axis`.
+
+    Where all values agree the standard error is 0: the score is 0 if the mean is right, else huge.
+    """
+    values = np.asarray(values, np.float64)
+    difference = values.mean(axis) - expected
+    error = values.std(axis, ddof=1) / np.sqrt(values.shape[axis])
+    exact = np.isclose(difference, 0, atol=1e-12)
+    return np.where(exact, 0.0, difference / np.where(exact, 1.0, np.maximum(error, 1e-300)))
+
+
+def chi_square_p_value(numbers, probs):
+    """p-value of cell numbers against probabilities; cells expected below 8 are merged."""
+    probs = np.asarray(probs, np.float64).ravel()
+    counts = np.bincount(np.asarray(numbers).ravel(), minlength=probs.size).astype(np.float64)
+    expected = probs / probs.sum() * counts.sum()
+    rare = expected < 8
+    counts = np.append(counts[~rare], counts[rare].sum())
+    expected = np.append(expected[~rare], expected[rare].sum())
+    if expected[-1] < 8:
+        counts[-2:], expected[-2:] = counts[-2:].sum() / 2, expected[-2:].sum() / 2
+    return stats.chisquare(counts, expected).pvalue
+
+
+def ks_distance(samples, cdf, between=(-np.inf, np.inf)):
+    """sqrt(n) times the Kolmogorov-Smirnov distance, over a part of the line.
+
+    Above 2.2 it is a one-in-ten-thousand event for draws of the law (rarer on a part of the line).
+    Draws outside the part only have to be as many as they should be: floats may not resolve them.
+    """
+    samples = np.sort(np.asarray(samples, np.float64).ravel())
+    size = samples.size
+    low, high = between
+    first, last = np.searchsorted(samples, low, "left"), np.searchsorted(samples, high, "right")
+    ranks = np.arange(first, last)
+    levels = cdf(samples[first:last])
+    distances = [np.abs(levels - ranks / size).max(), np.abs(levels - (ranks + 1) / size).max()]
+    for end, rank in ((low, first), (high, last)):
+        if np.isfinite(end):
+            distances.append(abs(rank / size - float(cdf(np.float64(end)))))
+    return np.sqrt(size) * max(distances)

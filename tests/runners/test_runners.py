@@ -1,0 +1,121 @@
+"""The programs as a user meets them: in a process of their own."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import time
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parent.parent.parent
+QUICK = [
+    "--num_train_iter=60",
+    "--num_chains=10",
+    "--num_sweeps=2",
+    "--eval_iw_samples=20",
+]
+
+
+def run(module, *flags, code=0, cwd=ROOT, timeout=240):
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3", "COLUMNS": "200"}
+    done = subprocess.run(
+        [sys.executable, "-m", f"runners.{module}", *flags],
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        cwd=cwd,
+        env=environment,
+    )
+    assert done.returncode == code, done.stdout[-2000:] + done.stderr[-2000:]
+    return done.stdout, done.stderr
+
+
+def test_help_lists_the_flags_with_their_defaults():
+    out, _ = run("binarized_mnist", "--help", code=1)  # absl's own exit code
+    names = (
+        "data_dir manual_dir log_dir struct baseline k beta sampler num_chains num_sweeps num_train_iter "
+        "train_batchsize eval_batchsize eval_iw_samples base_lr seed dry_run"
+    )
+    for flag in names.split(" "):
+        assert f"--{'[no]' if flag == 'dry_run' else ''}{flag}:" in out
+    assert "default: '1000000'" in out
+    assert "2-layer-nonlin" in out
+
+
+def test_dry_run_says_what_would_run_and_writes_nothing(tmp_path):
+    out, _ = run("digits", "--dry_run", f"--log_dir={tmp_path / 'run'}", "--k=5")
+    for text in ("Configuration", "1-layer-small", "Parameters: 8,", "Published test NLL", "Estimated time"):
+        assert text in out
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_a_second_time_an_evaluation_and_a_publication(tmp_path):
+    folder = tmp_path / "run"
+    out, _ = run("digits", f"--log_dir={folder}", *QUICK)
+    assert "test NLL" in out
+    assert "steps/s" in out or "step 60" in out
+    result = json.loads((folder / "result.json").read_text())
+
+    def times():
+        return {file: file.stat().st_mtime_ns for file in folder.iterdir() if file.is_file()}
+
+    before = times()
+    out, _ = run("digits", f"--log_dir={folder}", *QUICK)
+    assert f"{result['test_nll']:.2f}" in out
+    assert {
+        file: file.stat().st_mtime_ns for file in folder.iterdir() if file.is_file()
+    }.items() <= before.items()
+    _, err = run("digits", f"--log_dir={folder}", *QUICK, "--k=5", code=2)
+    assert "k: folder has 1, asked for 5" in err
+    effort = ["--eval_iw_samples=7", "--ais_temperatures=50", "--seed=3"]
+    out, _ = run("evaluate", f"--log_dir={folder}", *effort)
+    assert "K = 7" in out
+    run("publish", f"--log_dir={folder}", f"--results_dir={tmp_path}", "--weights")
+    published = tmp_path / "digits" / "1-layer-small" / "dvaes_power-k1-60-seed0"
+    assert {file.name for file in published.iterdir()} == {
+        "config.json",
+        "result.json",
+        "samples.png",
+        "reconstructions.png",
+        "learning_curve.png",
+        "weights.npz",
+    }
+    run("evaluate", f"--log_dir={published}", *effort)
+
+
+@pytest.mark.parametrize(
+    ("flags", "messages"),
+    [
+        (["--baseline=vae"], ["baseline", "dvaes_power"]),
+        (["--struct=9-layer"], ["struct", "2-layer-nonlin"]),
+        (["--colour=red"], ["colour"]),
+        (["--k=0"], ["k:"]),
+        (["--beta=-1"], ["beta"]),
+        (["--beta=0.5"], ["beta", "above 1"]),
+        (["--num_train_iter=0"], ["num_train_iter"]),
+        (["--train_batchsize=5000"], ["train_batchsize", "1297"]),
+        (["stray"], ["stray"]),
+        ([], ["log_dir"]),
+    ],
+    ids=lambda value: value[0] if value else "none",
+)
+def test_bad_use_leaves_with_code_2_and_a_message(flags, messages, tmp_path):
+    where = [] if messages == ["log_dir"] else [f"--log_dir={tmp_path / 'run'}"]
+    _, err = run("digits", *where, *flags, code=2)
+    assert "Traceback" not in err
+    for message in messages:
+        assert message in err
+    assert not (tmp_path / "run").exists()
+
+
+def test_missing_data_are_noticed_at_once(tmp_path):
+    started = time.monotonic()
+    flags = [f"--log_dir={tmp_path / 'run'}", f"--manual_dir={tmp_path}", f"--data_dir={tmp_path / 'tfds'}"]
+    _, err = run("binarized_mnist", *flags, code=2)
+    assert "binarized_mnist_train.amat" in err
+    assert str(tmp_path) in err
+    assert "Traceback" not in err
+    assert time.monotonic() - started < 60  # imports included
+    assert not (tmp_path / "run").exists()

@@ -1,0 +1,64 @@
+import zipfile
+
+import keras
+import numpy as np
+import pytest
+
+from dvae_tf import storage
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "result.json"
+    storage.write_json(path, {"a": 1})
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(storage.os, "fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        storage.write_json(path, {"a": 2})
+    assert storage.read_json(path) == {"a": 1}
+    assert [file.name for file in tmp_path.iterdir()] == ["result.json"]
+
+
+@pytest.mark.parametrize("damage", ["cut", "flip", "text", "empty", "missing", "pickle", "bomb"])
+def test_damaged_archives_are_named(damage, tmp_path, monkeypatch):
+    path = tmp_path / "weights.npz"
+    storage.write_arrays(path, {"a": np.random.default_rng(0).normal(size=1000)})
+    content = bytearray(path.read_bytes())
+    if damage == "flip":
+        content[len(content) // 2] ^= 0xFF
+    path.write_bytes({"cut": content[:500], "text": b"hello", "empty": b""}.get(damage, bytes(content)))
+    if damage == "missing":
+        path.unlink()
+    if damage == "pickle":
+        np.savez(path, a=np.array([{"any": "object"}], dtype=object))
+    if damage == "bomb":
+        monkeypatch.setattr(storage, "MAX_BYTES", 100)
+    with pytest.raises(storage.StorageError, match="weights.npz"):
+        storage.read_arrays(path)
+
+
+def test_variables_are_restored_all_or_none(tmp_path):
+    first, second = (keras.Variable(np.ones(3, np.float32), name=name) for name in ("first", "second"))
+    path = tmp_path / "file"
+    arrays = storage.variable_arrays([first, second])
+    for wrong, message in (
+        ({first.path: arrays[first.path]}, "missing variables .*second"),
+        ({**arrays, "third": arrays[first.path]}, "unexpected variables .*third"),
+        ({**arrays, second.path: np.ones(4, np.float32)}, "second expected"),
+        ({**arrays, second.path: np.ones(3)}, "second expected"),
+    ):
+        changed = {name: array * 0 for name, array in wrong.items()}
+        with pytest.raises(storage.StorageError, match=message):
+            storage.assign_variables([first, second], changed, path)
+        assert np.all(np.asarray(first) == 1)
+    with pytest.raises(ValueError, match="occur twice"):
+        storage.variable_arrays([first, first])
+
+
+def test_archives_hold_no_code(tmp_path):
+    path = tmp_path / "weights.npz"
+    storage.write_arrays(path, {"a/b": np.ones(2)})
+    with zipfile.ZipFile(path) as archive:
+        assert archive.namelist() == ["a/b.npy"]

@@ -1,0 +1,217 @@
+import json
+import pathlib
+
+import keras
+import numpy as np
+import pytest
+from tiny import NUM_PIXELS, all_bits, exact_log_likelihood, recipe, rough_model
+from tiny import tiny_structures as tiny_structures
+
+from dvae_tf import data, evaluation, models, storage, training
+
+SMALL = {
+    "num_train_iter": 120,
+    "num_validations": 4,
+    "train_batchsize": 20,
+    "ais_chains": 50,
+    "ais_temperatures": 50,
+    "validation_ais_temperatures": 20,
+    "validation_iw_samples": 5,
+    "eval_iw_samples": 20,
+}
+
+
+def tiny_images(count=300, seed=0):
+    rng = np.random.default_rng(seed)
+    modes = np.array([[1, 1, 1, 0, 0, 0], [0, 0, 0, 1, 1, 1], [1, 0, 1, 0, 1, 0]])
+    chosen = modes[rng.integers(0, 3, 3 * count)]
+    x = (chosen ^ (rng.random(chosen.shape) < 0.05)).astype(np.float32)
+    return data.Images(x[:count], x[count : 2 * count], x[2 * count :], (2, 3), "tiny", "a test")
+
+
+def newest_state(log_dir):
+    file = sorted(pathlib.Path(log_dir).glob("checkpoint-*.npz"))[-1]
+    return {name: array for name, array in storage.read_arrays(file).items() if name != "history/seconds"}
+
+
+class StopAt(training.Monitor):
+    """An interruption from outside, at a validation or in the middle."""
+
+    def __init__(self, step, kind):
+        self.step, self.kind = step, kind
+
+    def validation(self, step, report, is_best):
+        if self.kind == "validation" and step >= self.step:
+            raise KeyboardInterrupt
+
+    def steps(self, step, report):
+        if self.kind == "steps" and step >= self.step:
+            raise KeyboardInterrupt
+
+
+def same(first, second):
+    return first.keys() == second.keys() and all(np.array_equal(first[name], second[name]) for name in first)
+
+
+@pytest.mark.parametrize("struct", ["tiny-2"])
+def test_a_run_that_was_interrupted_ends_the_same_to_the_last_bit(struct, tmp_path):
+    settings, images = recipe(struct, k=2, **SMALL), tiny_images()
+    whole = training.train(settings, images, tmp_path / "whole")
+    for kind, step in (("validation", 60), ("steps", 100)):
+        with pytest.raises(KeyboardInterrupt):
+            training.train(settings, images, tmp_path / "parts", monitor=StopAt(step, kind))
+    parts = training.train(settings, images, tmp_path / "parts")
+    assert same(newest_state(tmp_path / "whole"), newest_state(tmp_path / "parts"))
+    for key in ("test_nll", "log_partition", "best_val_nll", "best_step"):
+        assert whole[key] == parts[key]
+    other = training.train(recipe(struct, k=2, **{**SMALL, "seed": 1}), images, tmp_path / "other")
+    assert other["test_nll"] != whole["test_nll"]
+
+
+@pytest.mark.parametrize("forgotten", ["dvae/prior/sampler_left", "adam/iteration"])
+def test_resuming_without_a_piece_of_the_state_is_noticed(forgotten, tmp_path, monkeypatch):
+    """Negative control: the comparison above is one that fails."""
+    settings, images = recipe("tiny", **SMALL), tiny_images()
+    training.train(settings, images, tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        training.train(settings, images, tmp_path / "parts", monitor=StopAt(60, "validation"))
+    assign = storage.assign_variables
+
+    def forgetful(variables, arrays, source):
+        first = {v.path: np.zeros_like(np.asarray(v)) for v in variables if v.path == forgotten}
+        assert first
+        if forgotten == "adam/iteration":
+            first[forgotten] = arrays[forgotten] - 30
+        assign(variables, {**arrays, **first}, source)
+
+    monkeypatch.setattr(storage, "assign_variables", forgetful)
+    training.train(settings, images, tmp_path / "parts")
+    assert not same(newest_state(tmp_path / "whole"), newest_state(tmp_path / "parts"))
+
+
+def test_results_do_not_depend_on_the_steps_per_call(tmp_path, monkeypatch):
+    settings, images = recipe("tiny", **SMALL), tiny_images()
+    training.train(settings, images, tmp_path / "fifty")
+    monkeypatch.setattr(training, "_STEPS_PER_CALL", 7)
+    training.train(settings, images, tmp_path / "seven")
+    assert same(newest_state(tmp_path / "fifty"), newest_state(tmp_path / "seven"))
+
+
+def test_the_run_folder_holds_what_it_promises(tmp_path):
+    settings, images = recipe("tiny", **SMALL), tiny_images()
+    result = training.train(settings, images, tmp_path)
+    assert json.loads((tmp_path / "result.json").read_text()) == result
+    keys = (
+        "dataset struct baseline k seed sampler num_chains num_sweeps num_train_iter test_nll "
+        "test_nll_standard_error eval_iw_samples num_test_images log_partition "
+        "log_partition_standard_error seconds versions git_commit cpu"
+    )
+    assert set(keys.split()) <= set(result)
+    for name in ("samples.png", "reconstructions.png", "learning_curve.png"):
+        assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
+    assert list((tmp_path / "events").glob("events.out.tfevents.*"))
+    assert not list(tmp_path.glob(".*partial"))
+    assert len(list(tmp_path.glob("checkpoint-*.npz"))) == 2
+    # A finished run is returned, not run again; one with other flags is refused by name.
+    assert training.train(settings, images, tmp_path) == result
+    for changes in ({"num_train_iter": 240}, {"num_chains": 21}):
+        ((name, value),) = changes.items()
+        with pytest.raises(ValueError, match=f"{name}: folder has .*, asked for {value}"):
+            training.train(recipe("tiny", **{**SMALL, **changes}), images, tmp_path)
+
+
+def test_the_best_weights_are_the_ones_tested(tmp_path):
+    settings, images = recipe("tiny", **SMALL), tiny_images()
+    result = training.train(settings, images, tmp_path)
+    model = models.load(tmp_path)
+    measured = evaluation.evaluate(model, images.test, 2000, (0, 5), 50, 500)
+    assert measured.nll == pytest.approx(result["test_nll"], abs=0.15)
+    history = newest_state(tmp_path)
+    best = int(np.argmin(history["history/val_nll"]))
+    assert result["best_step"] == history["history/step"][best]
+
+
+def test_callbacks_are_kerass_and_can_stop(tmp_path):
+    seen = []
+
+    class Watch(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            seen.append((epoch, logs["val_nll"]))
+
+    stop = keras.callbacks.EarlyStopping("val_nll", patience=0, min_delta=1e3)
+    settings = recipe("tiny", **SMALL)
+    result = training.train(settings, tiny_images(), tmp_path, callbacks=[Watch(), stop])
+    assert [epoch for epoch, _ in seen] == [0, 1]
+    assert result["num_steps"] == 60
+    assert result["num_train_iter"] == 120
+
+
+def test_a_number_that_is_not_finite_stops_the_run_and_names_the_step(tmp_path):
+    class Poison(training.Monitor):
+        def start(self, recipe, model, step):
+            self.model = model
+
+        def validation(self, step, report, is_best):
+            if step == 60:
+                variable = self.model.trainable_variables[0]
+                variable.assign(np.full(variable.shape, np.nan, np.float32))
+
+    settings, images = recipe("tiny", **SMALL), tiny_images()
+    with pytest.raises(training.TrainingError, match="step 60: .*not finite.*checkpoint-000000060"):
+        training.train(settings, images, tmp_path, monitor=Poison())
+    assert all(np.isfinite(array).all() for array in newest_state(tmp_path).values())
+    assert not (tmp_path / "result.json").exists()
+    # The last good checkpoint is one to go on from.
+    assert np.isfinite(training.train(settings, images, tmp_path)["test_nll"])
+
+
+def test_bad_folders_are_refused_before_anything_is_written(tmp_path):
+    settings, images = recipe("tiny", **SMALL), tiny_images()
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(PermissionError, match="log_dir"):
+        training.train(settings, images, tmp_path / "file")
+    with pytest.raises(PermissionError, match="log_dir"):
+        training.train(settings, images, tmp_path / "file" / "below")
+    assert (tmp_path / "file").read_text() == "mine"
+    (tmp_path / "odd").mkdir()
+    (tmp_path / "odd" / "config.json").write_text("{")
+    with pytest.raises(storage.StorageError, match="config.json"):
+        training.train(settings, images, tmp_path / "odd")
+    with pytest.raises(ValueError, match="images: expected tiny"):
+        training.train(settings, images._replace(name="other"), tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+
+
+def test_training_is_traced_once():
+    model = rough_model("tiny")
+    model.compile()
+    loop = training.compiled_loop(model)
+    images = tiny_images().train
+    for count in (50, 3, 20):
+        indices = data.batch_indices(0, 0, 50, len(images), 10)
+        reports = loop(images.astype(np.uint8), np.asarray(indices), np.int32(count))
+        assert np.all(np.asarray(reports)[count:] == 0)
+    assert loop.experimental_get_tracing_count() == 1
+
+
+def test_learns_another_model_to_a_tenth_of_a_nat(tmp_path):
+    """KL(teacher || student) in full, by enumeration of all images; its optimum is 0."""
+    teacher = rough_model("tiny", seed=3, scale=1.5)
+    x = all_bits(NUM_PIXELS)
+    log_p = exact_log_likelihood(teacher, x)
+    assert np.exp(log_p).sum() == pytest.approx(1)
+    entropy = -(np.exp(log_p) * log_p).sum()
+    rng = np.random.default_rng(0)
+    drawn = x[rng.choice(len(x), 22_000, p=np.exp(log_p) / np.exp(log_p).sum())].astype(np.float32)
+    images = data.Images(drawn[:20_000], drawn[20_000:21_000], drawn[21_000:], (2, 3), "tiny", "a test")
+    settings = recipe(
+        "tiny",
+        k=5,
+        **{**SMALL, "num_train_iter": 4000, "train_batchsize": 100, "num_chains": 100, "num_sweeps": 5},
+    )
+    training.train(settings, images, tmp_path)
+    student = models.load(tmp_path)
+    kl = (np.exp(log_p) * (log_p - exact_log_likelihood(student, x))).sum()
+    independent = x.T @ np.exp(log_p)
+    floor = -(independent * np.log(independent) + (1 - independent) * np.log1p(-independent)).sum() - entropy
+    assert kl < 0.1 < floor  # independent pixels would be far worse: there was something to learn

@@ -1,0 +1,62 @@
+"""A model small enough to be enumerated in full, and its exact likelihoods in float64 NumPy."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from dvae_tf import config, models
+
+NUM_PIXELS = 6
+STRUCTURES = {
+    "tiny": config.Structure(1, 6, (8,)),
+    "tiny-lin": config.Structure(1, 6, ()),
+    "tiny-2": config.Structure(2, 3, (8,)),
+}
+
+
+@pytest.fixture(autouse=True)
+def tiny_structures(monkeypatch):
+    """Adds the tiny structures and a 2x3-pixel dataset to the tables."""
+    for name, structure in STRUCTURES.items():
+        monkeypatch.setitem(config.STRUCTURES, name, structure)
+        monkeypatch.setitem(config.BETA["dvaes_power"], name, 20.0)
+    facts = config.DatasetFacts((2, 3), 1_000, False)
+    monkeypatch.setitem(config.DATASETS, "tiny", facts)
+
+
+def recipe(struct="tiny", k=1, **changes):
+    changes = {"num_train_iter": 100, "num_chains": 20, "num_sweeps": 3, **changes}
+    return config.recipe("tiny", struct, "dvaes_power", k, **changes)
+
+
+def rough_model(struct="tiny", seed=0, scale=1.0, **changes):
+    """A model whose weights are far from their start: a code with couplings, a decoder that matters."""
+    model = models.DVAE(recipe(struct, seed=seed, **changes), np.full(NUM_PIXELS, 0.4))
+    rng = np.random.default_rng(seed)
+    for variable in model.trainable_variables:
+        value = np.asarray(variable)
+        variable.assign(value + scale * rng.normal(size=value.shape).astype(value.dtype) * 0.7)
+    return model
+
+
+def all_bits(count: int) -> np.ndarray:
+    return np.array(list(itertools.product([0.0, 1.0], repeat=count)))
+
+
+def prior_log_probs(model) -> np.ndarray:
+    """log p(z) of all codes, float64, by enumeration."""
+    left, right, weights = (np.asarray(each, np.float64) for each in model.prior.rbm)
+    z = all_bits(len(left) + len(right))
+    z_left, z_right = z[:, : len(left)], z[:, len(left) :]
+    negative_energy = z_left @ left + z_right @ right + ((z_left @ weights) * z_right).sum(1)
+    return negative_energy - np.logaddexp.reduce(negative_energy)
+
+
+def exact_log_likelihood(model, x: np.ndarray) -> np.ndarray:
+    """log p(x) = log sum over z of p(z) p(x | z), float64."""
+    log_prior = prior_log_probs(model)
+    z = all_bits(model.recipe.structure.num_units)
+    means = np.clip(np.asarray(model.decode(z.astype(np.float32)), np.float64), 1e-12, 1 - 1e-12)
+    log_pixels = x @ np.log(means).T + (1 - x) @ np.log1p(-means).T
+    return np.logaddexp.reduce(log_pixels + log_prior, axis=1)
