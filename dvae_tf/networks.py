@@ -43,11 +43,11 @@ class Network(keras.layers.Layer):
         decay = keras.regularizers.L2(weight_decay / 2) if weight_decay else None
         sizes = [*hidden_units, num_outputs]
         fan_in = sum(input_sizes)
-        self.first = []
+        first = []
         for index, size in enumerate(input_sizes):
             is_last = index == len(input_sizes) - 1
             bias = not hidden_units and is_last
-            self.first.append(
+            first.append(
                 keras.layers.Dense(
                     sizes[0],
                     use_bias=bias,
@@ -58,9 +58,9 @@ class Network(keras.layers.Layer):
                     name=f"input_{index}",
                 )
             )
-        self.norms, self.later = [], []
+        norms, later = [], []
         for index in range(len(hidden_units)):
-            self.norms.append(
+            norms.append(
                 keras.layers.BatchNormalization(
                     momentum=batch_norm_momentum,
                     epsilon=batch_norm_epsilon,
@@ -71,7 +71,7 @@ class Network(keras.layers.Layer):
             )
             is_output = index == len(hidden_units) - 1
             # Batch norm has an offset of its own: a bias before it would do nothing.
-            self.later.append(
+            later.append(
                 keras.layers.Dense(
                     sizes[index + 1],
                     use_bias=is_output,
@@ -82,7 +82,9 @@ class Network(keras.layers.Layer):
                     name="output" if is_output else f"hidden_{index}",
                 )
             )
-        self.input_sizes, self.hidden_units = list(input_sizes), list(hidden_units)
+        # Tuples: TensorFlow checkpoints pass over layers in lists.
+        self.first, self.norms, self.later = tuple(first), tuple(norms), tuple(later)
+        self.input_sizes, self.hidden_units = tuple(input_sizes), tuple(hidden_units)
 
     def build(self, x_shape: Any, before_shape: Any = None) -> None:
         """Makes the variables; their sizes are those of the constructor."""

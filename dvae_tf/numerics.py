@@ -42,9 +42,14 @@ def as_seed(seed: Seed | int) -> tf.Tensor:
     """
     if isinstance(seed, int | np.integer):
         seed = (0, int(seed))
-    tensor = tf.convert_to_tensor(seed, tf.int32)
-    if tensor.shape != (2,):
-        raise ValueError(f"seed: expected an integer or a pair of integers, got {seed!r}")
+    if tf.is_tensor(seed):
+        tensor = tf.cast(seed, tf.int32) if seed.dtype.is_integer else None
+    else:
+        values = np.asarray(seed)
+        fits = values.dtype.kind in "iu" and np.all((values >= -(2**31)) & (values < 2**31))
+        tensor = tf.constant(values, tf.int32) if fits else None
+    if tensor is None or tensor.shape != (2,):
+        raise ValueError(f"seed: expected an integer or a pair of integers of 32 bits, got {seed!r}")
     return tensor
 
 

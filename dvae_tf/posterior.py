@@ -41,7 +41,8 @@ class Posterior(keras.layers.Layer):
 
     def __init__(self, encoders: Sequence[keras.layers.Layer], smoothing: Smoothing, **kwargs: Any) -> None:
         super().__init__(autocast=False, **kwargs)
-        self.encoders = list(encoders)
+        # A tuple: TensorFlow checkpoints pass over layers in lists.
+        self.encoders = tuple(encoders)
         self.smoothing = smoothing
 
     def call(self, x: tf.Tensor, num_samples: int, seed: Seed, training: bool = False) -> PosteriorSample:

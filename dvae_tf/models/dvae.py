@@ -18,6 +18,7 @@ from ..numerics import Seed, Tag, as_seed, fold_in, integer_seed, log_mean_exp, 
 from ..partition import annealed_importance_sampling
 from ..posterior import Posterior, PosteriorSample
 from ..priors import BoltzmannPrior
+from .pixels import bernoulli_pixels
 from .systems import SAMPLERS, SYSTEMS
 
 # Rows (images x samples) of one block of a likelihood estimate: bounds its memory.
@@ -59,11 +60,6 @@ class StepReport(NamedTuple):
     log_likelihood: tf.Tensor
     kl: tf.Tensor
     chain_energy: tf.Tensor
-
-
-def bernoulli_pixels(logits: tf.Tensor) -> tfd.Distribution:
-    """p(x | z) of binary images: independent Bernoulli pixels."""
-    return tfd.Independent(tfd.Bernoulli(logits=logits, dtype=logits.dtype), 1)
 
 
 class DVAE(keras.Model):

@@ -107,6 +107,10 @@ class BoltzmannMachine(tfd.AutoCompositeTensorDistribution):
     def energy(self, z: Any) -> tf.Tensor:
         """E(z) in nats: [..., D] gives [...]; multilinear, so relaxed values are taken too."""
         z = tf.convert_to_tensor(z, self.dtype)
+        if z.shape[-1] != self.num_left + self.num_right:
+            raise ValueError(
+                f"z: expected a last dimension of {self.num_left + self.num_right}, got shape {z.shape}"
+            )
         return energy(self.rbm, *split_sides(z, self.num_left))
 
     def unnormalized_log_prob(self, z: Any) -> tf.Tensor:

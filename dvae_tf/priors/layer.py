@@ -67,15 +67,20 @@ class BoltzmannPrior(keras.layers.Layer):
         self.seed = seed
         self._add_parameters()
         self._add_state()
+        self.built = True
+
+    def _add_variable(self, **kwargs: Any) -> Any:
+        """A weight that no mixed-precision policy rounds."""
+        return self.add_weight(autocast=False, **kwargs)
 
     def _add_parameters(self) -> None:
-        self.left_bias = self.add_weight(name="left_bias", shape=(self.num_left,), initializer="zeros")
-        self.right_bias = self.add_weight(name="right_bias", shape=(self.num_right,), initializer="zeros")
+        self.left_bias = self._add_variable(name="left_bias", shape=(self.num_left,), initializer="zeros")
+        self.right_bias = self._add_variable(name="right_bias", shape=(self.num_right,), initializer="zeros")
         initial = "zeros"
         if self.couplings:
             key = fold_in((0, self.seed), Tag.INITIAL_WEIGHTS).numpy().tolist()
             initial = keras.initializers.RandomNormal(stddev=_INITIAL_STDDEV, seed=abs(key[0]))
-        self.couplings_matrix = self.add_weight(
+        self.couplings_matrix = self._add_variable(
             name="weights",
             shape=(self.num_left, self.num_right),
             initializer=initial,
@@ -91,8 +96,9 @@ class BoltzmannPrior(keras.layers.Layer):
             tf.as_dtype(self.variable_dtype),
         )
         self._state_type = type(first)
-        self._state = [
-            self.add_weight(
+        # A tuple: TensorFlow checkpoints pass over variables in lists.
+        self._state = tuple(
+            self._add_variable(
                 name=f"sampler_{field}",
                 shape=value.shape,
                 dtype=value.dtype.name,
@@ -100,12 +106,12 @@ class BoltzmannPrior(keras.layers.Layer):
                 trainable=False,
             )
             for field, value in first._asdict().items()
-        ]
-        self.num_updates = self.add_weight(
+        )
+        self.num_updates = self._add_variable(
             name="num_updates", shape=(), dtype="int64", initializer="zeros", trainable=False
         )
         num_units = self.num_left + self.num_right
-        self.log_partition = self.add_weight(
+        self.log_partition = self._add_variable(
             name="log_partition",
             shape=(),
             # That of fair bits: exact while the weights are 0.

@@ -26,11 +26,16 @@ def block_gibbs(
 
     Returns:
       `(left, right)`: [C, L] and [C, R], a draw of the pair: left was drawn given right.
+
+    Raises:
+      ValueError: if `num_sweeps` is a number below 1.
     """
+    if not tf.is_tensor(num_sweeps) and num_sweeps < 1:
+        raise ValueError(f"num_sweeps: expected at least 1, got {num_sweeps}")
     return _block_gibbs(rbm, left, tf.convert_to_tensor(num_sweeps, tf.int32), as_seed(seed))
 
 
-@tf.function(jit_compile=True, reduce_retracing=True)
+@tf.function(jit_compile=True)
 def _block_gibbs(
     rbm: RBM, left: tf.Tensor, num_sweeps: tf.Tensor, seed: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor]:

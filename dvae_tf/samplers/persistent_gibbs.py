@@ -45,8 +45,9 @@ class PersistentGibbs:
 
     def __post_init__(self) -> None:
         for name in ("num_chains", "num_sweeps"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}: expected at least 1, got {getattr(self, name)}")
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < 1:
+                raise ValueError(f"{name}: expected an integer of at least 1, got {value!r}")
 
     def get_config(self) -> dict[str, int]:
         """The attributes, for Keras."""
@@ -78,6 +79,6 @@ class PersistentGibbs:
         Returns:
           The new state and its energies.
         """
-        rbm = as_rbm(left_bias, right_bias, weights)
+        rbm = as_rbm(left_bias, right_bias, tf.cast(tf.convert_to_tensor(weights), state.left.dtype))
         left, right = block_gibbs(rbm, state.left, self.num_sweeps, seed)
         return PersistentGibbsState(left, right), PersistentGibbsInfo(energy(rbm, left, right))

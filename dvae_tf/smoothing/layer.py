@@ -1,6 +1,7 @@
 """The Keras layer of a smoothing: owns its sharpness, and turns logits into q(zeta)."""
 
 import math
+import numbers
 from typing import Any, ClassVar
 
 import keras
@@ -27,7 +28,7 @@ class Smoothing(keras.layers.Layer, Family):
     def __init__(self, beta: float, trainable_beta: bool = False, **kwargs: Any) -> None:
         # Log-space work: a mixed-precision policy must not round what goes in.
         super().__init__(autocast=False, **kwargs)
-        if not self.smallest_beta < beta < math.inf:
+        if not isinstance(beta, numbers.Real) or not self.smallest_beta < beta < math.inf:
             raise ValueError(
                 f"beta: {type(self).__name__} needs a finite number above {self.smallest_beta:g}, "
                 f"got {beta!r}"
@@ -39,6 +40,7 @@ class Smoothing(keras.layers.Layer, Family):
                 name="log_excess",
                 shape=(),
                 dtype="float32",
+                autocast=False,
                 initializer=keras.initializers.Constant(math.log(beta - self.smallest_beta)),
             )
 

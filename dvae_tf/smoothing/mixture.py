@@ -105,7 +105,8 @@ class RelaxedBernoulli(tfd.AutoCompositeTensorDistribution):
     def _parameter_control_dependencies(self, is_init: bool) -> list[Any]:
         if not self.validate_args or is_init:
             return []
-        return [tf.debugging.assert_equal(self.logits, self.logits, "logits: expected no NaN")]
+        nan = tf.reduce_any(tf.math.is_nan(self.logits))
+        return [tf.debugging.assert_equal(nan, False, "logits: expected numbers, got NaN")]
 
     def _log_prob(self, zeta: tf.Tensor) -> tf.Tensor:
         logits = self.logits
@@ -130,21 +131,29 @@ class RelaxedBernoulli(tfd.AutoCompositeTensorDistribution):
     def _quantile(self, rho: tf.Tensor) -> tf.Tensor:
         """F(zeta) = rho, searched between the quantiles of the two components."""
         bijector = self._default_event_space_bijector()
-        limit = tf.constant(80.0 if self.dtype == tf.float32 else 700.0, self.dtype)
         ends = [
-            tf.clip_by_value(bijector.inverse(quantile(rho, *self.theta)), -limit, limit)
+            quantile(rho, *self.theta)
             for quantile in (self.family.quantile_given_0, self.family.quantile_given_1)
         ]
         shape = tf.broadcast_dynamic_shape(tf.shape(rho), tf.shape(self.logits))
+        low, high = (
+            tf.stop_gradient(tf.broadcast_to(end, shape)) for end in (tf.minimum(*ends), tf.maximum(*ends))
+        )
+        # Where an end is on the edge of the support, its image on the line is infinite.
+        limit = tf.constant(87.0 if self.dtype == tf.float32 else 708.0, self.dtype)
+        lower, upper = (tf.clip_by_value(bijector.inverse(end), -limit, limit) for end in (low, high))
         root = tfp.math.find_root_chandrupatla(
             lambda unbounded: self._cdf(bijector.forward(unbounded)) - rho,
-            low=tf.broadcast_to(tf.stop_gradient(tf.minimum(*ends)), shape),
-            high=tf.broadcast_to(tf.stop_gradient(tf.maximum(*ends)), shape),
+            low=lower,
+            high=upper,
             position_tolerance=0.0,
             value_tolerance=0.0,
             max_iterations=200,
         ).estimated_root
-        return self._reparameterize(bijector.forward(root), rho)
+        # A quantile closer to an edge than the search can go: the end itself is the nearest number.
+        zeta = tf.where(self._cdf(bijector.forward(lower)) >= rho, low, bijector.forward(root))
+        zeta = tf.where(self._cdf(bijector.forward(upper)) <= rho, high, zeta)
+        return self._reparameterize(zeta, rho)
 
     def _sample_n(self, n: tf.Tensor, seed: Any = None) -> tf.Tensor:
         shape = tf.concat([[n], self._batch_shape_tensor()], 0)

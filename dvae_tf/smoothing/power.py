@@ -7,7 +7,7 @@ These are Beta(1/beta, 1) and, mirrored, Beta(1, 1/beta). The density is infinit
 beta = 30 over half of the draws for z = 1 lie closer to 1 than float32 can tell: they round to
 exactly 1. Densities and their gradients are therefore taken at the nearest number inside the interval
 whose logarithms are finite: no closer to 1 than the spacing of floats there (b <= 16.1 in float32 at
-beta = 30), no closer to 0 than the smallest normal number.
+beta = 30), no closer to 0 than four times the smallest normal number (its reciprocal is finite).
 """
 
 import keras

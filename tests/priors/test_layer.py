@@ -250,7 +250,6 @@ def test_config_round_trip_of_the_defaults():
     assert other.weights_regularizer is None
 
 
-@pytest.mark.xfail(strict=True, reason="the list of the chains is not tracked")
 def test_checkpoint_holds_everything(tmp_path):
     def trained(num_steps, prior):
         for _ in range(num_steps):
@@ -295,7 +294,6 @@ def test_float64():
         assert np.isfinite(gradient).all()
 
 
-@pytest.mark.xfail(strict=True, reason="a mixed policy casts the weights inside the call")
 def test_mixed_precision_keeps_float32():
     prior = _prior(smoothing=smoothing.Power(beta=30.0), dtype="mixed_bfloat16")
     assert prior.rbm.dtype == tf.float32
