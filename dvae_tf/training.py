@@ -81,7 +81,7 @@ def train(
       images: what on.
       log_dir: the run folder; made where it does not exist.
       callbacks: Keras callbacks; a validation is their epoch, with `val_nll` among its logs, so
-        `keras.callbacks.EarlyStopping("val_nll")` stops.
+        `keras.callbacks.EarlyStopping("val_nll", mode="min")` stops.
       monitor: is told of the progress.
       **parts: the user's own `encoder`, `decoder`, `likelihood` of `models.DVAE`.
 

@@ -86,7 +86,8 @@ class DVAE(keras.Model):
         likelihood: Callable[[tf.Tensor], tfd.Distribution] = bernoulli_pixels,
         name: str = "dvae",
     ) -> None:
-        super().__init__(name=name)
+        # Images stay in float32 under a mixed-precision policy; the networks cast what they take.
+        super().__init__(name=name, autocast=False)
         mean_x = np.asarray(mean_x, np.float32)
         if mean_x.ndim != 1:
             raise ValueError(f"mean_x: expected shape [pixels], got {mean_x.shape}")
@@ -124,9 +125,9 @@ class DVAE(keras.Model):
             seed=recipe.seed,
             name="prior",
         )
-        # Keras builds lazily; one pass now makes every variable exist before anything is traced.
+        # Keras builds lazily; tracing once now makes every variable, for any batch size.
         self.built = True
-        self(tf.zeros([2, len(mean_x)]))
+        tf.function(self).get_concrete_function(tf.TensorSpec([None, len(mean_x)]))
 
     def _network(self, input_sizes: Sequence[int], num_outputs: int, name: str, **kw: Any) -> Network:
         recipe = self.recipe
@@ -226,7 +227,15 @@ class DVAE(keras.Model):
 
     def pixels(self, code: tf.Tensor, training: bool = False) -> tfd.Distribution:
         """p(x | code): [..., D] gives batch shape [...], event shape [X]; float32 under any policy."""
-        return self.likelihood(tf.cast(self.decoder(code, training=training), tf.float32))
+        leading = tf.shape(code)[:-1]
+        # One row a code: a user's decoder knows nothing of the K samples.
+        rows = self.decoder(tf.reshape(code, [-1, code.shape[-1]]), training=training)
+
+        def unflatten(parameters: tf.Tensor) -> tf.Tensor:
+            shape = tf.concat([leading, tf.shape(parameters)[1:]], 0)
+            return tf.cast(tf.reshape(parameters, shape), tf.float32)
+
+        return self.likelihood(tf.nest.map_structure(unflatten, rows))
 
     def binary_log_weights(self, x: tf.Tensor, num_samples: int, seed: Seed) -> tf.Tensor:
         """Log [p(x | z) exp(-E(z)) / q(z | x)] at z ~ q(z | x): [K, B], nats, without log Z."""
@@ -368,7 +377,8 @@ def recipe_optimizer(recipe: Recipe) -> keras.optimizers.Optimizer:
         [round(start * recipe.num_train_iter) for start in starts[1:]],
         [factor * recipe.base_lr for factor in factors],
     )
-    return keras.optimizers.Adam(schedule, epsilon=recipe.adam_epsilon)
+    # A fixed name: Keras would number it, and checkpoints go by names.
+    return keras.optimizers.Adam(schedule, epsilon=recipe.adam_epsilon, name="adam")
 
 
 def binarize(probs: tf.Tensor, seed: Seed) -> tf.Tensor:

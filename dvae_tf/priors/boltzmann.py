@@ -14,6 +14,7 @@ import tensorflow_probability as tfp
 from tensorflow_probability import distributions as tfd
 from tensorflow_probability.python.internal import tensor_util
 
+from ..numerics import bernoulli_entropy
 from ..rbm import RBM, as_rbm, block_gibbs, energy, exact, split_sides, uniform_states
 
 
@@ -150,6 +151,25 @@ class BoltzmannMachine(tfd.AutoCompositeTensorDistribution):
             left, _ = uniform_states(n, self.num_left, self.num_right, for_start, self.dtype)
             states = block_gibbs(self.rbm, left, self._num_sweeps, for_sweeps)
         return tf.stop_gradient(tf.concat(states, -1))
+
+
+@tfd.RegisterKL(tfd.Independent, BoltzmannMachine)
+def kl_bernoulli_boltzmann(
+    q: tfd.Independent, p: BoltzmannMachine, name: str = "kl_bernoulli_boltzmann"
+) -> tf.Tensor:
+    """KL(q || p) of independent Bernoulli bits from a Boltzmann machine, exact given log Z; nats.
+
+    KL = -H(q) + E_q[E(z)] + log Z, and E_q[E(z)] = E(mu) because the energy is multilinear.
+
+    Raises:
+      NotImplementedError: if `q` is not independent Bernoulli units with an event shape of [D].
+    """
+    if not isinstance(q.distribution, tfd.Bernoulli) or q.event_shape.rank != 1:
+        raise NotImplementedError(f"KL from a BoltzmannMachine needs independent Bernoulli bits, got {q}")
+    with tf.name_scope(name):
+        logits = tf.cast(q.distribution.logits_parameter(), p.dtype)
+        entropy = tf.reduce_sum(bernoulli_entropy(logits), -1)
+        return p.energy(tf.math.sigmoid(logits)) - entropy + p.log_partition
 
 
 def log_partition_surrogate(

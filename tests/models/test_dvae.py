@@ -47,11 +47,14 @@ def test_blocks_of_samples_make_no_difference(monkeypatch):
     """K that is no multiple of the block is cut, not rounded: compare with one block."""
     model = rough_model()
     x = all_bits(NUM_PIXELS).astype(np.float32)
-    whole = np.asarray(model.log_likelihood(x, 3000, (0, 1), 0.0))
-    monkeypatch.setattr(dvae_module, "_ROWS", 64 * 7)
-    cut = np.asarray(model.log_likelihood(x, 3000, (0, 2), 0.0))
-    assert np.abs(whole - cut).max() < 0.25
-    assert abs((whole - cut).mean()) < 0.03
+    whole = model.estimate_likelihood(x, 3000, (0, 1), 0.0)
+    monkeypatch.setattr(dvae_module, "_ROWS", 64 * 2048)
+    cut = model.estimate_likelihood(x, 3000, (0, 2), 0.0)
+    difference = np.asarray(whole.log_likelihood - cut.log_likelihood)
+    error = np.sqrt(whole.variance + cut.variance)
+    assert np.abs(difference / error).max() < 5
+    # 4096 samples counted as 3000 would add 0.31.
+    assert abs(difference.mean()) < 4 * error.mean() / np.sqrt(len(x))
 
 
 def test_relaxed_bound_is_a_bound_of_the_relaxed_model():
@@ -152,7 +155,7 @@ def test_fit_has_a_validation_nll_to_stop_on():
         recipe(ais_chains=50, validation_ais_temperatures=20, validation_iw_samples=5), x.mean(0)
     )
     model.compile()
-    stop = keras.callbacks.EarlyStopping("val_nll", patience=0, min_delta=1e3)
+    stop = keras.callbacks.EarlyStopping("val_nll", mode="min", patience=0, min_delta=1e3)
     history = model.fit(x, batch_size=50, epochs=5, validation_data=(x,), verbose=0, callbacks=[stop])
     assert len(history.history["val_nll"]) == 2
     assert np.isfinite(history.history["objective"]).all()

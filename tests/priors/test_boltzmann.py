@@ -268,3 +268,17 @@ def test_log_prob_with_the_surrogate_is_the_positive_minus_the_negative_phase():
     np.testing.assert_allclose(by_right, data[:, 3:].mean(0) - z[:, 3:].mean(0), atol=1e-12)
     positive, negative = (each[:, :3].T @ each[:, 3:] / len(each) for each in (data, z))
     np.testing.assert_allclose(by_weights, positive - negative, atol=1e-12)
+
+
+def test_kl_of_independent_bits_against_enumeration():
+    machine = reference.random_machine(4, 3, seed=21)
+    prior = BoltzmannMachine(*machine)
+    logits = np.random.default_rng(22).normal(scale=2, size=(5, 7))
+    q = tfd.Independent(tfd.Bernoulli(logits=tf.constant(logits)), 1)
+    z = reference.binary_states(7)
+    log_p = -reference.energy(machine, z) - reference.log_partition(machine)
+    log_q = z @ logits.T - np.logaddexp(0, logits).sum(1)
+    expected = (np.exp(log_q) * (log_q - log_p[:, np.newaxis])).sum(0)
+    np.testing.assert_allclose(tfd.kl_divergence(q, prior), expected, rtol=1e-10)
+    with pytest.raises(NotImplementedError, match="independent Bernoulli"):
+        tfd.kl_divergence(tfd.Independent(tfd.Normal(np.zeros(7), 1.0), 1), prior)
