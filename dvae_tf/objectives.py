@@ -1,8 +1,11 @@
-"""Bounds of log p(x), from the log densities at K samples of the posterior. Nats; one number an image."""
+"""Bounds of log p(x) from log densities at samples of the posterior. Nats; one number an image."""
+
+from collections.abc import Callable
+from typing import NamedTuple
 
 import tensorflow as tf
 
-from .numerics import log_mean_exp
+from .numerics import log_mean_exp, split
 
 
 def importance_weighted_bound(
@@ -28,3 +31,55 @@ def importance_weighted_bound(
       [B].
     """
     return log_mean_exp(log_likelihood + kl_weight * (log_prior - log_posterior), axis=0)
+
+
+class LikelihoodEstimate(NamedTuple):
+    """A K-sample importance-weighted bound and its Monte Carlo variance, [B] each; nats.
+
+    Attributes:
+      log_likelihood: log of the mean weight, a stochastic lower bound of log p(x).
+      variance: of `log_likelihood` over the draws of the K samples, by the delta method:
+        (E[w^2] / E[w]^2 - 1) / K.
+    """
+
+    log_likelihood: tf.Tensor
+    variance: tf.Tensor
+
+
+def streamed_bound(
+    log_weights: Callable[[tf.Tensor], tf.Tensor],
+    num_images: tf.Tensor | int,
+    num_samples: tf.Tensor,
+    block: int,
+    seed: tf.Tensor,
+) -> LikelihoodEstimate:
+    """The importance-weighted bound over blocks of samples: memory does not grow with K.
+
+    Args:
+      log_weights: a seed gives the float32 log weights of one more block, [block, B].
+      num_images: B.
+      num_samples: K; what the last block has beyond it is left out.
+      block: samples of a block.
+      seed: an `int32[2]` seed.
+    """
+    nothing = tf.fill([num_images], -float("inf"))
+
+    def add_block(done: tf.Tensor, sums: tuple, seed: tf.Tensor) -> tuple:
+        now, seed = split(seed)
+        more = _log_sums(log_weights(now), done, num_samples)
+        sums = tuple(tf.reduce_logsumexp(tf.stack(pair), 0) for pair in zip(sums, more, strict=True))
+        return done + block, sums, seed
+
+    _, (log_sum, log_squares), _ = tf.while_loop(
+        lambda done, *_: done < num_samples, add_block, (0, (nothing, nothing), seed)
+    )
+    log_count = tf.math.log(tf.cast(num_samples, log_sum.dtype))
+    variance = tf.exp(log_squares - 2 * log_sum) - tf.exp(-log_count)
+    return LikelihoodEstimate(log_sum - log_count, tf.maximum(variance, 0.0))
+
+
+def _log_sums(log_weights: tf.Tensor, done: tf.Tensor, num_samples: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Log sum w and log sum w^2 of a block, without the samples beyond `num_samples`."""
+    surplus = (done + tf.range(tf.shape(log_weights)[0]) >= num_samples)[:, tf.newaxis]
+    log_weights = tf.where(surplus, tf.constant(-float("inf"), log_weights.dtype), log_weights)
+    return tf.reduce_logsumexp(log_weights, 0), tf.reduce_logsumexp(2 * log_weights, 0)

@@ -108,6 +108,8 @@ def start(main: Callable[[Sequence[str]], None]) -> None:
     def parse(argv: list[str]) -> list[str]:
         try:
             rest = flags.FLAGS(argv)
+        except SystemExit:  # the help flags leave with 1; asking for help is no error
+            sys.exit(0)
         except flags.Error as error:
             _leave(BAD_USE, str(error))
         if len(rest) > 1:

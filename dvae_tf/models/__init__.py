@@ -1,6 +1,6 @@
 """The Keras model of a discrete VAE, and the table that says what each baseline is made of."""
 
-from .dvae import DVAE, BinaryCode, LikelihoodEstimate, Samples, StepReport
+from .dvae import DVAE, BinaryCode, Samples, StepReport
 from .store import load, load_weights, save_weights
 from .systems import SYSTEMS, System
 
@@ -8,7 +8,6 @@ __all__ = [
     "DVAE",
     "SYSTEMS",
     "BinaryCode",
-    "LikelihoodEstimate",
     "Samples",
     "StepReport",
     "System",

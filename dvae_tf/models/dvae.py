@@ -14,10 +14,12 @@ from tensorflow_probability import distributions as tfd
 
 from ..config import Recipe
 from ..networks import Network
-from ..numerics import Seed, Tag, as_seed, fold_in, integer_seed, log_mean_exp, split, uniform
+from ..numerics import Seed, Tag, as_seed, fold_in, integer_seed, log_mean_exp, uniform
+from ..objectives import LikelihoodEstimate, streamed_bound
 from ..partition import annealed_importance_sampling
 from ..posterior import Posterior, PosteriorSample
 from ..priors import BoltzmannPrior
+from .optimizer import recipe_optimizer
 from .pixels import bernoulli_pixels
 from .systems import SAMPLERS, SYSTEMS
 
@@ -39,18 +41,6 @@ class Samples(NamedTuple):
 
     images: tf.Tensor
     z: tf.Tensor
-
-
-class LikelihoodEstimate(NamedTuple):
-    """Importance-weighted estimates of the discrete model, [B] each, nats.
-
-    Attributes:
-      log_likelihood: the K-sample bound of log p(x), given log Z.
-      variance: of `log_likelihood` over the draws of the K samples (delta method).
-    """
-
-    log_likelihood: tf.Tensor
-    variance: tf.Tensor
 
 
 class StepReport(NamedTuple):
@@ -262,25 +252,10 @@ class DVAE(keras.Model):
     def _stream(
         self, x: tf.Tensor, num_samples: tf.Tensor, block: int, seed: tf.Tensor
     ) -> LikelihoodEstimate:
-        """Running log-sum-exps of w and w^2 over blocks of samples."""
-        nothing = tf.fill([tf.shape(x)[0]], -float("inf"))
+        def draw(block_seed: tf.Tensor) -> tf.Tensor:
+            return self.binary_log_weights(x, block, block_seed)
 
-        def add_block(start: tf.Tensor, log_sum: tf.Tensor, log_squares: tf.Tensor, seed: tf.Tensor) -> tuple:
-            now, seed = split(seed)
-            log_weights = self.binary_log_weights(x, block, now)
-            surplus = (start + tf.range(block) >= num_samples)[:, tf.newaxis]
-            log_weights = tf.where(surplus, -float("inf"), log_weights)
-            log_sum = _log_add(log_sum, tf.reduce_logsumexp(log_weights, 0))
-            log_squares = _log_add(log_squares, tf.reduce_logsumexp(2 * log_weights, 0))
-            return start + block, log_sum, log_squares, seed
-
-        _, log_sum, log_squares, _ = tf.while_loop(
-            lambda start, *_: start < num_samples, add_block, (0, nothing, nothing, seed)
-        )
-        log_count = tf.math.log(tf.cast(num_samples, tf.float32))
-        # var(log mean w) = (E[w^2] / E[w]^2 - 1) / K
-        variance = tf.exp(log_squares - 2 * log_sum) - tf.exp(-log_count)
-        return LikelihoodEstimate(log_sum - log_count, tf.maximum(variance, 0.0))
+        return streamed_bound(draw, tf.shape(x)[0], num_samples, block, seed)
 
     # Training, by the library's loop or by Keras.
 
@@ -370,17 +345,6 @@ class DVAE(keras.Model):
         return super().evaluate(*args, **kwargs)
 
 
-def recipe_optimizer(recipe: Recipe) -> keras.optimizers.Optimizer:
-    """Adam with the recipe's learning-rate steps."""
-    starts, factors = zip(*recipe.lr_steps, strict=True)
-    schedule = keras.optimizers.schedules.PiecewiseConstantDecay(
-        [round(start * recipe.num_train_iter) for start in starts[1:]],
-        [factor * recipe.base_lr for factor in factors],
-    )
-    # A fixed name: Keras would number it, and checkpoints go by names.
-    return keras.optimizers.Adam(schedule, epsilon=recipe.adam_epsilon, name="adam")
-
-
 def binarize(probs: tf.Tensor, seed: Seed) -> tf.Tensor:
     """Draws binary images from pixel probabilities."""
     return tf.cast(uniform(tf.shape(probs), seed, probs.dtype) < probs, probs.dtype)
@@ -389,8 +353,3 @@ def binarize(probs: tf.Tensor, seed: Seed) -> tf.Tensor:
 def _images_of(data: Any) -> tf.Tensor:
     """Keras hands over x, (x,) or (x, y, ...)."""
     return tf.cast(data[0] if isinstance(data, tuple | list) else data, tf.float32)
-
-
-def _log_add(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
-    """log(exp(a) + exp(b)), right for -inf on both sides."""
-    return tf.reduce_logsumexp(tf.stack([a, b]), 0)
