@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from . import evaluation, plots, provenance, storage
 from .config import Recipe
-from .data import Images, batch_indices
+from .data import Images, batch_indices, check
 from .models import DVAE, StepReport, load_weights, save_weights
 from .numerics import Tag, fold_in
 from .run_folder import RunFolder
@@ -89,10 +89,13 @@ def train(
       The content of `result.json`.
 
     Raises:
+      DataError: if the images are not binary images (with the library's own pixel likelihood).
       ValueError: if the images do not fit the recipe, or the folder belongs to another one.
       PermissionError: if the folder cannot be written.
       TrainingError: if the objective or a weight stops being finite.
     """
+    if "likelihood" not in parts:
+        check(images)
     _check_images(recipe, images)
     folder = RunFolder(log_dir)
     folder.claim(recipe)
@@ -124,9 +127,11 @@ class _Run:
         self.history = History()
         self.events = tf.summary.create_file_writer(str(folder.path / "events"))
         self.loop = compiled_loop(model)
-        dynamic = recipe.facts.dynamic_binarization
-        self.train_images = tf.constant(images.train, tf.float32 if dynamic else tf.uint8)
+        bits = np.isin(images.train, (0, 1)).all()
+        self.train_images = tf.constant(images.train, tf.uint8 if bits else tf.float32)
         self.started = time.monotonic()
+        # Now: the checkout may change while a long run goes on.
+        self.origin = provenance.describe()
 
     @property
     def step(self) -> int:
@@ -200,7 +205,7 @@ class _Run:
         left = (
             f"{checkpoints[-1][1]} is the last good checkpoint"
             if checkpoints
-            else ("there was no checkpoint yet")
+            else "there was no checkpoint yet"
         )
         return f"step {step}: {quantity} {fault}; training stopped, {left}"
 
@@ -263,7 +268,7 @@ class _Run:
             self.monitor.test,
         )
         best = self.history.best or 0
-        result = result_record(recipe, measured) | {
+        result = result_record(recipe, measured, self.origin) | {
             "num_steps": steps,
             "best_step": int(self.history.step[best]),
             "best_val_nll": self.history.val_nll[best],
@@ -298,8 +303,8 @@ def compiled_loop(model: DVAE) -> Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf
     return loop
 
 
-def result_record(recipe: Recipe, measured: evaluation.Evaluation) -> dict[str, Any]:
-    """The part of `result.json` that says what was measured, of what, on what."""
+def result_record(recipe: Recipe, measured: evaluation.Evaluation, origin: dict[str, Any]) -> dict[str, Any]:
+    """The part of `result.json` that says what was measured, of what, by what (`provenance`)."""
     return {
         "dataset": recipe.dataset,
         "struct": recipe.struct,
@@ -323,7 +328,7 @@ def result_record(recipe: Recipe, measured: evaluation.Evaluation) -> dict[str, 
         "active_units": measured.active_units,
         "num_units": recipe.structure.num_units,
         "published_nll": recipe.published.mean if recipe.published else None,
-    } | provenance.describe()
+    } | origin
 
 
 def _check_images(recipe: Recipe, images: Images) -> None:

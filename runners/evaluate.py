@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from absl import flags
 from rich.console import Console
 
-from dvae_tf import data, evaluation, models, training
+from dvae_tf import data, evaluation, models, provenance, training
 
 from . import common
 
@@ -45,7 +45,7 @@ def _evaluate(_: Sequence[str]) -> None:
         values.ais_temperatures,
     )
     console.print(f"{values.split} images: {measured.num_images:,}, K = {values.eval_iw_samples:,}")
-    common.show_result(console, training.result_record(model.recipe, measured))
+    common.show_result(console, training.result_record(model.recipe, measured, provenance.describe()))
 
 
 if __name__ == "__main__":

@@ -177,6 +177,9 @@ def test_bad_folders_are_refused_before_anything_is_written(tmp_path):
     (tmp_path / "odd" / "config.json").write_text("{")
     with pytest.raises(storage.StorageError, match="config.json"):
         training.train(settings, images, tmp_path / "odd")
+    grey = images._replace(test=images.test * 0.5)
+    with pytest.raises(data.DataError, match="test"):
+        training.train(settings, grey, tmp_path / "new")
     with pytest.raises(ValueError, match="images: expected tiny"):
         training.train(settings, images._replace(name="other"), tmp_path / "new")
     assert not (tmp_path / "new").exists()
