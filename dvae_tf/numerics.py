@@ -42,7 +42,7 @@ def as_seed(seed: Seed | int) -> tf.Tensor:
     """
     if isinstance(seed, int | np.integer):
         seed = (0, int(seed))
-    if tf.is_tensor(seed):
+    if isinstance(seed, tf.Tensor):
         tensor = tf.cast(seed, tf.int32) if seed.dtype.is_integer else None
     else:
         values = np.asarray(seed)

@@ -1,10 +1,10 @@
 """The Keras layer of a smoothing: owns its sharpness, and turns logits into q(zeta)."""
 
 import math
-import numbers
 from typing import Any, ClassVar
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from .family import Family
@@ -28,7 +28,8 @@ class Smoothing(keras.layers.Layer, Family):
     def __init__(self, beta: float, trainable_beta: bool = False, **kwargs: Any) -> None:
         # Log-space work: a mixed-precision policy must not round what goes in.
         super().__init__(autocast=False, **kwargs)
-        if not isinstance(beta, numbers.Real) or not self.smallest_beta < beta < math.inf:
+        number = isinstance(beta, int | float | np.floating)
+        if not number or not self.smallest_beta < beta < math.inf:
             raise ValueError(
                 f"beta: {type(self).__name__} needs a finite number above {self.smallest_beta:g}, "
                 f"got {beta!r}"
