@@ -212,6 +212,7 @@ class _Run:
     def _validate(self, step: int, report: dict[str, float]) -> None:
         recipe, model = self.recipe, self.model
         seed = fold_in((0, recipe.seed), Tag.VALIDATION, step)
+        log_z_before = float(model.prior.log_partition)
         estimate = model.anchor_log_partition(seed)
         nlls = evaluation.image_nll(
             model, self.images.validation, recipe.validation_iw_samples, seed, recipe.eval_batchsize
@@ -219,13 +220,17 @@ class _Run:
         nll = float(nlls.nll.mean())
         if not np.isfinite(nll):
             raise TrainingError(self._stopped(step, "the validation NLL", "is not finite"))
+        kl_weight = float(model.kl_weight(step))
+        # The steps since the last validation used its log Z; on average they stood half way to this one.
+        drift = (float(estimate.log_partition) - log_z_before) / 2
         report = report | {
+            "objective": report["objective"] - kl_weight * drift,
             "val_nll": nll,
             "log_partition": float(estimate.log_partition),
             "log_partition_standard_error": float(estimate.standard_error),
             "ais_effective_sample_size": float(estimate.effective_sample_size),
             "learning_rate": float(model.optimizer.learning_rate),
-            "kl_weight": float(model.kl_weight(step)),
+            "kl_weight": kl_weight,
         }
         history = self.history
         history.step.append(step)

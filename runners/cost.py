@@ -8,8 +8,12 @@ import tensorflow as tf
 from dvae_tf.config import Recipe
 from dvae_tf.data import Images
 
-# What a run takes beyond its matrix products: random numbers, elementwise work, batch norm.
+# What a run takes beyond its matrix products: random numbers, elementwise work, batch norm; then, for
+# models so small that products are nothing, the seconds of starting programs.
 _OVERHEAD = 1.7
+_STEP_SECONDS = 2e-3
+_VALIDATION_SECONDS = 0.3
+_COMPILATION_SECONDS = 25.0
 
 
 def estimate_seconds(recipe: Recipe, images: Images) -> float:
@@ -31,7 +35,9 @@ def estimate_seconds(recipe: Recipe, images: Images) -> float:
         len(images.test) * recipe.eval_iw_samples * code_row
         + recipe.ais_temperatures * recipe.ais_chains * sweep
     )
-    return _OVERHEAD * (training + validation + test) / _products_per_second()
+    fixed = recipe.num_train_iter * _STEP_SECONDS + recipe.num_validations * _VALIDATION_SECONDS
+    products = _OVERHEAD * (training + validation + test) / _products_per_second()
+    return products + fixed + _COMPILATION_SECONDS
 
 
 def _network_products(recipe: Recipe, num_pixels: int) -> tuple[float, float]:
