@@ -4,11 +4,13 @@ import time
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from dvae_tf.config import Recipe
 from dvae_tf.models import DVAE
 from dvae_tf.training import Monitor
+
+from .cost import readable
 
 # Between two plain lines, or two refreshed rates.
 _LINE_SECONDS = 15.0
@@ -21,14 +23,14 @@ class ConsoleMonitor(Monitor):
         self.console, self.label = console, label
         self.bar: Progress | None = None
         self.total = 0
-        self.first_step = self.last_step = 0
+        self.first_step: int | None = None
         self.started = self.last_line = 0.0
 
     def start(self, recipe: Recipe, model: DVAE, step: int) -> None:
         """Opens the bar."""
         self.total = recipe.num_train_iter
-        self.first_step = self.last_step = step
-        self.started = self.last_line = time.monotonic()
+        self.first_step = None
+        self.last_line = time.monotonic()
         if step:
             self.console.print(f"Going on from step {step:,}.")
         self.console.print("Compiling the training loop (10 to 30 seconds).")
@@ -37,20 +39,17 @@ class ConsoleMonitor(Monitor):
     def steps(self, step: int, report: dict[str, float]) -> None:
         """Moves the bar; the first call starts the clock, so that compilation does not count."""
         now = time.monotonic()
-        if self.first_step == self.last_step:
-            self.first_step, self.started = step, now
-        self.last_step = step
-        taken = step - self.first_step
-        rate = taken / (now - self.started) if taken and now > self.started else 0.0
         note = f"objective {report['objective']:.2f}"
-        if rate:
-            note += f", {rate:.0f} steps/s"
+        if self.first_step is None:
+            self.first_step, self.started = step, now
+        elif now > self.started:
+            rate = (step - self.first_step) / (now - self.started)
+            note += f", {rate:.0f} steps/s, {readable((self.total - step) / rate)} left"
         if self.bar is not None:
             self.bar.update(self.bar.task_ids[0], completed=step, note=note)
         elif now - self.last_line >= _LINE_SECONDS:
             self.last_line = now
-            left = f", {(self.total - step) / rate:.0f} s left" if rate else ""
-            self.console.print(f"{self.label}: step {step:,} of {self.total:,}, {note}{left}")
+            self.console.print(f"{self.label}: step {step:,} of {self.total:,}, {note}")
 
     def validation(self, step: int, report: dict[str, float], is_best: bool) -> None:
         """Prints a line."""
@@ -89,7 +88,6 @@ class ConsoleMonitor(Monitor):
             BarColumn(),
             MofNCompleteColumn(),
             TextColumn("{task.fields[note]}"),
-            TimeRemainingColumn(),
             console=self.console,
         )
         self.bar.add_task(label, total=total, completed=done, note="")
