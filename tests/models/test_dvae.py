@@ -224,3 +224,13 @@ def test_chains_move_only_in_training():
 def test_bad_arguments_are_named():
     with pytest.raises(ValueError, match="mean_x"):
         models.DVAE(recipe(), np.zeros((2, 3)))
+
+
+@pytest.mark.parametrize("struct", ["1-layer-lin", "1-layer-nonlin", "4-layer-nonlin", "2-layer-small"])
+def test_every_published_structure_takes_a_step(struct):
+    settings = config.recipe("binarized_mnist", struct, "dvaes_power", 2, num_chains=4, num_sweeps=1)
+    model = models.DVAE(settings, np.full(784, 0.1))
+    model.compile()
+    x = (np.random.default_rng(0).random((5, 784)) < 0.1).astype(np.float32)
+    assert np.isfinite([float(each) for each in model.update(tf.constant(x))]).all()
+    assert model.encode(x, 2, (0, 1)).z.shape == (2, 5, settings.structure.num_units)
