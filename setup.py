@@ -54,6 +54,7 @@ setuptools.setup(
             "dvae-digits = dvae_tf.runners.digits:main",
             "dvae-binarized-mnist = dvae_tf.runners.binarized_mnist:main",
             "dvae-evaluate = dvae_tf.runners.evaluate:main",
+            "dvae-table = dvae_tf.runners.table:main",
         ]
     },
 )

@@ -1,22 +1,27 @@
-"""Names and numbers of the published experiments: structures, sharpness, recipe, figures to match.
+"""Names and numbers of the published experiments: structures, systems, sharpness, recipe, figures.
 
-No class of the library: a `Recipe` is all that a run is made of, as plain numbers and names.
-Sources: DVAE# paper (Sec. 4, Table 1); a dagger marks facts of the published experiments that the
-paper leaves out.
+No class of the library: a `Recipe` is all that a run is made of, as plain numbers and names; what the
+names stand for is in `models.systems`. Sources: DVAE# paper (Sec. 4, Table 1) and GumBolt paper (Sec. 5,
+Tables 1 and 2); a dagger marks facts of the published experiments that the papers leave out.
 """
 
 import dataclasses
 import json
 import math
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
+
+from .published import PUBLISHED, PublishedNLL
 
 
 class Structure(NamedTuple):
-    """Groups of the posterior and the deterministic tanh layers of every network."""
+    """Groups of the posterior, the deterministic tanh layers of every network, the row of `BETA`."""
 
     num_groups: int
     units_per_group: int
     hidden_units: tuple[int, ...]
+    beta_row: str
 
     @property
     def num_units(self) -> int:
@@ -25,21 +30,23 @@ class Structure(NamedTuple):
 
 
 STRUCTURES = {
-    "1-layer-lin": Structure(1, 200, ()),
-    "1-layer-nonlin": Structure(1, 200, (200, 200)),
-    "2-layer-nonlin": Structure(2, 200, (200, 200)),
-    "4-layer-nonlin": Structure(4, 100, (200, 200)),
-    "1-layer-small": Structure(1, 32, (64,)),
-    "2-layer-small": Structure(2, 16, (64,)),
+    "1-layer-lin": Structure(1, 200, (), "1-lin"),
+    "1-layer-nonlin": Structure(1, 200, (200, 200), "1-nonlin"),
+    "2-layer-lin": Structure(2, 200, (200,), "2-nonlin"),
+    "2-layer-nonlin": Structure(2, 200, (200, 200), "2-nonlin"),
+    "4-layer-nonlin": Structure(4, 100, (200, 200), "2-nonlin"),
+    "1-layer-small": Structure(1, 32, (64,), "1-nonlin"),
+    "2-layer-small": Structure(2, 16, (64,), "2-nonlin"),
 }
 
 
 class DatasetFacts(NamedTuple):
-    """What a recipe needs to know of a dataset before it is loaded."""
+    """What a recipe needs to know of a dataset before it is loaded; `betas` is its part of `BETA`."""
 
     image_shape: tuple[int, int]
     num_train: int
     dynamic_binarization: bool
+    betas: str = "mnist"
 
 
 DATASETS = {
@@ -47,52 +54,87 @@ DATASETS = {
     "binarized_mnist": DatasetFacts((28, 28), 50_000, False),
 }
 
-# beta by (baseline, struct), cross-validated by the authors on MNIST (dagger); digits follow.
+
+class Betas(NamedTuple):
+    """Sharpness of every smoothing in one cell, cross-validated by the authors (dagger)."""
+
+    spike_exp: float
+    pp_exp: float
+    pp_power: float
+    gi: float
+    gauss: float
+    exp: float
+    unexp: float
+    power: float
+
+
 BETA = {
-    "dvaes_power": {
-        "1-layer-lin": 40.0,
-        "1-layer-nonlin": 40.0,
-        "2-layer-nonlin": 30.0,
-        "4-layer-nonlin": 30.0,
-        "1-layer-small": 40.0,
-        "2-layer-small": 30.0,
-    },
+    ("mnist", "1-lin"): Betas(5, 12, 40, 40, 40, 12, 40, 40),
+    ("mnist", "1-nonlin"): Betas(5, 14, 30, 30, 30, 12, 30, 40),
+    ("mnist", "2-nonlin"): Betas(4, 10, 30, 30, 25, 10, 16, 30),
+    ("omniglot", "1-lin"): Betas(4, 14, 40, 40, 40, 12, 40, 40),
+    ("omniglot", "1-nonlin"): Betas(4, 12, 40, 30, 25, 10, 16, 30),
+    ("omniglot", "2-nonlin"): Betas(4, 10, 30, 25, 25, 8, 16, 20),
 }
-BASELINES = tuple(BETA)
+
+
+class System(NamedTuple):
+    """What a baseline is made of, by name.
+
+    Attributes:
+      relaxation: of the posterior's bits.
+      prior: the machine or network under the code, and how it is relaxed.
+      kl: log q - log p in the bound: at the sample, or in closed form.
+      bound: how K samples of it become one number.
+      beta: a column of `Betas`, or a number; None where the relaxation has a temperature.
+      recipe: fields of `Recipe` that differ from the DVAE# paper's.
+    """
+
+    relaxation: str
+    prior: str
+    kl: str
+    bound: str
+    beta: str | float | None = None
+    recipe: Mapping[str, Any] = MappingProxyType({})
+
+
+# GumBolt paper, Sec. 5; Adam as it comes.
+_GUMBOLT = {
+    "temperature": 1 / 7,
+    "adam_epsilon": 1e-7,
+    "lr_steps": ((0.0, 1.0), (0.6, 0.3), (0.75, 0.09), (0.95, 0.027)),
+}
+
+SYSTEMS = {
+    "dvae_spike_exp": System("spike_exponential", "boltzmann", "dvae", "elbo", "spike_exp"),
+    "dvaepp_exp": System("exponential", "boltzmann", "joint", "elbo", "pp_exp"),
+    "dvaepp_logistic": System("logistic", "boltzmann", "joint", "elbo", 8.0),
+    "dvaepp_power": System("power", "boltzmann", "joint", "elbo", "pp_power"),
+    "dvaepp_directed": System("exponential", "directed", "bernoulli", "elbo", "pp_exp"),
+    "dvaes_gi": System("shifted_gaussian", "gaussian_integral", "sampled", "importance_weighted", "gi"),
+    "dvaes_gauss": System("gaussian", "overlapping", "sampled", "importance_weighted", "gauss"),
+    "dvaes_exp": System("exponential", "overlapping", "sampled", "importance_weighted", "exp"),
+    "dvaes_unexp": System("uniform_exponential", "overlapping", "sampled", "importance_weighted", "unexp"),
+    "dvaes_power": System("power", "overlapping", "sampled", "importance_weighted", "power"),
+    "gumbolt": System("concrete", "gumbolt", "proxy", "importance_weighted", None, _GUMBOLT),
+    "gumbolt_nw": System(
+        "concrete", "gumbolt", "proxy", "importance_weighted", None, _GUMBOLT | {"couplings": False}
+    ),
+    # Maddison et al. (2017): densities on both sides, each with its temperature.
+    "concrete": System(
+        "concrete",
+        "relaxed_directed",
+        "sampled",
+        "importance_weighted",
+        None,
+        {"temperature": 2 / 3, "prior_temperature": 1 / 2},
+    ),
+    # Jang et al. (2017).
+    "gumbel_softmax": System("concrete", "directed", "bernoulli", "elbo", None, {"temperature": 1 / 2}),
+}
+BASELINES = tuple(SYSTEMS)
 
 SAMPLERS = ("pcd",)
-
-
-class PublishedNLL(NamedTuple):
-    """A cell of a paper's table: negative log-likelihood in nats, mean and deviation of five runs."""
-
-    mean: float
-    standard_deviation: float
-
-
-# DVAE# paper, Table 1: (dataset, struct, baseline) -> K -> nats.
-PUBLISHED = {
-    ("binarized_mnist", "1-layer-lin", "dvaes_power"): {
-        1: PublishedNLL(89.35, 0.06),
-        5: PublishedNLL(88.25, 0.03),
-        25: PublishedNLL(87.67, 0.07),
-    },
-    ("binarized_mnist", "1-layer-nonlin", "dvaes_power"): {
-        1: PublishedNLL(84.93, 0.02),
-        5: PublishedNLL(84.21, 0.02),
-        25: PublishedNLL(83.93, 0.06),
-    },
-    ("binarized_mnist", "2-layer-nonlin", "dvaes_power"): {
-        1: PublishedNLL(83.37, 0.02),
-        5: PublishedNLL(82.99, 0.04),
-        25: PublishedNLL(82.85, 0.03),
-    },
-    ("binarized_mnist", "4-layer-nonlin", "dvaes_power"): {
-        1: PublishedNLL(83.18, 0.05),
-        5: PublishedNLL(82.95, 0.07),
-        25: PublishedNLL(82.82, 0.02),
-    },
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,7 +149,9 @@ class Recipe:
     struct: str
     baseline: str
     k: int
-    beta: float
+    beta: float | None
+    temperature: float | None = None
+    prior_temperature: float | None = None
     seed: int = 0
     num_train_iter: int = 1_000_000
     train_batchsize: int = 100
@@ -149,6 +193,7 @@ class Recipe:
             _check_name(name, getattr(self, name), known)
         for field in dataclasses.fields(self):
             _check_number(field, getattr(self, field.name))
+        self._check_sharpness()
         if self.train_batchsize > self.facts.num_train:
             raise ValueError(
                 f"train_batchsize: expected at most the {self.facts.num_train} training images of "
@@ -160,6 +205,24 @@ class Recipe:
                 "lr_steps: expected pairs (fraction, factor) with fractions rising from 0 to below 1, "
                 f"got {self.lr_steps}"
             )
+
+    def _check_sharpness(self) -> None:
+        """A baseline has a beta or temperatures, as its row of `SYSTEMS` says; never both."""
+        row = self.system
+        for name, wanted in (
+            ("beta", row.beta is not None),
+            ("temperature", "temperature" in row.recipe),
+            ("prior_temperature", "prior_temperature" in row.recipe),
+        ):
+            value = getattr(self, name)
+            if wanted != (value is not None):
+                expected = "a number" if wanted else "none"
+                raise ValueError(f"{name}: expected {expected} for {self.baseline}, got {value!r}")
+
+    @property
+    def system(self) -> System:
+        """The row of `SYSTEMS`."""
+        return SYSTEMS[self.baseline]
 
     @property
     def structure(self) -> Structure:
@@ -174,7 +237,7 @@ class Recipe:
     @property
     def published(self) -> PublishedNLL | None:
         """The paper's figure for this cell, where there is one."""
-        return PUBLISHED.get((self.dataset, self.struct, self.baseline), {}).get(self.k)
+        return PUBLISHED.get((self.dataset, self.struct, self.baseline, self.k))
 
     @property
     def validation_interval(self) -> int:
@@ -187,7 +250,7 @@ class Recipe:
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> "Recipe":
-        """The inverse of `to_json`.
+        """The inverse of `to_json`; temperatures may be missing, as before there were any.
 
         Raises:
           ValueError: if a field is missing, unknown, or has a bad value, naming it.
@@ -195,7 +258,7 @@ class Recipe:
         known = {field.name for field in dataclasses.fields(cls)}
         if unknown := sorted(set(values) - known):
             raise ValueError(f"config: unknown fields {unknown}")
-        if missing := sorted(known - set(values)):
+        if missing := sorted(known - set(values) - {"temperature", "prior_temperature"}):
             raise ValueError(f"config: missing fields {missing}")
         steps = tuple((float(start), float(factor)) for start, factor in values["lr_steps"])
         return cls(**{**values, "lr_steps": steps})
@@ -211,7 +274,8 @@ def recipe(
       struct: a key of `STRUCTURES`.
       baseline: one of `BASELINES`.
       k: importance samples of the training bound.
-      beta: the sharpness; None takes the published one of the cell.
+      beta: the sharpness; None takes the published one of the cell (and stays None for the systems
+        that have a temperature instead).
       **changes: other fields of `Recipe`.
 
     Raises:
@@ -219,9 +283,17 @@ def recipe(
     """
     _check_name("baseline", baseline, BASELINES)
     _check_name("struct", struct, STRUCTURES)
-    if beta is None:
-        beta = BETA[baseline][struct]
-    return Recipe(dataset, struct, baseline, k, beta, **changes)
+    _check_name("dataset", dataset, DATASETS)
+    system = SYSTEMS[baseline]
+    if beta is None and system.beta is not None:
+        beta = _published_beta(system.beta, dataset, struct)
+    return Recipe(dataset, struct, baseline, k, beta, **{**system.recipe, **changes})
+
+
+def _published_beta(column: str | float, dataset: str, struct: str) -> float:
+    if not isinstance(column, str):
+        return column
+    return float(getattr(BETA[DATASETS[dataset].betas, STRUCTURES[struct].beta_row], column))
 
 
 def _check_name(argument: str, name: Any, known: Any) -> None:
@@ -233,9 +305,10 @@ _MAY_BE_ZERO = {"seed", "weight_decay", "kl_warmup_fraction"}
 
 
 def _check_number(field: dataclasses.Field, value: Any) -> None:
-    if field.type not in (int, float):
+    kind = float if field.type == float | None else field.type
+    if kind not in (int, float) or (value is None and kind is not field.type):
         return
     least = "at least 0" if field.name in _MAY_BE_ZERO else "above 0"
-    good = isinstance(value, field.type | int) and not isinstance(value, bool)
+    good = isinstance(value, kind | int) and not isinstance(value, bool)
     if not good or not math.isfinite(value) or value < 0 or (value == 0 and "above" in least):
-        raise ValueError(f"{field.name}: expected {field.type.__name__} {least}, got {value!r}")
+        raise ValueError(f"{field.name}: expected {kind.__name__} {least}, got {value!r}")

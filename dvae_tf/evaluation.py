@@ -1,9 +1,9 @@
 """Likelihoods of the discrete model, with error bars (DVAE# paper, Sec. 4, last paragraphs).
 
 NLL = -mean over images of log (1/K) sum_k p~(z_k) p(x | z_k) / q(z_k | x) + log Z: the importance-weighted
-bound on the discrete model, and log Z by annealed importance sampling. In expectation the first term
-overstates the NLL; an AIS estimate of log Z errs the other way, by much less than its standard error when
-the effective sample size is a good part of the chains.
+bound on the discrete model, and log Z exactly where it can be enumerated, otherwise by annealed importance
+sampling. In expectation the first term overstates the NLL; an AIS estimate of log Z errs the other way, by
+much less than its standard error when the effective sample size is a good part of the chains.
 """
 
 from collections.abc import Callable
@@ -28,8 +28,9 @@ class Evaluation(NamedTuple):
         deviation of the images over the square root of their number.
       monte_carlo_error: of `nll` for these very images: importance samples and log Z together.
       log_partition: log Z.
-      log_partition_standard_error: by a bootstrap over AIS chains.
-      log_partition_effective_sample_size: of the AIS chains.
+      log_partition_standard_error: by a bootstrap over AIS chains; 0 where log Z is exact.
+      log_partition_effective_sample_size: of the AIS chains; None where there are none.
+      log_partition_method: "ais", "exact" or "normalized".
       active_units: number of units whose posterior mean varies over the images.
       num_images: how many images.
       num_importance_samples: K.
@@ -40,7 +41,8 @@ class Evaluation(NamedTuple):
     monte_carlo_error: float
     log_partition: float
     log_partition_standard_error: float
-    log_partition_effective_sample_size: float
+    log_partition_effective_sample_size: float | None
+    log_partition_method: str
     active_units: int
     num_images: int
     num_importance_samples: int
@@ -64,7 +66,7 @@ def evaluate(
 ) -> Evaluation:
     """Measures the negative log-likelihood of images under the discrete model.
 
-    log Z is estimated afresh, and stored in the model's prior. Memory is bounded by the batch size: the
+    log Z is measured afresh, and stored in the model's prior. Memory is bounded by the batch size: the
     importance samples are streamed.
 
     Args:
@@ -82,15 +84,15 @@ def evaluate(
     images = _checked(model, images)
     estimate = model.anchor_log_partition(fold_in(seed, Tag.ANNEALING), num_temperatures)
     measured = image_nll(model, images, num_importance_samples, seed, batch_size, progress)
-    log_z_error = float(estimate.standard_error)
     count = len(images)
     return Evaluation(
         nll=float(measured.nll.mean()),
         standard_error=float(measured.nll.std(ddof=min(1, count - 1)) / np.sqrt(count)),
-        monte_carlo_error=float(np.hypot(np.sqrt(measured.variance.sum()) / count, log_z_error)),
-        log_partition=float(estimate.log_partition),
-        log_partition_standard_error=log_z_error,
-        log_partition_effective_sample_size=float(estimate.effective_sample_size),
+        monte_carlo_error=float(np.hypot(np.sqrt(measured.variance.sum()) / count, estimate.standard_error)),
+        log_partition=estimate.log_partition,
+        log_partition_standard_error=estimate.standard_error,
+        log_partition_effective_sample_size=estimate.effective_sample_size,
+        log_partition_method=estimate.method,
         active_units=count_active_units(model, images, seed),
         num_images=count,
         num_importance_samples=num_importance_samples,

@@ -13,7 +13,7 @@ import keras
 import tensorflow as tf
 
 from .numerics import Seed, split, uniform
-from .smoothing import RelaxedBernoulli, Smoothing
+from .smoothing import Relaxation, RelaxedBinary
 
 
 class PosteriorSample(NamedTuple):
@@ -23,27 +23,38 @@ class PosteriorSample(NamedTuple):
       logits: [K, B, D], log-odds of each bit given x and the groups before.
       sample: [K, B, D], zeta or z.
       log_prob: [K, B], log q(sample | x) in nats, differentiable in everything.
+      laws: q(zeta_g | x, zeta_<g) of each group, batch shape [K, B, units]; none for bits.
     """
 
     logits: tf.Tensor
     sample: tf.Tensor
     log_prob: tf.Tensor
+    laws: tuple[RelaxedBinary, ...]
+
+    def binary_posterior_probs(self) -> tf.Tensor:
+        """nu = q(z = 1 | x, zeta), [K, B, D]: the bits after their own zeta was seen."""
+        zetas = tf.split(self.sample, len(self.laws), -1)
+        pairs = zip(self.laws, zetas, strict=True)
+        return tf.concat([law.binary_posterior(zeta).probs_parameter() for law, zeta in pairs], -1)
 
 
 class Posterior(keras.layers.Layer):
-    """Encoders of the groups and the smoothing of their bits.
+    """Encoders of the groups and the relaxations of their bits.
 
     Args:
       encoders: one layer for each group; the first is called as `encoder(x)` and gives [B, units], the
-        others as `encoder(x, before)` with `before` [K, B, d], and give [K, B, units]: the log-odds.
-      smoothing: turns log-odds into q(zeta).
+        others as `encoder(x, before)` with `before` [K, B, d], and give [K, B, units]: the log-odds (and
+        beside them what else the relaxation takes, `outputs_per_unit` in all).
+      relaxations: one for each group, which may be the same; each turns log-odds into q(zeta).
     """
 
-    def __init__(self, encoders: Sequence[keras.layers.Layer], smoothing: Smoothing, **kwargs: Any) -> None:
+    def __init__(
+        self, encoders: Sequence[keras.layers.Layer], relaxations: Sequence[Relaxation], **kwargs: Any
+    ) -> None:
         super().__init__(autocast=False, **kwargs)
-        # A tuple: TensorFlow checkpoints pass over layers in lists.
+        # Tuples: TensorFlow checkpoints pass over layers in lists.
         self.encoders = tuple(encoders)
-        self.smoothing = smoothing
+        self.relaxations = tuple(relaxations)
 
     def call(self, x: tf.Tensor, num_samples: int, seed: Seed, training: bool = False) -> PosteriorSample:
         """Draws reparameterised zeta.
@@ -54,7 +65,7 @@ class Posterior(keras.layers.Layer):
           seed: an `int32[2]` seed.
           training: for the batch norms.
         """
-        return self._by_group(x, num_samples, seed, training, self._relaxed)
+        return self._by_group(x, num_samples, seed, training, _relaxed)
 
     def sample_binary(self, x: tf.Tensor, num_samples: int, seed: Seed) -> PosteriorSample:
         """Draws z from the discrete posterior, each group seeing the bits before it; no gradient flows."""
@@ -63,31 +74,39 @@ class Posterior(keras.layers.Layer):
     def _by_group(
         self, x: tf.Tensor, num_samples: int, seed: Seed, training: bool, draw: Any
     ) -> PosteriorSample:
-        logits: list[tf.Tensor] = []
-        samples: list[tf.Tensor] = []
-        log_probs: list[tf.Tensor] = []
+        groups: list[_Group] = []
         seeds = split(seed, len(self.encoders))
-        for encoder, group_seed in zip(self.encoders, seeds, strict=True):
-            before = [tf.concat(samples, -1)] if samples else []
-            group_logits = encoder(x, *before, training=training)
-            group_logits = tf.cast(group_logits, self.variable_dtype)
-            if not samples:
-                shape = tf.concat([[num_samples], tf.shape(group_logits)], 0)
-                group_logits = tf.broadcast_to(group_logits, shape)
-            sample, log_prob = draw(group_logits, group_seed)
-            logits.append(group_logits)
-            samples.append(sample)
-            log_probs.append(tf.reduce_sum(log_prob, -1))
-        return PosteriorSample(tf.concat(logits, -1), tf.concat(samples, -1), tf.add_n(log_probs))
-
-    def _relaxed(self, logits: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        q: RelaxedBernoulli = self.smoothing(logits)
-        zeta = q.sample(seed=seed)
-        return zeta, q.log_prob(zeta)
+        for encoder, relaxation, group_seed in zip(self.encoders, self.relaxations, seeds, strict=True):
+            before = [tf.concat([group.sample for group in groups], -1)] if groups else []
+            outputs = tf.cast(encoder(x, *before, training=training), self.variable_dtype)
+            if not groups:
+                outputs = tf.broadcast_to(outputs, tf.concat([[num_samples], tf.shape(outputs)], 0))
+            logits, *more = tf.split(outputs, relaxation.outputs_per_unit, -1)
+            groups.append(draw(relaxation, logits, more, group_seed))
+        return PosteriorSample(
+            tf.concat([group.logits for group in groups], -1),
+            tf.concat([group.sample for group in groups], -1),
+            tf.add_n([tf.reduce_sum(group.log_prob, -1) for group in groups]),
+            tuple(group.law for group in groups if group.law is not None),
+        )
 
 
-def _binary(logits: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+class _Group(NamedTuple):
+    logits: tf.Tensor
+    sample: tf.Tensor
+    log_prob: tf.Tensor
+    law: RelaxedBinary | None
+
+
+def _relaxed(relaxation: Relaxation, logits: tf.Tensor, more: list[tf.Tensor], seed: tf.Tensor) -> _Group:
+    q = relaxation(logits, *more)
+    zeta = q.sample(seed=seed)
+    return _Group(logits, zeta, q.log_prob(zeta), q)
+
+
+def _binary(relaxation: Relaxation, logits: tf.Tensor, more: list[tf.Tensor], seed: tf.Tensor) -> _Group:
+    del relaxation, more
     rho = uniform(tf.shape(logits), seed, logits.dtype)
     z = tf.cast(rho < tf.math.sigmoid(logits), logits.dtype)
     # log Bernoulli(z; l) = z l - softplus(l)
-    return z, z * logits - tf.math.softplus(logits)
+    return _Group(logits, z, z * logits - tf.math.softplus(logits), None)

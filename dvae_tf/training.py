@@ -222,16 +222,18 @@ class _Run:
             raise TrainingError(self._stopped(step, "the validation NLL", "is not finite"))
         kl_weight = float(model.kl_weight(step))
         # The steps since the last validation used its log Z; on average they stood half way to this one.
-        drift = (float(estimate.log_partition) - log_z_before) / 2
+        drift = (estimate.log_partition - log_z_before) / 2
         report = report | {
             "objective": report["objective"] - kl_weight * drift,
             "val_nll": nll,
-            "log_partition": float(estimate.log_partition),
-            "log_partition_standard_error": float(estimate.standard_error),
-            "ais_effective_sample_size": float(estimate.effective_sample_size),
+            "log_partition": estimate.log_partition,
+            "log_partition_standard_error": estimate.standard_error,
             "learning_rate": float(model.optimizer.learning_rate),
             "kl_weight": kl_weight,
+            **model.prior.diagnostics(),
         }
+        if estimate.effective_sample_size is not None:
+            report["ais_effective_sample_size"] = estimate.effective_sample_size
         history = self.history
         history.step.append(step)
         history.objective.append(report["objective"])
@@ -316,6 +318,7 @@ def result_record(recipe: Recipe, measured: evaluation.Evaluation, origin: dict[
         "baseline": recipe.baseline,
         "k": recipe.k,
         "beta": recipe.beta,
+        "temperature": recipe.temperature,
         "couplings": recipe.couplings,
         "seed": recipe.seed,
         "sampler": recipe.sampler,
@@ -330,6 +333,7 @@ def result_record(recipe: Recipe, measured: evaluation.Evaluation, origin: dict[
         "log_partition": measured.log_partition,
         "log_partition_standard_error": measured.log_partition_standard_error,
         "log_partition_effective_sample_size": measured.log_partition_effective_sample_size,
+        "log_partition_method": measured.log_partition_method,
         "active_units": measured.active_units,
         "num_units": recipe.structure.num_units,
         "published_nll": recipe.published.mean if recipe.published else None,

@@ -31,8 +31,9 @@ _RECIPE_FLAGS = {
     "eval_iw_samples": "Importance samples of the test likelihood.",
     "base_lr": "Learning rate before its steps.",
     "seed": "From which every random number of the run follows.",
-    "couplings": "Whether W is trained; otherwise it stays 0 and the prior is factorial.",
 }
+# Fields whose default is the baseline's.
+_SYSTEM_FLAGS = ("temperature", "couplings")
 
 _DEFINE: dict[type, Any] = {
     bool: flags.DEFINE_bool,
@@ -63,12 +64,22 @@ def define_flags(struct: str, num_train_iter: int) -> None:
     for name, text in _RECIPE_FLAGS.items():
         default = defaults[name].default
         _DEFINE[type(default)](name, default, text)
+    flags.DEFINE_float(
+        "temperature", None, "Sharpness of the Concrete relaxation; the baseline's if not given."
+    )
+    flags.DEFINE_bool(
+        "couplings",
+        None,
+        "Whether W is trained; otherwise it stays 0 and the prior is factorial. As the baseline says if not "
+        "given.",
+    )
 
 
 def recipe_from_flags(dataset: str, **changes: Any) -> config.Recipe:
     """The recipe that the flags describe, with changes."""
     values = flags.FLAGS
-    changes = {name: getattr(values, name) for name in _RECIPE_FLAGS} | changes
+    given = {name: getattr(values, name) for name in _SYSTEM_FLAGS if getattr(values, name) is not None}
+    changes = {name: getattr(values, name) for name in _RECIPE_FLAGS} | given | changes
     return config.recipe(
         dataset,
         values.struct,
@@ -154,10 +165,21 @@ def announce(console: Console, recipe: config.Recipe, images: data.Images) -> No
     console.print(f"Data: {images.source}; {sizes} images")
     console.print(f"Parameters: {trainable:,}")
     published = recipe.published
-    figure = f"{published.mean} ± {published.standard_deviation}" if published else "none"
+    figure = "none"
+    if published:
+        deviation = published.standard_deviation
+        figure = str(published.mean) + ("" if deviation is None else f" ± {deviation}")
     console.print(f"Published test NLL of this cell (1,000,000 iterations): {figure}")
     seconds = estimate_seconds(recipe, images)
     console.print(f"Estimated time on this machine: {readable(seconds)} (within a factor of two)")
+
+
+def log_partition_text(result: dict[str, Any]) -> str:
+    """log Z with its standard error, or with the reason why it has none."""
+    log_z, error = result["log_partition"], result["log_partition_standard_error"]
+    # Results from before there were other ways.
+    method = result.get("log_partition_method", "ais")
+    return f"{log_z:.3f} ± {error:.3f}" + ("" if method == "ais" else f" ({method})")
 
 
 def show_result(console: Console, result: dict[str, Any]) -> None:
@@ -166,10 +188,7 @@ def show_result(console: Console, result: dict[str, Any]) -> None:
     error = result["test_nll_standard_error"]
     table.add_row("test NLL (nats)", f"{result['test_nll']:.2f} ± {error:.2f} (over images)")
     table.add_row("  Monte Carlo error", f"{result['test_nll_monte_carlo_error']:.3f}")
-    table.add_row(
-        "log Z (nats)",
-        f"{result['log_partition']:.2f} ± {result['log_partition_standard_error']:.3f}",
-    )
+    table.add_row("log Z (nats)", log_partition_text(result))
     table.add_row("active units", f"{result['active_units']} of {result['num_units']}")
     if result["published_nll"] is not None:
         table.add_row("published test NLL", f"{result['published_nll']:.2f}")

@@ -57,7 +57,7 @@ def _comparison(
         table.add_row(
             f"{recipe.baseline}, {name}",
             f"{result['test_nll']:.2f} ± {result['test_nll_standard_error']:.2f}",
-            f"{result['log_partition']:.3f} ± {result['log_partition_standard_error']:.3f}",
+            common.log_partition_text(result),
             f"{result['active_units']} of {result['num_units']}",
         )
     nll, error, components = mixture

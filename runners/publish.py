@@ -14,6 +14,7 @@ from dvae_tf.models.store import BEST_FILE, CONFIG_FILE, WEIGHTS_FILE
 from dvae_tf.run_folder import RESULT_FILE
 
 from . import common
+from .cells import cell_folder
 
 _FILES = (
     CONFIG_FILE,
@@ -40,9 +41,7 @@ def _publish(_: Sequence[str]) -> None:
     if not values.log_dir or not (source / RESULT_FILE).is_file():
         raise FileNotFoundError(f"log_dir: expected a finished run with {RESULT_FILE}, got {source}")
     recipe = Recipe.from_json(storage.read_json(source / CONFIG_FILE))
-    frozen = "" if recipe.couplings else "-nW"
-    name = f"{recipe.baseline}{frozen}-k{recipe.k}-{recipe.num_train_iter}-seed{recipe.seed}"
-    target = pathlib.Path(values.results_dir) / recipe.dataset / recipe.struct / name
+    target = pathlib.Path(values.results_dir) / cell_folder(recipe)
     contents = {name: (source / name).read_bytes() for name in _FILES}
     if values.weights:
         contents[WEIGHTS_FILE] = (source / BEST_FILE).read_bytes()

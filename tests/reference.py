@@ -1,4 +1,4 @@
-"""Float64 NumPy oracles: enumeration, quadrature, bisection, closed forms.
+"""Float64 NumPy oracles: enumeration, closed forms, statistics. Of the smoothings: `smoothing_reference`.
 
 Nothing here imports TensorFlow or the library. Machines are small enough to write down every state;
 quantities are in nats; the names are those of the library.
@@ -160,91 +160,6 @@ def bernoulli_entropy(logits):
     logits = np.asarray(logits, np.float64)
     log_q, log_not_q = special.log_expit(logits), special.log_expit(-logits)
     return -(np.exp(log_q) * log_q + np.exp(log_not_q) * log_not_q)
-
-
-# --------------------------------------------------------------------------- smoothings r(zeta | z)
-
-
-class PowerSmoothing:
-    """r(zeta|0) = zeta^(1/beta - 1) / beta on [0, 1]; r(zeta|1) is its mirror image."""
-
-    support = (0.0, 1.0)
-
-    def __init__(self, beta):
-        self.beta = beta
-
-    def log_density(self, zeta, z):
-        """log r(zeta | z)."""
-        zeta = np.asarray(zeta, np.float64)
-        log_distance = np.log1p(-zeta) if z else np.log(zeta)
-        return (1 / self.beta - 1) * log_distance - np.log(self.beta)
-
-    def cdf(self, zeta, z):
-        """R(zeta | z)."""
-        zeta = np.asarray(zeta, np.float64)
-        return 1 - (1 - zeta) ** (1 / self.beta) if z else zeta ** (1 / self.beta)
-
-    def quantile(self, rho, z):
-        """The inverse of R(zeta | z)."""
-        rho = np.asarray(rho, np.float64)
-        return 1 - (1 - rho) ** self.beta if z else rho**self.beta
-
-    def mean(self, z):
-        """E[zeta | z]: those of Beta(1/beta, 1) and Beta(1, 1/beta)."""
-        return self.beta / (1 + self.beta) if z else 1 / (1 + self.beta)
-
-    def mean_derivative(self, z):
-        """d E[zeta | z] / d beta."""
-        return (1 if z else -1) / (1 + self.beta) ** 2
-
-    def log_density_ratio(self, zeta):
-        """b(zeta) = log r(zeta | 1) - log r(zeta | 0), from the two densities."""
-        return self.log_density(zeta, 1) - self.log_density(zeta, 0)
-
-    def quadrature(self, gap=2.0**-30, num_nodes=60):
-        """Nodes and weights of an integral over zeta in [0, 1 - gap].
-
-        zeta = u^beta below one half and 1 - zeta = u^beta above it take the two vertices out of the
-        integrand. Floats resolve the vertex at 0 but not the one at 1: hence the gap.
-        """
-        top = 0.5 ** (1 / self.beta)
-        u, du = gauss_legendre(0.0, top, num_nodes)
-        v, dv = gauss_legendre(gap ** (1 / self.beta), top, num_nodes)
-        jacobian_u, jacobian_v = (self.beta * x ** (self.beta - 1) for x in (u, v))
-        nodes = np.concatenate([u**self.beta, 1 - v**self.beta])
-        return nodes, np.concatenate([du * jacobian_u, dv * jacobian_v]), (0.0, 1 - gap)
-
-
-def gauss_legendre(low, high, num_nodes):
-    """Nodes and weights of an integral over [low, high]."""
-    nodes, weights = np.polynomial.legendre.leggauss(num_nodes)
-    return low + (high - low) * (nodes + 1) / 2, weights * (high - low) / 2
-
-
-def mixture_log_density(smoothing, zeta, logits):
-    """log of (1 - q) r(zeta | 0) + q r(zeta | 1)."""
-    return np.logaddexp(
-        special.log_expit(-np.asarray(logits)) + smoothing.log_density(zeta, 0),
-        special.log_expit(logits) + smoothing.log_density(zeta, 1),
-    )
-
-
-def mixture_cdf(smoothing, zeta, logits):
-    """(1 - q) R(zeta | 0) + q R(zeta | 1)."""
-    probs = special.expit(logits)
-    return (1 - probs) * smoothing.cdf(zeta, 0) + probs * smoothing.cdf(zeta, 1)
-
-
-def mixture_quantile(smoothing, rho, logits, num_steps=200):
-    """The inverse CDF of the mixture by bisection between the quantiles of its two components."""
-    rho, logits = np.broadcast_arrays(np.asarray(rho, np.float64), np.asarray(logits, np.float64))
-    ends = smoothing.quantile(rho, 0), smoothing.quantile(rho, 1)
-    low, high = np.minimum(*ends), np.maximum(*ends)
-    for _ in range(num_steps):
-        middle = 0.5 * (low + high)
-        below = mixture_cdf(smoothing, middle, logits) < rho
-        low, high = np.where(below, middle, low), np.where(below, high, middle)
-    return 0.5 * (low + high)
 
 
 # --------------------------------------------------------------------------- relaxed machines

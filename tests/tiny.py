@@ -9,9 +9,9 @@ from dvae_tf import config, models
 
 NUM_PIXELS = 6
 STRUCTURES = {
-    "tiny": config.Structure(1, 6, (8,)),
-    "tiny-lin": config.Structure(1, 6, ()),
-    "tiny-2": config.Structure(2, 3, (8,)),
+    "tiny": config.Structure(1, 6, (8,), "tiny"),
+    "tiny-lin": config.Structure(1, 6, (), "tiny"),
+    "tiny-2": config.Structure(2, 3, (8,), "tiny"),
 }
 
 
@@ -20,14 +20,14 @@ def tiny_structures(monkeypatch):
     """Adds the tiny structures and a 2x3-pixel dataset to the tables."""
     for name, structure in STRUCTURES.items():
         monkeypatch.setitem(config.STRUCTURES, name, structure)
-        monkeypatch.setitem(config.BETA["dvaes_power"], name, 20.0)
+    monkeypatch.setitem(config.BETA, ("mnist", "tiny"), config.Betas(*[20.0] * 8))
     facts = config.DatasetFacts((2, 3), 1_000, False)
     monkeypatch.setitem(config.DATASETS, "tiny", facts)
 
 
-def recipe(struct="tiny", k=1, **changes):
+def recipe(struct="tiny", k=1, baseline="dvaes_power", **changes):
     changes = {"num_train_iter": 100, "num_chains": 20, "num_sweeps": 3, **changes}
-    return config.recipe("tiny", struct, "dvaes_power", k, **changes)
+    return config.recipe("tiny", struct, baseline, k, **changes)
 
 
 def rough_model(struct="tiny", seed=0, scale=1.0, **changes):

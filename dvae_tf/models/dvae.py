@@ -1,4 +1,4 @@
-"""The discrete VAE as a Keras model: p(z) a Boltzmann machine, p(x | z) a network, q(z | x) by groups.
+"""The discrete VAE as a Keras model: a prior p(z) of bits, p(x | z) a network, q(z | x) by groups.
 
 Training sees the relaxation zeta of the code; every likelihood that is reported is that of the discrete
 model (DVAE# paper, Sec. 4).
@@ -16,12 +16,12 @@ from ..config import Recipe
 from ..networks import Network
 from ..numerics import Seed, Tag, as_seed, fold_in, integer_seed, log_mean_exp, uniform
 from ..objectives import LikelihoodEstimate, streamed_bound
-from ..partition import annealed_importance_sampling
-from ..posterior import Posterior, PosteriorSample
-from ..priors import BoltzmannPrior
+from ..posterior import Posterior
+from ..priors import LogPartition
+from ..smoothing import Relaxation
 from .optimizer import recipe_optimizer
 from .pixels import bernoulli_pixels
-from .systems import SAMPLERS, SYSTEMS
+from .systems import BOUNDS, KL_TERMS, PRIORS, RELAXATIONS
 
 # Rows (images x samples) of one block of a likelihood estimate: bounds its memory.
 _ROWS = 10_000
@@ -53,7 +53,7 @@ class StepReport(NamedTuple):
 
 
 class DVAE(keras.Model):
-    """A variational autoencoder with a binary code and a Boltzmann-machine prior.
+    """A variational autoencoder with a binary code; its parts are those of the recipe's baseline.
 
     Args:
       recipe: what the model is made of, and how it is trained.
@@ -81,9 +81,9 @@ class DVAE(keras.Model):
         mean_x = np.asarray(mean_x, np.float32)
         if mean_x.ndim != 1:
             raise ValueError(f"mean_x: expected shape [pixels], got {mean_x.shape}")
-        structure, system = recipe.structure, SYSTEMS[recipe.baseline]
+        structure, system = recipe.structure, recipe.system
         self.recipe = recipe
-        self.system = system
+        self.kl, self.bound = KL_TERMS[system.kl], BOUNDS[system.bound]
         self.likelihood = likelihood
         self._nll = keras.metrics.Mean("nll")
         self.mean_x = self.add_weight(
@@ -93,8 +93,8 @@ class DVAE(keras.Model):
             initializer=lambda shape, dtype=None: tf.constant(mean_x),
             trainable=False,
         )
-        smoothing = system.smoothing(recipe.beta, name="smoothing")
-        encoders = self._encoders(len(mean_x)) if encoder is None else encoder
+        relaxations = RELAXATIONS[system.relaxation](recipe)
+        encoders = self._encoders(len(mean_x), relaxations) if encoder is None else encoder
         if isinstance(encoders, keras.layers.Layer):
             encoders = [encoders]
         if len(encoders) != structure.num_groups:
@@ -102,19 +102,9 @@ class DVAE(keras.Model):
                 f"encoder: {recipe.struct} has {structure.num_groups} group(s), each with a layer of "
                 f"its own; got {len(encoders)}"
             )
-        self.posterior = Posterior(encoders, smoothing, name="posterior")
+        self.posterior = Posterior(encoders, relaxations, name="posterior")
         self.decoder = self._decoder(mean_x) if decoder is None else decoder
-        self.prior = BoltzmannPrior(
-            structure.num_units // 2,
-            structure.num_units - structure.num_units // 2,
-            smoothing=smoothing,
-            sampler=SAMPLERS[recipe.sampler](recipe.num_chains, recipe.num_sweeps),
-            couplings=recipe.couplings,
-            num_mean_field_iterations=recipe.num_mean_field_iterations,
-            weights_regularizer=keras.regularizers.L2(recipe.weight_decay / 2),
-            seed=recipe.seed,
-            name="prior",
-        )
+        self.prior = PRIORS[system.prior](recipe, relaxations[0], self._network)
         # Keras builds lazily; tracing once now makes every variable, for any batch size.
         self.built = True
         tf.function(self).get_concrete_function(tf.TensorSpec([None, len(mean_x)]))
@@ -133,11 +123,15 @@ class DVAE(keras.Model):
             **kw,
         )
 
-    def _encoders(self, num_pixels: int) -> list[Network]:
+    def _encoders(self, num_pixels: int, relaxations: Sequence[Relaxation]) -> list[Network]:
         units = self.recipe.structure.units_per_group
         return [
-            self._network([num_pixels, group * units][: 1 + bool(group)], units, f"encoder_{group}")
-            for group in range(self.recipe.structure.num_groups)
+            self._network(
+                [num_pixels, group * units][: 1 + bool(group)],
+                units * relaxation.outputs_per_unit,
+                f"encoder_{group}",
+            )
+            for group, relaxation in enumerate(relaxations)
         ]
 
     def _decoder(self, mean_x: np.ndarray) -> Network:
@@ -153,7 +147,8 @@ class DVAE(keras.Model):
 
     def encode(self, x: Any, num_samples: int = 1, seed: Seed = (0, 0)) -> BinaryCode:
         """Draws codes z ~ q(z | x): images [B, X] give K codes each."""
-        return BinaryCode(*self.posterior.sample_binary(self._centred(x), num_samples, seed))
+        drawn = self.posterior.sample_binary(self._centred(x), num_samples, seed)
+        return BinaryCode(drawn.logits, drawn.sample, drawn.log_prob)
 
     def decode(self, z: Any) -> tf.Tensor:
         """Mean images: codes [..., D] give [..., X]."""
@@ -230,20 +225,17 @@ class DVAE(keras.Model):
     def binary_log_weights(self, x: tf.Tensor, num_samples: int, seed: Seed) -> tf.Tensor:
         """Log [p(x | z) exp(-E(z)) / q(z | x)] at z ~ q(z | x): [K, B], nats, without log Z."""
         code = self.encode(x, num_samples, seed)
-        log_prior = self.prior.machine().unnormalized_log_prob(code.z)
+        log_prior = self.prior.binary().unnormalized_log_prob(code.z)
         return self.pixels(code.z).log_prob(x) + log_prior - code.log_prob
 
     def relaxed_bound(
         self, x: tf.Tensor, seed: Seed, kl_weight: tf.Tensor | float = 1.0, training: bool = False
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """The training objective: `(bound [B], log p(x | zeta) [K, B], KL integrand [K, B])`, nats."""
-        drawn: PosteriorSample = self.posterior(
-            self._centred(x), num_samples=self.recipe.k, seed=seed, training=training
-        )
-        log_likelihood = self.pixels(drawn.sample, training).log_prob(x)
-        log_prior = self.prior().log_prob(drawn.sample)
-        bound = self.system.objective(log_likelihood, log_prior, drawn.log_prob, kl_weight)
-        return bound, log_likelihood, drawn.log_prob - log_prior
+        """The training objective: `(bound [B], log p(x | zeta) [K, B], log q - log p [K, B])`, nats."""
+        draw = self.posterior(self._centred(x), num_samples=self.recipe.k, seed=seed, training=training)
+        log_likelihood = self.pixels(draw.sample, training).log_prob(x)
+        kl = self.kl(draw, self.prior())
+        return self.bound(log_likelihood, kl, kl_weight), log_likelihood, kl
 
     def _centred(self, x: Any) -> tf.Tensor:
         return tf.convert_to_tensor(x, tf.float32) - self.mean_x
@@ -275,7 +267,7 @@ class DVAE(keras.Model):
         seed = fold_in((0, self.recipe.seed), Tag.POSTERIOR, step)
         if self.recipe.facts.dynamic_binarization:
             x = binarize(x, fold_in((0, self.recipe.seed), Tag.BINARIZATION, step))
-        info = self.prior.advance()
+        chain_energy = self.prior.advance()
         kl_weight = self.kl_weight(step)
         variables = self.trainable_variables
         with tf.GradientTape() as tape:
@@ -287,7 +279,7 @@ class DVAE(keras.Model):
             objective,
             tf.reduce_mean(log_likelihood),
             tf.reduce_mean(kl),
-            tf.reduce_mean(info.energy),
+            chain_energy,
         )
 
     def kl_weight(self, step: tf.Tensor) -> tf.Tensor:
@@ -295,23 +287,12 @@ class DVAE(keras.Model):
         length = self.recipe.kl_warmup_fraction * self.recipe.num_train_iter
         return tf.minimum(1.0, tf.cast(step, tf.float32) / max(length, 1.0))
 
-    def anchor_log_partition(self, seed: Seed, num_temperatures: int | None = None) -> Any:
-        """Estimates log Z by annealed importance sampling and stores it in the prior.
-
-        Returns:
-          The `AISEstimate`; its base is the product distribution fitted to the chains.
-        """
+    def anchor_log_partition(self, seed: Seed, num_temperatures: int | None = None) -> LogPartition:
+        """Measures log Z and stores it in the prior: exactly where it can be, otherwise by AIS."""
         recipe = self.recipe
-        state = self.prior.state
-        estimate = annealed_importance_sampling(
-            *self.prior.rbm,
-            num_temperatures=num_temperatures or recipe.validation_ais_temperatures,
-            num_chains=recipe.ais_chains,
-            seed=seed,
-            base_probs=tf.reduce_mean(tf.concat([state.left, state.right], -1), 0),
+        return self.prior.anchor(
+            num_temperatures or recipe.validation_ais_temperatures, recipe.ais_chains, seed
         )
-        self.prior.log_partition.assign(estimate.log_partition)
-        return estimate
 
     # Keras.
 

@@ -1,29 +1,96 @@
-"""The one table that turns a baseline's name into the parts of the library."""
+"""What the names in `config.SYSTEMS` stand for: each part of a baseline, built from its recipe."""
 
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any
 
+import keras
 import tensorflow as tf
 
-from .. import objectives, smoothing
+from .. import kl, objectives, priors, smoothing
+from ..config import Recipe
+from ..networks import Network
 from ..samplers import PersistentGibbs, Sampler
 
-
-class System(NamedTuple):
-    """What a baseline is made of.
-
-    Attributes:
-      smoothing: the family of r(zeta | z), in the posterior and in the relaxed prior.
-      objective: (log p(x | zeta), log p(zeta), log q(zeta | x), kl_weight) -> the bound, [B].
-    """
-
-    smoothing: type[smoothing.Smoothing]
-    objective: Callable[[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor | float], tf.Tensor]
+_SAMPLERS: dict[str, Callable[..., Sampler]] = {"pcd": PersistentGibbs}
 
 
-SYSTEMS = {
-    # DVAE# paper, Sec. 3.1 with Eq. 10.
-    "dvaes_power": System(smoothing.Power, objectives.importance_weighted_bound),
+def _shared(layer: Callable[[Any], smoothing.Relaxation]) -> Callable[[Recipe], list]:
+    """One relaxation for all groups."""
+    return lambda recipe: [layer(recipe)] * recipe.structure.num_groups
+
+
+def _of_its_own(layer: Callable[[Any], smoothing.Relaxation]) -> Callable[[Recipe], list]:
+    """A relaxation for each group."""
+    return lambda recipe: [layer(recipe) for _ in range(recipe.structure.num_groups)]
+
+
+# recipe -> one relaxation for each group of the posterior.
+RELAXATIONS: dict[str, Callable[[Recipe], Sequence[smoothing.Relaxation]]] = {
+    "spike_exponential": _shared(lambda recipe: smoothing.SpikeExponential(recipe.beta)),
+    "exponential": _shared(lambda recipe: smoothing.Exponential(recipe.beta)),
+    "logistic": _shared(lambda recipe: smoothing.Logistic(recipe.beta)),
+    "uniform_exponential": _shared(lambda recipe: smoothing.UniformExponential(recipe.beta)),
+    "power": _shared(lambda recipe: smoothing.Power(recipe.beta)),
+    "gaussian": _shared(lambda recipe: smoothing.Gaussian(recipe.beta)),
+    "shifted_gaussian": _of_its_own(lambda recipe: smoothing.ShiftedGaussian()),
+    "concrete": _shared(lambda recipe: smoothing.Concrete(recipe.temperature)),
 }
 
-SAMPLERS: dict[str, Callable[..., Sampler]] = {"pcd": PersistentGibbs}
+
+def _machine(kind: Callable[..., priors.Prior], recipe: Recipe, **kwargs: Any) -> priors.Prior:
+    num_units = recipe.structure.num_units
+    return kind(
+        num_units // 2,
+        num_units - num_units // 2,
+        sampler=_SAMPLERS[recipe.sampler](recipe.num_chains, recipe.num_sweeps),
+        couplings=recipe.couplings,
+        weights_regularizer=keras.regularizers.L2(recipe.weight_decay / 2),
+        seed=recipe.seed,
+        name="prior",
+        **kwargs,
+    )
+
+
+def _directed(
+    recipe: Recipe, network: Callable[..., Network], relaxation: smoothing.Relaxation | None = None
+) -> priors.Prior:
+    units = recipe.structure.units_per_group
+    conditionals = [
+        network([group * units], units, f"prior_{group}") for group in range(1, recipe.structure.num_groups)
+    ]
+    return priors.DirectedPrior(units, conditionals, relaxation, name="prior")
+
+
+# (recipe, the posterior's relaxation, builder of networks) -> the layer that owns the prior.
+PRIORS: dict[str, Callable[[Any, smoothing.Relaxation, Callable[..., Network]], priors.Prior]] = {
+    "boltzmann": lambda recipe, relaxation, network: _machine(priors.BoltzmannPrior, recipe),
+    "overlapping": lambda recipe, relaxation, network: _machine(
+        priors.BoltzmannPrior,
+        recipe,
+        smoothing=relaxation,
+        num_mean_field_iterations=recipe.num_mean_field_iterations,
+    ),
+    "gaussian_integral": lambda recipe, relaxation, network: _machine(
+        priors.GaussianIntegralPrior, recipe, beta=recipe.beta
+    ),
+    "gumbolt": lambda recipe, relaxation, network: _machine(priors.GumBoltPrior, recipe),
+    "directed": lambda recipe, relaxation, network: _directed(recipe, network),
+    "relaxed_directed": lambda recipe, relaxation, network: _directed(
+        recipe, network, smoothing.Concrete(recipe.prior_temperature)
+    ),
+}
+
+# (samples of the posterior, prior) -> log q - log p, [K, B].
+KL_TERMS: dict[str, Callable[[Any, Any], tf.Tensor]] = {
+    "sampled": kl.sampled,
+    "proxy": kl.proxy,
+    "bernoulli": kl.bernoulli,
+    "joint": kl.joint,
+    "dvae": kl.dvae,
+}
+
+# (log p(x | zeta) [K, B], log q - log p [K, B], weight of the latter) -> [B].
+BOUNDS: dict[str, Callable[[tf.Tensor, tf.Tensor, tf.Tensor | float], tf.Tensor]] = {
+    "elbo": objectives.elbo,
+    "importance_weighted": objectives.importance_weighted_bound,
+}

@@ -1,17 +1,30 @@
-"""Boltzmann priors as tfp distributions, and the Keras layer that owns their weights and chains.
+"""Priors as tfp distributions, and the Keras layers that own their weights and chains.
 
-The machine itself (`boltzmann`), its overlapping relaxation (`overlapping`), and the trainable prior
-that hands either of them out (`layer`). log Z is always an argument, never hidden inside.
+The Boltzmann machine (`boltzmann`) and its relaxations: overlapping (`overlapping`), by the Gaussian
+integral (`gaussian_integral`), and the GumBolt proxy (`gumbolt`); Bernoulli priors with a direction
+(`directed`). log Z is always an argument, never hidden inside.
 """
 
+from .base import LogPartition, Prior
 from .boltzmann import BoltzmannMachine, log_partition_surrogate
+from .directed import DirectedBernoulli, DirectedPrior
+from .gaussian_integral import GaussianIntegralPrior, GaussianIntegralRelaxation
+from .gumbolt import GumBolt, GumBoltPrior
 from .layer import BoltzmannPrior
 from .overlapping import OverlappingRelaxation, mean_field
 
 __all__ = [
     "BoltzmannMachine",
     "BoltzmannPrior",
+    "DirectedBernoulli",
+    "DirectedPrior",
+    "GaussianIntegralPrior",
+    "GaussianIntegralRelaxation",
+    "GumBolt",
+    "GumBoltPrior",
+    "LogPartition",
     "OverlappingRelaxation",
+    "Prior",
     "log_partition_surrogate",
     "mean_field",
 ]

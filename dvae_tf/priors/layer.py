@@ -13,18 +13,22 @@ import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from .. import partition
 from ..numerics import Seed, Tag, fold_in
 from ..rbm import RBM, as_rbm, block_gibbs
 from ..samplers import PersistentGibbs, Sampler
 from ..smoothing import Smoothing
+from .base import LogPartition, Prior
 from .boltzmann import BoltzmannMachine, log_partition_surrogate
 from .overlapping import OverlappingRelaxation
 
 _INITIAL_STDDEV = 0.01
+# A smaller side of so many units is enumerated faster than annealed.
+_MAX_EXACT_UNITS = 16
 
 
 @keras.saving.register_keras_serializable("dvae_tf")
-class BoltzmannPrior(keras.layers.Layer):
+class BoltzmannPrior(Prior):
     """Owns a restricted Boltzmann machine and the chains of its negative phase.
 
     Weights start at N(0, 0.01^2) and biases at 0, where fair bits are (nearly) draws of the machine, so
@@ -129,16 +133,16 @@ class BoltzmannPrior(keras.layers.Layer):
         """The sampler's current state."""
         return self._state_type(*(tf.convert_to_tensor(variable) for variable in self._state))
 
-    def advance(self) -> Any:
-        """Moves the chains by one step at the current parameters; returns the sampler's info."""
+    def advance(self) -> tf.Tensor:
+        """Moves the chains by one step at the current parameters; returns their mean energy, nats."""
         seed = fold_in((0, self.seed), Tag.NEGATIVE_PHASE, tf.convert_to_tensor(self.num_updates))
         state, info = self.sampler.step(*self.rbm, self.state, seed)
         for variable, value in zip(self._state, state, strict=True):
             variable.assign(value)
         self.num_updates.assign_add(1)
-        return info
+        return tf.reduce_mean(info.energy)
 
-    def machine(self) -> BoltzmannMachine:
+    def binary(self) -> BoltzmannMachine:
         """The binary prior p(z), with the training surrogate of log Z."""
         rbm, state = self.rbm, self.state
         surrogate = log_partition_surrogate(
@@ -152,6 +156,34 @@ class BoltzmannPrior(keras.layers.Layer):
         start = tf.gather(left, tf.range(num_samples) % tf.shape(left)[0])
         return tf.concat(block_gibbs(self.rbm, start, num_sweeps, seed), -1)
 
+    def anchor(self, num_temperatures: int, num_chains: int, seed: Seed) -> LogPartition:
+        """Measures log Z and stores it: enumerated where a side has at most 16 units, otherwise by AIS.
+
+        Args:
+          num_temperatures: of annealed importance sampling, whose base is fitted to the chains.
+          num_chains: annealed chains.
+          seed: an `int32[2]` seed.
+        """
+        if min(self.num_left, self.num_right) <= _MAX_EXACT_UNITS:
+            found = LogPartition(float(partition.exact(*self.rbm)), 0.0, None, "exact")
+        else:
+            state = self.state
+            estimate = partition.annealed_importance_sampling(
+                *self.rbm,
+                num_temperatures=num_temperatures,
+                num_chains=num_chains,
+                seed=seed,
+                base_probs=tf.reduce_mean(tf.concat([state.left, state.right], -1), 0),
+            )
+            found = LogPartition(
+                float(estimate.log_partition),
+                float(estimate.standard_error),
+                float(estimate.effective_sample_size),
+                "ais",
+            )
+        self.log_partition.assign(found.log_partition)
+        return found
+
     def call(self, training: bool = False) -> tfp.distributions.Distribution:
         """Returns the prior, of z or (with a smoothing) of zeta; in training moves the chains first.
 
@@ -160,9 +192,13 @@ class BoltzmannPrior(keras.layers.Layer):
         """
         if training:
             self.advance()
+        return self.relax(self.binary())
+
+    def relax(self, machine: BoltzmannMachine) -> tfp.distributions.Distribution:
+        """What a call hands out, of the current machine: its overlapping relaxation, or itself."""
         if self.smoothing is None:
-            return self.machine()
-        return OverlappingRelaxation(self.machine(), self.smoothing, self.num_mean_field_iterations)
+            return machine
+        return OverlappingRelaxation(machine, self.smoothing, self.num_mean_field_iterations)
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""

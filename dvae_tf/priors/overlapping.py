@@ -22,6 +22,7 @@ from tensorflow_probability import distributions as tfd
 from ..numerics import bernoulli_entropy, uniform
 from ..rbm import RBM, energy, left_logits, right_logits, split_sides
 from ..smoothing import Smoothing
+from ..smoothing.relaxation import in_dtype, line_onto, outside, support_assertions
 from .boltzmann import BoltzmannMachine
 
 
@@ -112,7 +113,7 @@ class OverlappingRelaxation(tfd.AutoCompositeTensorDistribution):
         return tf.math.sigmoid(tf.concat(self._mean_field_logits(self._ratio(zeta)), -1))
 
     def _theta(self) -> tuple[tf.Tensor, ...]:
-        return tuple(tf.cast(each, self.dtype) for each in self.smoothing.theta)
+        return tuple(in_dtype(each, self.dtype) for each in self.smoothing.theta)
 
     def _ratio(self, zeta: tf.Tensor) -> tf.Tensor:
         return self.smoothing.log_density_ratio(zeta, *self._theta())
@@ -129,12 +130,12 @@ class OverlappingRelaxation(tfd.AutoCompositeTensorDistribution):
         return self.boltzmann.event_shape_tensor()
 
     def _default_event_space_bijector(self) -> tfb.Bijector:
-        return self.smoothing.event_space_bijector()
+        return line_onto(self.smoothing.support)
 
     def _sample_control_dependencies(self, zeta: tf.Tensor) -> list[Any]:
         if not self.validate_args:
             return []
-        return self.smoothing.support_assertions(zeta)
+        return support_assertions(zeta, self.smoothing.support)
 
     def _log_prob(self, zeta: tf.Tensor) -> tf.Tensor:
         machine = self.boltzmann
@@ -147,11 +148,11 @@ class OverlappingRelaxation(tfd.AutoCompositeTensorDistribution):
         bound = (
             entropy - energy(machine.rbm, m_left, m_right) + tf.reduce_sum(log_r, -1) - machine.log_partition
         )
-        outside = tf.reduce_any(self.smoothing.outside(zeta), -1)
-        return tf.where(outside, tf.constant(-float("inf"), self.dtype), bound)
+        beyond = tf.reduce_any(outside(zeta, self.smoothing.support), -1)
+        return tf.where(beyond, tf.constant(-float("inf"), self.dtype), bound)
 
     def _sample_n(self, n: tf.Tensor, seed: Any = None) -> tf.Tensor:
         for_z, for_zeta = tfp.random.split_seed(seed, salt="overlapping_relaxation")
         z = self.boltzmann.sample(n, seed=for_z)
         rho = uniform(tf.shape(z), for_zeta, self.dtype)
-        return tf.stop_gradient(self.smoothing.quantile_given(z, rho, *self._theta()))
+        return tf.stop_gradient(self.smoothing.draw_given(z, rho, *self._theta()))

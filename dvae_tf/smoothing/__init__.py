@@ -1,12 +1,37 @@
-"""Smoothings r(zeta | z): the continuous twins of binary units, one family per file.
+"""Relaxations of bits: zeta, the continuous twins of binary units, one family per file.
 
-Each family is a Keras layer that owns its sharpness; calling it with logits gives the relaxed posterior
-q(zeta) = (1 - q) r(zeta | 0) + q r(zeta | 1), a tfp distribution (`mixture.RelaxedBernoulli`).
+Each is a Keras layer that owns its sharpness. Called with log-odds, a smoothing r(zeta | z) gives the relaxed
+posterior q(zeta) = (1 - q) r(zeta | 0) + q r(zeta | 1), a tfp distribution (`mixture.RelaxedBernoulli`);
+Concrete, which has no r(zeta | z), gives a distribution of its own with the same methods.
 """
 
+from .concrete import Concrete, ConcreteBernoulli
+from .exponential import Exponential
 from .family import Family, SymmetricFamily
+from .gaussian import Gaussian
 from .layer import Smoothing
+from .logistic import Logistic
 from .mixture import RelaxedBernoulli
 from .power import Power
+from .relaxation import Relaxation, RelaxedBinary
+from .shifted_gaussian import ShiftedGaussian
+from .spike_exponential import SpikeExponential
+from .uniform_exponential import UniformExponential
 
-__all__ = ["Family", "Power", "RelaxedBernoulli", "Smoothing", "SymmetricFamily"]
+__all__ = [
+    "Concrete",
+    "ConcreteBernoulli",
+    "Exponential",
+    "Family",
+    "Gaussian",
+    "Logistic",
+    "Power",
+    "Relaxation",
+    "RelaxedBernoulli",
+    "RelaxedBinary",
+    "ShiftedGaussian",
+    "Smoothing",
+    "SpikeExponential",
+    "SymmetricFamily",
+    "UniformExponential",
+]

@@ -1,16 +1,21 @@
 """What every smoothing r(zeta | z) is made of: log densities, CDFs and quantiles given the bit.
 
 A family is a set of pure functions of `(zeta, *theta)`, theta being its parameters as tensors that
-broadcast against zeta. Densities are with respect to Lebesgue measure; everything is in nats.
+broadcast against zeta. From r(zeta | 0) and r(zeta | 1) follows the mixture over the bit,
+
+    q(zeta) = (1 - q) r(zeta | 0) + q r(zeta | 1),
+
+whose functions take the log-odds as well: `(zeta, logits, *theta)`. Densities are with respect to
+Lebesgue measure unless a family says otherwise; everything is in nats.
 """
 
 import abc
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import tensorflow as tf
-import tensorflow_probability as tfp
 
-_UNIT_INTERVAL = (0.0, 1.0)
+from .quantile import search_quantile
+from .relaxation import REAL_LINE, line_onto
 
 
 class Family(abc.ABC):
@@ -18,32 +23,7 @@ class Family(abc.ABC):
 
     support: ClassVar[tuple[float, float]]
 
-    @classmethod
-    def quantile_given(cls, z: tf.Tensor, rho: tf.Tensor, *theta: tf.Tensor) -> tf.Tensor:
-        """The inverse of R(zeta | z) in zeta: at a uniform rho, a draw from r(zeta | z)."""
-        return tf.where(z > 0, cls.quantile_given_1(rho, *theta), cls.quantile_given_0(rho, *theta))
-
-    @classmethod
-    def outside(cls, zeta: tf.Tensor) -> tf.Tensor:
-        """Whether zeta lies outside the support; False for NaN."""
-        low, high = cls.support
-        return (zeta < low) | (zeta > high)
-
-    @classmethod
-    def support_assertions(cls, zeta: tf.Tensor) -> list[Any]:
-        """Operations that fail where zeta is outside the support or NaN."""
-        low, high = (tf.constant(bound, zeta.dtype) for bound in cls.support)
-        message = f"zeta: expected numbers in {cls.support}"
-        return [
-            tf.debugging.assert_greater_equal(zeta, low, message),
-            tf.debugging.assert_less_equal(zeta, high, message),
-        ]
-
-    @classmethod
-    def event_space_bijector(cls) -> tfp.bijectors.Bijector:
-        """Maps the real line onto the support."""
-        unit = cls.support == _UNIT_INTERVAL
-        return tfp.bijectors.Sigmoid() if unit else tfp.bijectors.Identity()
+    # Given the bit: what a family writes down.
 
     @classmethod
     @abc.abstractmethod
@@ -74,6 +54,53 @@ class Family(abc.ABC):
     @abc.abstractmethod
     def quantile_given_1(cls, rho: tf.Tensor, *theta: tf.Tensor) -> tf.Tensor:
         """The inverse of R(zeta | z=1) in zeta."""
+
+    # What follows from these; a family with a shorter way of its own overrides it.
+
+    @classmethod
+    def draw_given(cls, z: tf.Tensor, rho: tf.Tensor, *theta: tf.Tensor) -> tf.Tensor:
+        """A draw from r(zeta | z) at a uniform rho on [0, 1)."""
+        if cls.support == REAL_LINE:
+            # The quantile of 0 is infinite; it stands for all that rounds down to it.
+            rho = tf.maximum(rho, tf.constant(rho.dtype.as_numpy_dtype(2.0**-25), rho.dtype))
+        return tf.where(z > 0, cls.quantile_given_1(rho, *theta), cls.quantile_given_0(rho, *theta))
+
+    @classmethod
+    def is_atom(cls, zeta: tf.Tensor) -> tf.Tensor:
+        """Whether zeta is a point of positive probability, which stays where it is when q changes."""
+        return tf.zeros_like(zeta, tf.bool)
+
+    @classmethod
+    def log_mixture_density(cls, zeta: tf.Tensor, logits: tf.Tensor, *theta: tf.Tensor) -> tf.Tensor:
+        """log q(zeta) = log r(zeta | 0) + log((1 - q) + q e^b), in the support."""
+        ratio = cls.log_density_ratio(zeta, *theta)
+        # Written so that neither sign of l subtracts large numbers.
+        log_mixture = tf.where(
+            logits > 0,
+            ratio + tf.math.softplus(-logits - ratio) - tf.math.softplus(-logits),
+            tf.math.softplus(logits + ratio) - tf.math.softplus(logits),
+        )
+        return cls.log_density_given_0(zeta, *theta) + log_mixture
+
+    @classmethod
+    def mixture_cdf(cls, zeta: tf.Tensor, logits: tf.Tensor, *theta: tf.Tensor) -> tf.Tensor:
+        """(1 - q) R(zeta | 0) + q R(zeta | 1), in the support."""
+        below_0 = tf.math.sigmoid(-logits) * cls.cdf_given_0(zeta, *theta)
+        return below_0 + tf.math.sigmoid(logits) * cls.cdf_given_1(zeta, *theta)
+
+    @classmethod
+    def mixture_quantile(cls, rho: tf.Tensor, logits: tf.Tensor, *theta: tf.Tensor) -> tf.Tensor:
+        """The zeta with mixture_cdf(zeta) = rho, searched between the quantiles of the two components."""
+        low, high = cls.quantile_bounds(rho, *theta)
+        return search_quantile(
+            lambda zeta: cls.mixture_cdf(zeta, logits, *theta), rho, low, high, line_onto(cls.support)
+        )
+
+    @classmethod
+    def quantile_bounds(cls, rho: tf.Tensor, *theta: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """The quantiles of the two components in order, around that of every mixture; no gradient."""
+        ends = cls.quantile_given_0(rho, *theta), cls.quantile_given_1(rho, *theta)
+        return tf.stop_gradient(tf.minimum(*ends)), tf.stop_gradient(tf.maximum(*ends))
 
 
 class SymmetricFamily(Family):

@@ -19,6 +19,7 @@ import tensorflow as tf
 
 from .family import SymmetricFamily
 from .layer import Smoothing
+from .relaxation import UNIT_INTERVAL
 
 
 @keras.saving.register_keras_serializable("dvae_tf")
@@ -26,7 +27,7 @@ class Power(Smoothing, SymmetricFamily):
     """The power-function smoothing of the DVAE# paper, Eq. 10; `beta` above 1."""
 
     smallest_beta = 1.0
-    support = (0.0, 1.0)
+    support = UNIT_INTERVAL
 
     @classmethod
     def log_density_given_0(cls, zeta: tf.Tensor, beta: tf.Tensor) -> tf.Tensor:
@@ -42,12 +43,14 @@ class Power(Smoothing, SymmetricFamily):
     @classmethod
     def cdf_given_0(cls, zeta: tf.Tensor, beta: tf.Tensor) -> tf.Tensor:
         """zeta^(1/beta)."""
-        return tf.where(zeta > 0, tf.exp(tf.math.log(_inside(zeta)) / beta), 0.0)
+        cdf = tf.exp(tf.math.log(_inside(zeta)) / beta)
+        return tf.where(zeta <= 0, tf.zeros_like(cdf), cdf)
 
     @classmethod
     def cdf_given_1(cls, zeta: tf.Tensor, beta: tf.Tensor) -> tf.Tensor:
         """1 - (1 - zeta)^(1/beta), precise near 0."""
-        return tf.where(zeta < 1, -tf.math.expm1(tf.math.log1p(-_inside(zeta)) / beta), tf.ones_like(zeta))
+        cdf = -tf.math.expm1(tf.math.log1p(-_inside(zeta)) / beta)
+        return tf.where(zeta >= 1, tf.ones_like(cdf), cdf)
 
     @classmethod
     def quantile_given_0(cls, rho: tf.Tensor, beta: tf.Tensor) -> tf.Tensor:

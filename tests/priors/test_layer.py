@@ -159,10 +159,10 @@ def test_chains_follow_the_parameters():
     prior = _prior()
     prior.left_bias.assign([50.0] * 3)
     prior.right_bias.assign([-50.0] * 4)
-    info = prior.advance()
+    energy = prior.advance()
     np.testing.assert_array_equal(prior.state.left, np.ones((20, 3)))
     np.testing.assert_array_equal(prior.state.right, np.zeros((20, 4)))
-    np.testing.assert_allclose(info.energy, np.full(20, -150.0), rtol=1e-4)
+    np.testing.assert_allclose(energy, -150.0, rtol=1e-4)
 
 
 def _run(prior, num_steps=5, jit_compile=False):

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import reference
+import smoothing_reference
 import tensorflow as tf
 import tensorflow_probability as tfp
 
@@ -13,8 +14,8 @@ from dvae_tf.priors import BoltzmannMachine, OverlappingRelaxation, overlapping
 tfd = tfp.distributions
 
 CASES = [
-    (smoothing.Power, reference.PowerSmoothing, 2.0),
-    (smoothing.Power, reference.PowerSmoothing, 30.0),
+    (smoothing.Power, smoothing_reference.PowerSmoothing, 2.0),
+    (smoothing.Power, smoothing_reference.PowerSmoothing, 30.0),
 ]
 each_case = pytest.mark.parametrize(
     ("layer", "oracle", "beta"), CASES, ids=[f"{case[0].__name__}-{case[2]:g}" for case in CASES]
@@ -58,8 +59,8 @@ def test_value_is_the_bound_at_the_mean_field(layer, oracle, beta, dtype, tolera
 @pytest.mark.parametrize("num_iterations", [1, 2, 10])
 def test_number_of_mean_field_iterations(num_iterations):
     machine = reference.random_machine(3, 4, seed=51, stddev=2.0)
-    oracle = reference.PowerSmoothing(2.0)
-    zeta = _zeta(machine, reference.PowerSmoothing, 2.0, 10)
+    oracle = smoothing_reference.PowerSmoothing(2.0)
+    zeta = _zeta(machine, smoothing_reference.PowerSmoothing, 2.0, 10)
     relaxation = _relaxation(machine, smoothing.Power, 2.0, num_mean_field_iterations=num_iterations)
     expected = reference.mean_field(machine, oracle, zeta, num_iterations)
     np.testing.assert_allclose(relaxation.mean_field(zeta), expected, rtol=1e-9, atol=1e-12)
@@ -67,9 +68,9 @@ def test_number_of_mean_field_iterations(num_iterations):
 
 def test_five_iterations_are_the_default():
     machine = reference.random_machine(3, 4, seed=51, stddev=2.0)
-    zeta = _zeta(machine, reference.PowerSmoothing, 2.0, 10)
+    zeta = _zeta(machine, smoothing_reference.PowerSmoothing, 2.0, 10)
     found = _relaxation(machine, smoothing.Power, 2.0).mean_field(zeta)
-    expected = reference.mean_field(machine, reference.PowerSmoothing(2.0), zeta, 5)
+    expected = reference.mean_field(machine, smoothing_reference.PowerSmoothing(2.0), zeta, 5)
     np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-12)
 
 
@@ -109,9 +110,9 @@ def _mean_gap(beta, dtype, num=300):
     gaps = []
     for seed in range(3):
         machine = reference.random_machine(5, 5, seed=seed, stddev=0.7, bias_stddev=0.5)
-        zeta = _zeta(machine, reference.PowerSmoothing, beta, num, seed, dtype)
+        zeta = _zeta(machine, smoothing_reference.PowerSmoothing, beta, num, seed, dtype)
         found = _relaxation(machine, smoothing.Power, beta, dtype).log_prob(zeta.astype(dtype))
-        exact = reference.relaxed_log_prob(machine, reference.PowerSmoothing(beta), zeta)
+        exact = reference.relaxed_log_prob(machine, smoothing_reference.PowerSmoothing(beta), zeta)
         gaps.append(exact - found.numpy())
     return np.mean(gaps)
 
@@ -192,10 +193,10 @@ def test_gradient_is_equation_5_written_out(layer, oracle, beta):
 
 def test_gradient_is_exact_where_the_smoothing_is_sharp():
     """The posterior of z given zeta, enumerated, takes the place of the mean field."""
-    oracle = reference.PowerSmoothing(30.0)
+    oracle = smoothing_reference.PowerSmoothing(30.0)
     machine = reference.random_machine(4, 4, seed=56, stddev=0.7, bias_stddev=0.5)
     num = 2_000
-    zeta = _zeta(machine, reference.PowerSmoothing, 30.0, num)
+    zeta = _zeta(machine, smoothing_reference.PowerSmoothing, 30.0, num)
     _, by_left, by_right, by_weights = (
         each / num for each in _gradients(machine, smoothing.Power, 30.0, zeta)
     )
@@ -245,15 +246,15 @@ def test_everything_is_finite_at_the_vertices(dtype):
 
 def test_gradient_reaches_a_trainable_beta():
     machine = reference.random_machine(3, 4, seed=59)
-    zeta = _zeta(machine, reference.PowerSmoothing, 3.0, 20)
+    zeta = _zeta(machine, smoothing_reference.PowerSmoothing, 3.0, 20)
     layer = smoothing.Power(beta=3.0, trainable_beta=True)
     relaxation = OverlappingRelaxation(BoltzmannMachine(*machine), layer)
     with tf.GradientTape() as tape:
         total = tf.reduce_sum(relaxation.log_prob(zeta))
     (gradient,) = tape.gradient(total, layer.trainable_variables)
-    m = reference.mean_field(machine, reference.PowerSmoothing(3.0), zeta)
+    m = reference.mean_field(machine, smoothing_reference.PowerSmoothing(3.0), zeta)
     by_beta = reference.finite_difference(
-        lambda beta: reference.bound_at(machine, reference.PowerSmoothing(beta), zeta, m).sum(),
+        lambda beta: reference.bound_at(machine, smoothing_reference.PowerSmoothing(beta), zeta, m).sum(),
         np.array(3.0),
     )
     # beta = 1 + exp(weight).
@@ -271,8 +272,8 @@ def test_samples_follow_the_relaxed_machine():
     assert zeta.shape == (40_000, 5)
     means = np.concatenate([*reference.moments(machine)[:2]])
     for column, mean in zip(zeta.T, means, strict=True):
-        cdf = lambda x, mean=mean: reference.mixture_cdf(  # noqa: E731
-            reference.PowerSmoothing(beta), x, np.log(mean / (1 - mean))
+        cdf = lambda x, mean=mean: smoothing_reference.mixture_cdf(  # noqa: E731
+            smoothing_reference.PowerSmoothing(beta), x, np.log(mean / (1 - mean))
         )
         assert reference.ks_distance(column, cdf) < 2.2
     # Given the bits zeta is independent: E[zeta_i zeta_j] follows from E[z_i z_j].

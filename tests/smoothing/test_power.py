@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import reference
+import smoothing_reference
 import tensorflow as tf
 from scipy import stats
 
@@ -41,6 +42,14 @@ def test_cdfs_end_at_0_and_1(dtype):
             np.testing.assert_allclose(ends, [0, 1], atol=1e-6 if dtype == tf.float32 else 1e-14)
 
 
+def test_quantile_of_levels_that_underflow():
+    # 0.02^30 = 1e-51: no float32, but 0 is near.
+    logits = np.array([-6.0, 0.0, 2.5])
+    found = Power(beta=30.0)(tf.constant(logits, tf.float32)).quantile(0.02)
+    expected = smoothing_reference.mixture_quantile(smoothing_reference.PowerSmoothing(30.0), 0.02, logits)
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
 def test_over_half_of_the_sharp_draws_round_to_1():
     zeta = Power(beta=30.0)(tf.fill([50_000], 1e4)).sample(seed=(0, 1)).numpy()
     # P(u^30 < 2^-25): half the spacing of floats below 1.
@@ -65,7 +74,7 @@ def test_log_prob_of_sharp_draws_has_no_outliers_near_1():
     log_prob = q.log_prob(zeta).numpy()
     assert np.isfinite(log_prob).all()
     nearest = np.clip(zeta.numpy().astype(np.float64), 1e-37, 1 - 2.0**-24)
-    expected = reference.mixture_log_density(reference.PowerSmoothing(30.0), nearest, 2.0)
+    expected = smoothing_reference.mixture_log_density(smoothing_reference.PowerSmoothing(30.0), nearest, 2.0)
     np.testing.assert_allclose(log_prob[zeta > 1e-37], expected[zeta > 1e-37], rtol=1e-4, atol=1e-4)
 
 

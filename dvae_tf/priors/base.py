@@ -1,0 +1,54 @@
+"""What a model asks of the prior of its code: a Keras layer that hands out distributions."""
+
+import abc
+from typing import Any, NamedTuple
+
+import keras
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from ..numerics import Seed
+
+
+class LogPartition(NamedTuple):
+    """log Z of a prior, as measured or as known.
+
+    Attributes:
+      log_partition: nats.
+      standard_error: nats; 0 where log Z is exact.
+      effective_sample_size: of the annealed chains; None where there were none.
+      method: "ais", "exact" (enumerated), or "normalized" (log Z is 0 by construction).
+    """
+
+    log_partition: float
+    standard_error: float
+    effective_sample_size: float | None
+    method: str
+
+
+class Prior(keras.layers.Layer):
+    """Owns the parameters of p(z); called, it gives the distribution that a bound compares q with."""
+
+    @abc.abstractmethod
+    def call(self, training: bool = False) -> tfp.distributions.Distribution:
+        """The prior of the relaxed code (or of the bits); in training moves its chains first."""
+
+    @abc.abstractmethod
+    def binary(self) -> tfp.distributions.Distribution:
+        """The prior p(z) of the bits, event shape [D]: what evaluation measures."""
+
+    @abc.abstractmethod
+    def advance(self) -> tf.Tensor:
+        """Moves the chains of the negative phase by one step; returns their mean energy, nats."""
+
+    @abc.abstractmethod
+    def sample_binary(self, num_samples: int, num_sweeps: int, seed: Seed) -> tf.Tensor:
+        """Draws bits [num_samples, D]."""
+
+    @abc.abstractmethod
+    def anchor(self, num_temperatures: int, num_chains: int, seed: Seed) -> LogPartition:
+        """Measures log Z of `binary()` at the current parameters, and stores it as `log_partition`."""
+
+    def diagnostics(self) -> dict[str, Any]:
+        """Further scalars worth watching in a training."""
+        return {}

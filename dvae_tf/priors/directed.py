@@ -1,0 +1,188 @@
+"""Directed priors: Bernoulli bits, each group of them conditioned on the groups before.
+
+    p(z) = prod_g p(z_g | z_<g),   factorial where there is one group.
+
+Relaxed, the conditions are the relaxed values: p(zeta) = prod_g p(zeta_g | zeta_<g), where zeta_g has the law
+that a relaxation gives to the same log-odds (Maddison et al., 2017, for Concrete).
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+import tensorflow_probability as tfp
+from tensorflow_probability import distributions as tfd
+
+from ..numerics import Seed
+from ..smoothing import Relaxation
+from .base import LogPartition, Prior
+
+
+class DirectedBernoulli(tfd.AutoCompositeTensorDistribution):
+    """Bits of one or more groups, event shape [D]; `log_prob` is exact, in nats.
+
+    Args:
+      first_logits: [units], log-odds of the first group.
+      conditionals: one callable for each further group: bits or zeta of the groups before, [..., d], give
+        log-odds [..., units].
+      relaxation: the law of zeta given log-odds; None for bits.
+      validate_args: whether to check that bits are 0 or 1.
+    """
+
+    def __init__(
+        self,
+        first_logits: Any,
+        conditionals: Sequence[Any] = (),
+        relaxation: Relaxation | None = None,
+        validate_args: bool = False,
+        allow_nan_stats: bool = True,
+        name: str = "DirectedBernoulli",
+    ) -> None:
+        parameters = dict(locals())
+        with tf.name_scope(name):
+            self._first_logits = tf.convert_to_tensor(first_logits, dtype_hint=tf.float32)
+            self._conditionals = tuple(conditionals)
+            self._relaxation = relaxation
+            super().__init__(
+                dtype=self._first_logits.dtype,
+                reparameterization_type=tfd.NOT_REPARAMETERIZED,
+                validate_args=validate_args,
+                allow_nan_stats=allow_nan_stats,
+                parameters=parameters,
+                name=name,
+            )
+
+    @classmethod
+    def _parameter_properties(cls, dtype: Any, num_classes: Any = None) -> dict[str, Any]:
+        return {"first_logits": tfp.util.ParameterProperties(event_ndims=1)}
+
+    @property
+    def num_groups(self) -> int:
+        """One and the number of conditionals."""
+        return 1 + len(self._conditionals)
+
+    @property
+    def units_per_group(self) -> int:
+        """Units of every group."""
+        return self._first_logits.shape[-1]
+
+    def logits(self, code: Any) -> tf.Tensor:
+        """Log-odds of every unit given the groups before it: [..., D] gives [..., D]."""
+        code = tf.convert_to_tensor(code, self.dtype)
+        units = self.units_per_group
+        shape = tf.concat([tf.shape(code)[:-1], [units]], 0)
+        groups = [tf.broadcast_to(self._first_logits, shape)]
+        for index, conditional in enumerate(self._conditionals, 1):
+            groups.append(tf.cast(conditional(code[..., : index * units]), self.dtype))
+        return tf.concat(groups, -1)
+
+    def _law(self, logits: tf.Tensor) -> tfd.Distribution:
+        if self._relaxation is None:
+            return tfd.Bernoulli(logits=logits, dtype=self.dtype)
+        return self._relaxation(logits)
+
+    def _event_shape(self) -> tf.TensorShape:
+        return tf.TensorShape([self.num_groups * self.units_per_group])
+
+    def _event_shape_tensor(self) -> tf.Tensor:
+        return tf.constant([self.num_groups * self.units_per_group])
+
+    def _default_event_space_bijector(self) -> None:
+        return None
+
+    def _sample_control_dependencies(self, code: tf.Tensor) -> list[Any]:
+        if not self.validate_args or self._relaxation is not None:
+            return []
+        return [tf.debugging.assert_equal(code * code, code, "z: expected zeros and ones")]
+
+    def _log_prob(self, code: tf.Tensor) -> tf.Tensor:
+        return tf.reduce_sum(self._law(self.logits(code)).log_prob(code), -1)
+
+    def _sample_n(self, n: tf.Tensor, seed: Any = None) -> tf.Tensor:
+        seeds = tfp.random.split_seed(seed, self.num_groups, salt="directed_bernoulli")
+        first = tf.broadcast_to(self._first_logits, [n, self.units_per_group])
+        code = self._law(first).sample(seed=seeds[0])
+        for conditional, group_seed in zip(self._conditionals, seeds[1:], strict=True):
+            logits = tf.cast(conditional(code), self.dtype)
+            code = tf.concat([code, self._law(logits).sample(seed=group_seed)], -1)
+        return tf.stop_gradient(code)
+
+
+@keras.saving.register_keras_serializable("dvae_tf")
+class DirectedPrior(Prior):
+    """Owns the first group's log-odds, 0 at first, and the networks of the further ones.
+
+    Its log Z is 0, and it has no chains.
+
+    Args:
+      units_per_group: units of every group.
+      conditionals: one layer for each further group, [..., d] to [..., units].
+      relaxation: of what a call hands out; None for the bits.
+    """
+
+    def __init__(
+        self,
+        units_per_group: int,
+        conditionals: Sequence[keras.layers.Layer] = (),
+        relaxation: Relaxation | None = None,
+        **kwargs: Any,
+    ) -> None:
+        kwargs.setdefault("dtype", "float32")
+        super().__init__(autocast=False, **kwargs)
+        if units_per_group < 1:
+            raise ValueError(f"units_per_group: expected at least 1, got {units_per_group}")
+        self.units_per_group = units_per_group
+        # A tuple: TensorFlow checkpoints pass over layers in lists.
+        self.conditionals = tuple(conditionals)
+        self.relaxation = relaxation
+        self.first_logits = self.add_weight(
+            name="first_logits", shape=(units_per_group,), initializer="zeros", autocast=False
+        )
+        self.built = True
+
+    @property
+    def log_partition(self) -> tf.Tensor:
+        """0: the prior is normalised."""
+        return tf.constant(0.0)
+
+    def binary(self) -> DirectedBernoulli:
+        """The prior of the bits."""
+        return DirectedBernoulli(self.first_logits, self.conditionals)
+
+    def call(self, training: bool = False) -> DirectedBernoulli:
+        """Returns the prior of zeta, or of the bits."""
+        del training
+        return DirectedBernoulli(self.first_logits, self.conditionals, self.relaxation)
+
+    def advance(self) -> tf.Tensor:
+        """Nothing moves; 0."""
+        return tf.constant(0.0)
+
+    def sample_binary(self, num_samples: int, num_sweeps: int, seed: Seed) -> tf.Tensor:
+        """Draws bits [num_samples, D]."""
+        del num_sweeps
+        return self.binary().sample(num_samples, seed=seed)
+
+    def anchor(self, num_temperatures: int, num_chains: int, seed: Seed) -> LogPartition:
+        """Known to be 0."""
+        del num_temperatures, num_chains, seed
+        return LogPartition(0.0, 0.0, None, "normalized")
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        serialize = keras.saving.serialize_keras_object
+        return super().get_config() | {
+            "units_per_group": self.units_per_group,
+            "conditionals": [serialize(each) for each in self.conditionals],
+            "relaxation": serialize(self.relaxation),
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "DirectedPrior":
+        """Rebuilds the layer from `get_config`."""
+        deserialize = keras.saving.deserialize_keras_object
+        config = dict(config)
+        config["conditionals"] = [deserialize(each) for each in config["conditionals"]]
+        config["relaxation"] = deserialize(config["relaxation"])
+        return cls(**config)

@@ -1,0 +1,88 @@
+"""The GumBolt proxy of a Boltzmann prior (GumBolt paper, Eq. 7 to 9).
+
+    p~(zeta) = exp(-E(zeta)) / Z,   zeta in [0, 1]^D, with the Z of the bits.
+
+It is not normalised: by the paper's theorem 2 it never exceeds exp(-E(zeta)) / integral of exp(-E). The
+bound that it enters becomes the one of the bits at temperature 0, and can exceed log p(x) before.
+"""
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+import tensorflow_probability as tfp
+from tensorflow_probability import bijectors as tfb
+from tensorflow_probability import distributions as tfd
+
+from ..smoothing.relaxation import UNIT_INTERVAL, outside, support_assertions
+from .boltzmann import BoltzmannMachine
+from .layer import BoltzmannPrior
+
+
+class GumBolt(tfd.AutoCompositeTensorDistribution):
+    """The proxy of a Boltzmann machine, event shape [D], zeta in [0, 1]^D.
+
+    `log_prob` is the proxy of Eq. 7 in nats, a surrogate and not a log density; differentiable in zeta,
+    the biases, the weights and log Z. `sample` draws bits from the machine: the proxy is no law of zeta.
+
+    Args:
+      boltzmann: the machine p(z).
+      validate_args: whether to check that values lie in [0, 1].
+    """
+
+    def __init__(
+        self,
+        boltzmann: BoltzmannMachine,
+        validate_args: bool = False,
+        allow_nan_stats: bool = True,
+        name: str = "GumBolt",
+    ) -> None:
+        parameters = dict(locals())
+        with tf.name_scope(name):
+            self._boltzmann = boltzmann
+            super().__init__(
+                dtype=boltzmann.dtype,
+                reparameterization_type=tfd.NOT_REPARAMETERIZED,
+                validate_args=validate_args,
+                allow_nan_stats=allow_nan_stats,
+                parameters=parameters,
+                name=name,
+            )
+
+    @classmethod
+    def _parameter_properties(cls, dtype: Any, num_classes: Any = None) -> dict[str, Any]:
+        return {"boltzmann": tfp.util.BatchedComponentProperties()}
+
+    @property
+    def boltzmann(self) -> BoltzmannMachine:
+        """The machine p(z)."""
+        return self._boltzmann
+
+    def _event_shape(self) -> tf.TensorShape:
+        return self.boltzmann.event_shape
+
+    def _event_shape_tensor(self) -> tf.Tensor:
+        return self.boltzmann.event_shape_tensor()
+
+    def _default_event_space_bijector(self) -> tfb.Bijector:
+        return tfb.Sigmoid()
+
+    def _sample_control_dependencies(self, zeta: tf.Tensor) -> list[Any]:
+        return support_assertions(zeta, UNIT_INTERVAL) if self.validate_args else []
+
+    def _log_prob(self, zeta: tf.Tensor) -> tf.Tensor:
+        proxy = -self.boltzmann.energy(zeta) - self.boltzmann.log_partition
+        beyond = tf.reduce_any(outside(zeta, UNIT_INTERVAL), -1)
+        return tf.where(beyond, tf.constant(-float("inf"), self.dtype), proxy)
+
+    def _sample_n(self, n: tf.Tensor, seed: Any = None) -> tf.Tensor:
+        return self.boltzmann.sample(n, seed=seed)
+
+
+@keras.saving.register_keras_serializable("dvae_tf")
+class GumBoltPrior(BoltzmannPrior):
+    """A `BoltzmannPrior` that hands out the GumBolt proxy."""
+
+    def relax(self, machine: BoltzmannMachine) -> GumBolt:
+        """The proxy of the current machine."""
+        return GumBolt(machine)

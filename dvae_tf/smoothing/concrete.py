@@ -1,0 +1,145 @@
+"""The Concrete relaxation (GumBolt paper, Eq. 2; Maddison et al., 2017; Jang et al., 2017).
+
+    zeta = sigmoid((l + logit(rho)) / temperature),   rho uniform,   zeta in [0, 1].
+
+It smooths the bit and its probability together: there is no r(zeta | z), hence no b(zeta). Its limit of
+zero temperature is the bit, whose most probable value given zeta is 1[zeta > 1/2].
+"""
+
+from typing import Any, NoReturn
+
+import keras
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+from tensorflow_probability import distributions as tfd
+from tensorflow_probability.python.internal import tensor_util
+
+from ..numerics import uniform
+from .relaxation import UNIT_INTERVAL, Relaxation, RelaxedBinary, at_least_float32, in_dtype, outside
+
+
+class ConcreteBernoulli(RelaxedBinary):
+    """The law of zeta, batch shape that of the logits, scalar event.
+
+    Samples are reparameterised. `log_prob` is exact, in nats, -inf outside [0, 1]. Close to 0 and 1 it is
+    taken at the nearest number with finite logarithms of both distances: float32 cannot tell 1 - zeta
+    below 6e-8. `log_density_ratio` and `binary_posterior` raise: there is no r(zeta | z).
+
+    Args:
+      logits: log-odds of z = 1, any shape, float32 or float64.
+      temperature: broadcasts against `logits`.
+      validate_args: whether to check that values lie in the support and nothing is NaN.
+    """
+
+    def __init__(
+        self,
+        logits: Any,
+        temperature: Any,
+        validate_args: bool = False,
+        allow_nan_stats: bool = True,
+        name: str = "ConcreteBernoulli",
+    ) -> None:
+        parameters = dict(locals())
+        with tf.name_scope(name):
+            self._logits = tensor_util.convert_nonref_to_tensor(logits, dtype_hint=tf.float32)
+            dtype = self._logits.dtype
+            self._temperature = tensor_util.convert_nonref_to_tensor(temperature, dtype=dtype)
+            super().__init__(
+                dtype=dtype,
+                reparameterization_type=tfd.FULLY_REPARAMETERIZED,
+                validate_args=validate_args,
+                allow_nan_stats=allow_nan_stats,
+                parameters=parameters,
+                name=name,
+            )
+
+    @classmethod
+    def _parameter_properties(cls, dtype: Any, num_classes: Any = None) -> dict[str, Any]:
+        return {"logits": tfp.util.ParameterProperties()}
+
+    @property
+    def logits(self) -> tf.Tensor:
+        """log-odds of z = 1."""
+        return self._logits
+
+    @property
+    def temperature(self) -> tf.Tensor:
+        """The sharpness: 0 gives the bits."""
+        return self._temperature
+
+    @property
+    def support(self) -> tuple[float, float]:
+        """[0, 1]."""
+        return UNIT_INTERVAL
+
+    def log_density_ratio(self, zeta: Any) -> NoReturn:
+        """Raises `NotImplementedError`: the Concrete relaxation has no r(zeta | z)."""
+        raise NotImplementedError(
+            "log_density_ratio: the Concrete relaxation has no r(zeta | z); a smoothing such as Power has"
+        )
+
+    def _log_prob(self, zeta: tf.Tensor) -> tf.Tensor:
+        log_zeta, log_not_zeta = _log_distances(zeta)
+        # u = temperature logit(zeta) - l is logistic.
+        u = tf.abs(self.temperature * (log_zeta - log_not_zeta) - self.logits)
+        log_logistic = -u - 2.0 * tf.math.softplus(-u)
+        log_density = tf.math.log(self.temperature) + log_logistic - log_zeta - log_not_zeta
+        minus_infinity = tf.constant(-float("inf"), self.dtype)
+        return tf.where(outside(zeta, self.support), minus_infinity, log_density)
+
+    def _cdf(self, zeta: tf.Tensor) -> tf.Tensor:
+        log_zeta, log_not_zeta = _log_distances(zeta)
+        cdf = tf.math.sigmoid(self.temperature * (log_zeta - log_not_zeta) - self.logits)
+        return tf.where(zeta <= 0, tf.zeros_like(cdf), tf.where(zeta >= 1, tf.ones_like(cdf), cdf))
+
+    def _quantile(self, rho: tf.Tensor) -> tf.Tensor:
+        return tf.math.sigmoid((self.logits + tf.math.log(rho) - tf.math.log1p(-rho)) / self.temperature)
+
+    def _sample_n(self, n: tf.Tensor, seed: Any = None) -> tf.Tensor:
+        shape = tf.concat([[n], self._batch_shape_tensor()], 0)
+        rho = uniform(shape, tfp.random.sanitize_seed(seed, salt="concrete_bernoulli"), self.dtype)
+        # rho = 0 stands for all that rounds down to it.
+        return self._quantile(tf.maximum(rho, tf.constant(2.0**-25, self.dtype)))
+
+
+def _log_distances(zeta: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """log zeta and log(1 - zeta), at the nearest number where both are finite."""
+    limits = np.finfo(zeta.dtype.as_numpy_dtype)
+    inside = tf.clip_by_value(zeta, 4 * limits.tiny, 1 - limits.epsneg)
+    return tf.math.log(inside), tf.math.log1p(-inside)
+
+
+@keras.saving.register_keras_serializable("dvae_tf")
+class Concrete(Relaxation):
+    """The Concrete relaxation as a layer: `Concrete(temperature=1 / 7)(logits)`.
+
+    Args:
+      temperature: a number above 0.
+      trainable_temperature: whether it is a weight, exp(log_excess).
+
+    Raises:
+      ValueError: if `temperature` is out of range.
+    """
+
+    def __init__(self, temperature: float, trainable_temperature: bool = False, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._temperature = self._number_above("temperature", temperature, 0.0, trainable_temperature)
+
+    @property
+    def temperature(self) -> Any:
+        """The current temperature."""
+        return self._temperature.value()
+
+    def call(self, logits: tf.Tensor) -> ConcreteBernoulli:
+        """Returns q(zeta) for log-odds of any shape; half precision is raised to float32."""
+        logits = at_least_float32(logits)
+        return ConcreteBernoulli(logits, in_dtype(self.temperature, logits.dtype))
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments: the temperature as it was given, not as it was trained."""
+        temperature = self._temperature
+        return super().get_config() | {
+            "temperature": temperature.initial,
+            "trainable_temperature": temperature.trainable,
+        }

@@ -1,0 +1,156 @@
+"""What every relaxation of bits is: a Keras layer that turns log-odds into the distribution of zeta."""
+
+import abc
+import math
+from typing import Any, ClassVar
+
+import keras
+import numpy as np
+import tensorflow as tf
+from tensorflow_probability import bijectors as tfb
+from tensorflow_probability import distributions as tfd
+
+UNIT_INTERVAL = (0.0, 1.0)
+REAL_LINE = (-math.inf, math.inf)
+
+
+class RelaxedBinary(tfd.AutoCompositeTensorDistribution):
+    """The law of the twins zeta of binary units, batch shape that of the logits, scalar event."""
+
+    @property
+    @abc.abstractmethod
+    def logits(self) -> tf.Tensor:
+        """log-odds of z = 1."""
+
+    @property
+    @abc.abstractmethod
+    def support(self) -> tuple[float, float]:
+        """The closed interval of zeta."""
+
+    @abc.abstractmethod
+    def log_density_ratio(self, zeta: Any) -> tf.Tensor:
+        """b(zeta) = log r(zeta | 1) - log r(zeta | 0) in nats."""
+
+    @property
+    def binary(self) -> tfd.Bernoulli:
+        """The Bernoulli of z: the limit of infinite sharpness."""
+        return tfd.Bernoulli(logits=self.logits, dtype=self.dtype)
+
+    def binary_posterior(self, zeta: Any) -> tfd.Bernoulli:
+        """The Bernoulli of z given zeta: log-odds l + b(zeta)."""
+        return tfd.Bernoulli(logits=self.logits + self.log_density_ratio(zeta), dtype=self.dtype)
+
+    def _event_shape_tensor(self) -> tf.Tensor:
+        return tf.constant([], tf.int32)
+
+    def _event_shape(self) -> tf.TensorShape:
+        return tf.TensorShape([])
+
+    def _default_event_space_bijector(self) -> tfb.Bijector:
+        return line_onto(self.support)
+
+    def _sample_control_dependencies(self, zeta: tf.Tensor) -> list[Any]:
+        return support_assertions(zeta, self.support) if self.validate_args else []
+
+    def _parameter_control_dependencies(self, is_init: bool) -> list[Any]:
+        if not self.validate_args or is_init:
+            return []
+        nan = tf.reduce_any(tf.math.is_nan(self.logits))
+        return [tf.debugging.assert_equal(nan, False, "logits: expected numbers, got NaN")]
+
+
+def line_onto(support: tuple[float, float]) -> tfb.Bijector:
+    """Maps the real line onto a support."""
+    return tfb.Sigmoid() if support == UNIT_INTERVAL else tfb.Identity()
+
+
+def outside(zeta: tf.Tensor, support: tuple[float, float]) -> tf.Tensor:
+    """Whether zeta lies outside the support, or is infinite; False for NaN."""
+    low, high = support
+    return (zeta < low) | (zeta > high) | tf.math.is_inf(zeta)
+
+
+def support_assertions(zeta: tf.Tensor, support: tuple[float, float]) -> list[Any]:
+    """Operations that fail where zeta is outside the support or NaN."""
+    wrong = tf.reduce_any(outside(zeta, support) | tf.math.is_nan(zeta))
+    return [tf.debugging.assert_equal(wrong, False, f"zeta: expected numbers in {support}")]
+
+
+class Relaxation(keras.layers.Layer):
+    """A layer that turns the log-odds of bits into the law of their continuous twins.
+
+    `outputs_per_unit` says how many numbers for each unit an encoder has to give: the log-odds first.
+    """
+
+    outputs_per_unit: ClassVar[int] = 1
+
+    def __init__(self, **kwargs: Any) -> None:
+        # Log-space work: a mixed-precision policy must not round what goes in.
+        super().__init__(autocast=False, **kwargs)
+
+    @abc.abstractmethod
+    def call(self, logits: tf.Tensor) -> RelaxedBinary:
+        """Returns q(zeta) for log-odds of any shape; half precision is raised to float32."""
+
+    def _number_above(self, name: str, value: Any, smallest: float, trainable: bool) -> "NumberAbove":
+        return NumberAbove(self, name, value, smallest, trainable)
+
+
+class NumberAbove:
+    """A parameter of a relaxation, kept above a bound: a number, or a weight of the layer.
+
+    Args:
+      layer: owns the weight, `log_excess`: the parameter is smallest + exp(weight).
+      name: what an error calls it.
+      value: finite, above `smallest`.
+      smallest: the bound.
+      trainable: whether it is a weight.
+
+    Raises:
+      ValueError: if `value` is out of range.
+    """
+
+    def __init__(
+        self, layer: keras.layers.Layer, name: str, value: Any, smallest: float, trainable: bool
+    ) -> None:
+        number = isinstance(value, int | float | np.floating) and not isinstance(value, bool)
+        if not number or not smallest < value < math.inf:
+            raise ValueError(
+                f"{name}: {type(layer).__name__} needs a finite number above {smallest:g}, got {value!r}"
+            )
+        self.initial, self._smallest = float(value), smallest
+        self._weight = (
+            layer.add_weight(
+                name="log_excess",
+                shape=(),
+                dtype="float32",
+                autocast=False,
+                initializer=keras.initializers.Constant(math.log(value - smallest)),
+            )
+            if trainable
+            else None
+        )
+
+    @property
+    def trainable(self) -> bool:
+        """Whether it is a weight."""
+        return self._weight is not None
+
+    def value(self) -> Any:
+        """The number, or the weight's as a tensor."""
+        if self._weight is None:
+            return self.initial
+        return self._smallest + tf.exp(tf.convert_to_tensor(self._weight))
+
+
+def in_dtype(number: Any, dtype: tf.DType) -> tf.Tensor:
+    """A number or a tensor as a tensor of the dtype; `tf.cast` takes a number through float32."""
+    return tf.cast(number, dtype) if tf.is_tensor(number) else tf.constant(number, dtype)
+
+
+def at_least_float32(logits: Any) -> tf.Tensor:
+    """Log-odds as a tensor; half precision and integers are raised to float32."""
+    logits = tf.convert_to_tensor(logits)
+    if logits.dtype.size < 4 or not logits.dtype.is_floating:
+        logits = tf.cast(logits, tf.float32)
+    return logits

@@ -1,0 +1,78 @@
+"""The shifted Gaussian smoothing (DVAE# paper, Sec. 3.3), the posterior of the Gaussian integral.
+
+    r(zeta | z) = N(zeta; z + shift, scale^2),   zeta real,   b(zeta) = (zeta - shift - 1/2) / scale^2.
+
+The shift of a unit is one more output h of its encoder, shift = (sigmoid(h) - 1/2) / 2; its scale is a
+weight, 0.05 + |0.2 s|, with s = 1 at first (both facts of the published experiments).
+"""
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from .family import Family
+from .gaussian import Gaussian
+from .mixture import RelaxedBernoulli
+from .relaxation import REAL_LINE, Relaxation, at_least_float32
+
+
+@keras.saving.register_keras_serializable("dvae_tf")
+class ShiftedGaussian(Relaxation, Family):
+    """Called as `smoothing(logits, h)`, [..., D] each; without h the shift is 0.
+
+    Owns `s`, [D], made at the first call: the trainable standard deviations, shared by all images.
+    """
+
+    support = REAL_LINE
+    outputs_per_unit = 2
+
+    def build(self, logits_shape: Any) -> None:
+        """Makes the weight; the last dimension of the logits is that of the units."""
+        self.s = self.add_weight(
+            name="s", shape=(logits_shape[-1],), dtype="float32", autocast=False, initializer="ones"
+        )
+
+    @property
+    def scale(self) -> tf.Tensor:
+        """The standard deviation of each unit, [D]."""
+        return 0.05 + tf.abs(0.2 * tf.convert_to_tensor(self.s))
+
+    def call(self, logits: tf.Tensor, h: tf.Tensor | None = None) -> RelaxedBernoulli:
+        """Returns q(zeta) for log-odds and shift outputs of the same shape."""
+        logits = at_least_float32(logits)
+        h = tf.zeros_like(logits) if h is None else tf.cast(h, logits.dtype)
+        shift = 0.5 * (tf.math.sigmoid(h) - 0.5)
+        return RelaxedBernoulli(logits, (shift, tf.cast(self.scale, logits.dtype)), type(self))
+
+    # r at a shift and a scale is the Gaussian smoothing at zeta - shift, with beta = 1 / scale^2.
+
+    @classmethod
+    def log_density_given_0(cls, zeta: tf.Tensor, shift: tf.Tensor, scale: tf.Tensor) -> tf.Tensor:
+        """log N(zeta; shift, scale^2)."""
+        return Gaussian.log_density_given_0(zeta - shift, scale**-2)
+
+    @classmethod
+    def log_density_ratio(cls, zeta: tf.Tensor, shift: tf.Tensor, scale: tf.Tensor) -> tf.Tensor:
+        """(zeta - shift - 1/2) / scale^2."""
+        return Gaussian.log_density_ratio(zeta - shift, scale**-2)
+
+    @classmethod
+    def cdf_given_0(cls, zeta: tf.Tensor, shift: tf.Tensor, scale: tf.Tensor) -> tf.Tensor:
+        """Phi((zeta - shift) / scale)."""
+        return Gaussian.cdf_given_0(zeta - shift, scale**-2)
+
+    @classmethod
+    def cdf_given_1(cls, zeta: tf.Tensor, shift: tf.Tensor, scale: tf.Tensor) -> tf.Tensor:
+        """Phi((zeta - shift - 1) / scale)."""
+        return Gaussian.cdf_given_1(zeta - shift, scale**-2)
+
+    @classmethod
+    def quantile_given_0(cls, rho: tf.Tensor, shift: tf.Tensor, scale: tf.Tensor) -> tf.Tensor:
+        """shift + scale Phi^-1(rho)."""
+        return shift + Gaussian.quantile_given_0(rho, scale**-2)
+
+    @classmethod
+    def quantile_given_1(cls, rho: tf.Tensor, shift: tf.Tensor, scale: tf.Tensor) -> tf.Tensor:
+        """1 + shift + scale Phi^-1(rho)."""
+        return shift + Gaussian.quantile_given_1(rho, scale**-2)

@@ -1,0 +1,62 @@
+"""The uniform+exponential smoothing (DVAE# paper, Sec. 3.3): the exponential one with a floor.
+
+    r(zeta | 0) = (1 - eps) beta e^(-beta zeta) / (1 - e^-beta) + eps,   eps = 0.05,   zeta in [0, 1],
+    R(zeta | 0) = (1 - eps) (1 - e^(-beta zeta)) / (1 - e^-beta) + eps zeta.
+
+The floor keeps the gradient of a sample finite as beta grows.
+"""
+
+import math
+
+import keras
+import tensorflow as tf
+from tensorflow_probability import bijectors as tfb
+
+from .exponential import Exponential
+from .family import SymmetricFamily
+from .layer import Smoothing
+from .quantile import search_quantile
+from .relaxation import UNIT_INTERVAL
+
+EPSILON = 0.05
+
+
+@keras.saving.register_keras_serializable("dvae_tf")
+class UniformExponential(Smoothing, SymmetricFamily):
+    """The uniform+exponential smoothing of the DVAE# paper, Sec. 3.3; `beta` above 0."""
+
+    support = UNIT_INTERVAL
+
+    @classmethod
+    def log_density_given_0(cls, zeta: tf.Tensor, beta: tf.Tensor) -> tf.Tensor:
+        """log((1 - eps) r_exp(zeta | 0) + eps)."""
+        log_exponential = math.log1p(-EPSILON) + Exponential.log_density_given_0(zeta, beta)
+        log_uniform = math.log(EPSILON)
+        return log_uniform + tf.math.softplus(log_exponential - log_uniform)
+
+    @classmethod
+    def log_density_ratio(cls, zeta: tf.Tensor, beta: tf.Tensor) -> tf.Tensor:
+        """log r(1 - zeta | 0) - log r(zeta | 0)."""
+        return cls.log_density_given_0(1.0 - zeta, beta) - cls.log_density_given_0(zeta, beta)
+
+    @classmethod
+    def cdf_given_0(cls, zeta: tf.Tensor, beta: tf.Tensor) -> tf.Tensor:
+        """(1 - eps) R_exp(zeta | 0) + eps zeta."""
+        return (1.0 - EPSILON) * Exponential.cdf_given_0(zeta, beta) + EPSILON * zeta
+
+    @classmethod
+    def cdf_given_1(cls, zeta: tf.Tensor, beta: tf.Tensor) -> tf.Tensor:
+        """(1 - eps) R_exp(zeta | 1) + eps zeta."""
+        return (1.0 - EPSILON) * Exponential.cdf_given_1(zeta, beta) + EPSILON * zeta
+
+    @classmethod
+    def quantile_given_0(cls, rho: tf.Tensor, beta: tf.Tensor) -> tf.Tensor:
+        """Searched: R is concave, so the quantile lies between that of the exponential and rho."""
+        low = Exponential.quantile_given_0(rho, beta)
+        return search_quantile(lambda zeta: cls.cdf_given_0(zeta, beta), rho, low, rho, tfb.Sigmoid())
+
+    @classmethod
+    def draw_given(cls, z: tf.Tensor, rho: tf.Tensor, beta: tf.Tensor) -> tf.Tensor:
+        """Uniform where rho is below eps, exponential elsewhere: each with what rho has left."""
+        exponential = Exponential.draw_given(z, tf.maximum(rho - EPSILON, 0.0) / (1.0 - EPSILON), beta)
+        return tf.where(rho < EPSILON, rho / EPSILON, exponential)

@@ -1,0 +1,202 @@
+"""Trains the cells of a table and prints it in the papers' layout: best in bold, beside what was published.
+
+A cell whose result is there is not trained again: results are looked for among the runs of this table
+and among the committed ones. Several seeds give mean ± standard deviation, as the papers report.
+"""
+
+import dataclasses
+import gc
+import pathlib
+import statistics
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+from absl import flags
+from rich.console import Console
+from rich.table import Table
+
+from dvae_tf import config, data, storage, training
+from dvae_tf.run_folder import RESULT_FILE
+
+from . import common
+from .cells import cell_folder
+from .console import ConsoleMonitor
+
+
+@dataclasses.dataclass(frozen=True)
+class Scale:
+    """The cells of a table, and how long each trains.
+
+    `ks` are for every baseline but those in `other_ks`.
+    """
+
+    dataset: str
+    structs: tuple[str, ...]
+    ks: tuple[int, ...]
+    changes: dict[str, Any]
+    other_ks: dict[str, tuple[int, ...]] = dataclasses.field(default_factory=dict)
+
+
+SCALES = {
+    # Small images and codes, whose log Z is exact: minutes for every system. Small gradients beside the
+    # published epsilon of Adam take a higher rate.
+    "mini": Scale(
+        "digits",
+        ("2-layer-small",),
+        (1, 5, 25),
+        {"num_train_iter": 2_000, "base_lr": 1e-2, "num_validations": 10, "eval_iw_samples": 1_000},
+    ),
+    # The papers' second row at a twentieth of its length.
+    "mnist": Scale(
+        "binarized_mnist",
+        ("1-layer-nonlin",),
+        (1,),
+        {"num_train_iter": 50_000, "eval_iw_samples": 1_000},
+        {"gumbolt_nw": (20,)},
+    ),
+}
+
+
+def main() -> None:
+    """Entry point."""
+    flags.DEFINE_enum("scale", "mini", list(SCALES), "Which table.")
+    flags.DEFINE_list("structs", None, "Structures; those of the scale if not given.")
+    flags.DEFINE_list("baselines", list(config.BASELINES), "Systems.")
+    flags.DEFINE_list(
+        "ks", None, "Importance samples of the training bound; those of the scale if not given."
+    )
+    flags.DEFINE_list("seeds", ["0"], "Seeds; more than one gives mean ± standard deviation.")
+    flags.DEFINE_integer("num_train_iter", None, "Parameter updates; those of the scale if not given.")
+    flags.DEFINE_string("runs_dir", "runs/table", "Where the runs are kept.")
+    flags.DEFINE_string("results_dir", "results", "Where finished results are looked for, too.")
+    flags.DEFINE_string("data_dir", None, "Where TFDS keeps prepared data; its own default if empty.")
+    flags.DEFINE_string("manual_dir", None, "A folder with the raw data files: then no network is used.")
+    flags.DEFINE_bool("train", True, "Whether to train the cells that are missing.")
+    flags.DEFINE_string("out", None, "Where to write the table as Markdown.")
+    common.start(_table)
+
+
+def _table(_: Sequence[str]) -> None:
+    values = flags.FLAGS
+    console = Console()
+    scale = SCALES[values.scale]
+    recipes = _recipes(scale)
+    missing = [recipe for recipe in recipes if _result(recipe) is None]
+    console.print(f"{len(recipes)} cells, {len(missing)} of them to be trained")
+    if missing and values.train:
+        _train(console, scale.dataset, missing)
+    columns, rows = _cells(recipes)
+    # Wide enough for every column: a table that wraps is not read.
+    wide = Console(width=max(console.width, 24 + 16 * len(columns)))
+    wide.print(_rich_table(scale, columns, rows))
+    if values.out:
+        storage.write_bytes(pathlib.Path(values.out), _markdown(columns, rows).encode())
+
+
+def _recipes(scale: Scale) -> list[config.Recipe]:
+    values = flags.FLAGS
+    changes = dict(scale.changes)
+    if values.num_train_iter is not None:
+        changes["num_train_iter"] = values.num_train_iter
+    return [
+        config.recipe(scale.dataset, struct, baseline, k, seed=_integer("seeds", seed), **changes)
+        for struct in values.structs or scale.structs
+        for baseline in values.baselines
+        for k in _ks(scale, baseline)
+        for seed in values.seeds
+    ]
+
+
+def _ks(scale: Scale, baseline: str) -> Sequence[int]:
+    if flags.FLAGS.ks:
+        return [_integer("ks", k) for k in flags.FLAGS.ks]
+    return scale.other_ks.get(baseline, scale.ks)
+
+
+def _integer(flag: str, text: str) -> int:
+    if not text.isdecimal():
+        raise ValueError(f"{flag}: expected integers, got {text!r}")
+    return int(text)
+
+
+def _result(recipe: config.Recipe) -> dict[str, Any] | None:
+    for folder in (flags.FLAGS.runs_dir, flags.FLAGS.results_dir):
+        file = pathlib.Path(folder) / cell_folder(recipe) / RESULT_FILE
+        if file.is_file():
+            return storage.read_json(file)
+    return None
+
+
+def _train(console: Console, dataset: str, recipes: Sequence[config.Recipe]) -> None:
+    values = flags.FLAGS
+    images = data.load(dataset, data_dir=values.data_dir or None, manual_dir=values.manual_dir or None)
+    for index, recipe in enumerate(recipes, 1):
+        folder = pathlib.Path(values.runs_dir) / cell_folder(recipe)
+        console.rule(f"{index} of {len(recipes)}: {cell_folder(recipe)}")
+        result = training.train(recipe, images, str(folder), monitor=ConsoleMonitor(console))
+        console.print(f"test NLL {result['test_nll']:.2f}, {result['seconds']:.0f} s")
+        # Compiled programs of a model that is gone.
+        keras.backend.clear_session()
+        gc.collect()
+
+
+# (struct, K, baseline) -> text, its mean, what was published.
+_Cell = tuple[str, float, str]
+
+
+def _cells(
+    recipes: Sequence[config.Recipe],
+) -> tuple[list[str], dict[tuple[str, int], dict[str, _Cell]]]:
+    """The baselines that have a cell, and the cells by (struct, K)."""
+    found: dict[tuple[str, int, str], list[float]] = {}
+    published: dict[tuple[str, int, str], str] = {}
+    for recipe in recipes:
+        result = _result(recipe)
+        if result is None:
+            continue
+        key = recipe.struct, recipe.k, recipe.baseline
+        found.setdefault(key, []).append(result["test_nll"])
+        published[key] = "" if recipe.published is None else f"{recipe.published.mean:.2f}"
+    rows: dict[tuple[str, int], dict[str, _Cell]] = {}
+    for (struct, k, baseline), nlls in sorted(found.items(), key=lambda item: item[0][:2]):
+        mean = statistics.fmean(nlls)
+        text = f"{mean:.2f}" + (f" ± {statistics.stdev(nlls):.2f}" if len(nlls) > 1 else "")
+        rows.setdefault((struct, k), {})[baseline] = (text, mean, published[struct, k, baseline])
+    columns = [name for name in config.BASELINES if any(name in row for row in rows.values())]
+    return columns, rows
+
+
+def _best(row: dict[str, _Cell]) -> float:
+    return min(round(mean, 2) for _, mean, _ in row.values())
+
+
+def _rich_table(scale: Scale, columns: Sequence[str], rows: dict[tuple[str, int], dict[str, _Cell]]) -> Table:
+    table = Table("struct", "K", *columns, title=f"{scale.dataset}: test NLL in nats (published)")
+    for (struct, k), row in rows.items():
+        cells = []
+        for name in columns:
+            text, mean, published = row.get(name, ("", float("inf"), ""))
+            text = f"[bold]{text}[/bold]" if text and round(mean, 2) == _best(row) else text
+            cells.append(f"{text} ({published})" if published else text)
+        table.add_row(struct, str(k), *cells)
+    return table
+
+
+def _markdown(columns: Sequence[str], rows: dict[tuple[str, int], dict[str, _Cell]]) -> str:
+    lines = [
+        f"| struct | K | {' | '.join(f'`{name}`' for name in columns)} |",
+        "| --- " * (2 + len(columns)) + "|",
+    ]
+    for (struct, k), row in rows.items():
+        cells = []
+        for name in columns:
+            text, mean, published = row.get(name, ("", float("inf"), ""))
+            text = f"**{text}**" if text and round(mean, 2) == _best(row) else text
+            cells.append(f"{text} ({published})" if published else text)
+        lines.append(f"| `{struct}` | {k} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,340 @@
+"""Every training objective's gradient against the exact one, and the biases that are there by construction.
+
+The library's gradients are averaged over many draws and compared, parameter by parameter, with central
+differences of the objective of `exact_objective` (enumeration and quadrature in float64). The biases
+are differences of two such exact gradients: no noise.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import exact_objective as exact
+import numpy as np
+import pytest
+import smoothing_reference
+import tensorflow as tf
+from scipy import special, stats
+
+from dvae_tf import config, kl, models, priors
+from dvae_tf.posterior import PosteriorSample
+from dvae_tf.priors import gaussian_integral, overlapping
+from dvae_tf.rbm import right_logits
+
+NUM_PIXELS = 3
+X = np.array([1.0, 0.0, 1.0])
+BATCH, CALLS = 2_000, 120
+# Of the largest of some forty z-scores: a one-in-a-thousand event is 4.2.
+LARGEST = 4.5
+
+
+def legendre(num_nodes):
+    return exact.reference_nodes(0.0, 1.0, num_nodes)
+
+
+def logistic_levels(num_nodes):
+    points, weights = exact.reference_nodes(-16.0, 16.0, num_nodes)
+    weights = weights * stats.logistic.pdf(points)
+    return special.expit(points), weights / weights.sum()
+
+
+def normal_levels(num_nodes):
+    points, weights = np.polynomial.hermite_e.hermegauss(num_nodes)
+    return stats.norm.cdf(points), weights / weights.sum()
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """A baseline, its sharpness here, and its objective written down.
+
+    `objective(values)` gives (unit, KL term) at the sharpness; `units` is D.
+    """
+
+    baseline: str
+    changes: dict
+    units: int
+    objective: Callable[..., tuple]
+
+
+def _smoothed(smoothing: Any, levels: tuple, kl_term: Any) -> tuple:
+    return exact.smoothed(smoothing, levels), kl_term
+
+
+POWER = smoothing_reference.PowerSmoothing
+EXPONENTIAL = smoothing_reference.ExponentialSmoothing
+LOGISTIC = smoothing_reference.LogisticSmoothing
+UNEXP = smoothing_reference.UniformExponentialSmoothing
+GAUSSIAN = smoothing_reference.GaussianSmoothing
+
+CASES = [
+    Case("dvae_spike_exp", {"beta": 3.0}, 4, lambda: (exact.spiked(3.0, legendre(7)), exact.boltzmann_bits)),
+    Case(
+        "dvaepp_exp", {"beta": 4.0}, 4, lambda: _smoothed(EXPONENTIAL(4.0), legendre(7), exact.boltzmann_bits)
+    ),
+    Case(
+        "dvaepp_logistic",
+        {"beta": 4.0},
+        2,
+        lambda: _smoothed(LOGISTIC(4.0), logistic_levels(40), exact.boltzmann_bits),
+    ),
+    Case("dvaepp_power", {"beta": 3.0}, 4, lambda: _smoothed(POWER(3.0), legendre(7), exact.boltzmann_bits)),
+    Case(
+        "dvaepp_directed",
+        {"beta": 4.0},
+        4,
+        lambda: _smoothed(EXPONENTIAL(4.0), legendre(7), exact.directed_bits),
+    ),
+    Case("dvaes_gi", {"beta": 8.0}, 4, lambda: (exact.shifted_gaussian(6), exact.gaussian_integral(8.0))),
+    Case(
+        "dvaes_gauss",
+        {"beta": 8.0},
+        4,
+        lambda: _smoothed(GAUSSIAN(8.0), normal_levels(6), exact.overlapping(GAUSSIAN(8.0), exact=False)),
+    ),
+    Case(
+        "dvaes_exp",
+        {"beta": 4.0},
+        4,
+        lambda: _smoothed(EXPONENTIAL(4.0), legendre(7), exact.overlapping(EXPONENTIAL(4.0), exact=False)),
+    ),
+    Case(
+        "dvaes_unexp",
+        {"beta": 4.0},
+        2,
+        lambda: _smoothed(UNEXP(4.0), legendre(40), exact.overlapping(UNEXP(4.0), exact=False)),
+    ),
+    Case(
+        "dvaes_power",
+        {"beta": 3.0},
+        4,
+        lambda: _smoothed(POWER(3.0), legendre(7), exact.overlapping(POWER(3.0), exact=False)),
+    ),
+    Case("gumbolt", {"temperature": 0.5}, 2, lambda: (exact.concrete(0.5, 60), exact.gumbolt)),
+    Case("gumbolt_nw", {"temperature": 0.5}, 2, lambda: (exact.concrete(0.5, 60), exact.gumbolt)),
+    Case(
+        "concrete",
+        {"temperature": 2 / 3, "prior_temperature": 0.5},
+        2,
+        lambda: (exact.concrete(2 / 3, 60), exact.relaxed_directed(0.5)),
+    ),
+    Case(
+        "gumbel_softmax",
+        {"temperature": 0.5},
+        2,
+        lambda: (exact.concrete(0.5, 60), exact.directed_divergence),
+    ),
+]
+BY_NAME = {case.baseline: case for case in CASES}
+each_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.baseline)
+with_groups = pytest.mark.parametrize("num_groups", [1, 2])
+
+
+@pytest.fixture(autouse=True)
+def structures(monkeypatch):
+    """Linear networks of two and four units, in one group and in two; log Z exact."""
+    for units in (2, 4):
+        for groups in (1, 2):
+            structure = config.Structure(groups, units // groups, (), "1-lin")
+            monkeypatch.setitem(config.STRUCTURES, f"{groups}-{units}", structure)
+    monkeypatch.setitem(config.DATASETS, "three", config.DatasetFacts((1, 3), 1_000, False))
+    monkeypatch.setattr(priors.BoltzmannPrior, "binary", lambda layer: priors.BoltzmannMachine(*layer.rbm))
+
+
+def build(case: Case, num_groups: int, k: int = 1) -> tuple[models.DVAE, exact.Parameters, dict]:
+    """The model with parameters far from their start, these in float64, and the variables by name."""
+    recipe = config.recipe(
+        "three",
+        f"{num_groups}-{case.units}",
+        case.baseline,
+        k,
+        num_chains=2,
+        num_sweeps=1,
+        num_mean_field_iterations=60,
+        **case.changes,
+    )
+    model = models.DVAE(recipe, np.full(NUM_PIXELS, 0.5))
+    rng = np.random.default_rng(3)
+    named = {}
+    for variable in model.trainable_variables:
+        value = np.asarray(variable) * 0 + 0.8 * rng.normal(size=variable.shape)
+        if variable.path.endswith("/s"):
+            value = 1.0 + 0.3 * rng.normal(size=variable.shape)
+        variable.assign(value.astype(np.float32))
+        named[_name(variable, model)] = variable
+    parameters = {name: np.asarray(variable, np.float64) for name, variable in named.items()}
+    if "left_bias" in parameters:
+        parameters.setdefault("weights", np.asarray(model.prior.rbm.weights, np.float64))
+    return model, parameters, named
+
+
+def _name(variable: Any, model: models.DVAE) -> str:
+    """The name in `exact_objective` of a variable of the library."""
+    owner, last = variable.path.split("/")[-2:]
+    if last == "s":
+        scales = [relaxation.s for relaxation in model.posterior.relaxations]
+        return f"scale_{next(i for i, s in enumerate(scales) if s is variable)}"
+    if owner == "prior":
+        return last
+    network = next(
+        part for part in variable.path.split("/") if part.startswith(("encoder", "decoder", "prior_"))
+    )
+    if last == "bias":
+        return f"{network}/bias"
+    if network.startswith("encoder"):
+        return f"{network}/{'x' if owner == 'input_0' else 'before'}"
+    return f"{network}/kernel"
+
+
+def exact_gradient(case: Case, parameters: exact.Parameters, num_groups: int, k: int = 1) -> exact.Parameters:
+    unit, kl_term = case.objective()
+    value = exact.elbo if k == 1 else exact.importance_weighted_pairs
+
+    def objective(moved):
+        # The encoder sees x - mean(x_train).
+        return value(_centred(moved), X, unit, kl_term, num_groups)
+
+    return exact.gradient(objective, parameters)
+
+
+def _centred(parameters: exact.Parameters) -> exact.Parameters:
+    """Parameters whose first encoder layer takes x itself: its bias has the centring."""
+    centred = dict(parameters)
+    for name, kernel in parameters.items():
+        if name.startswith("encoder") and name.endswith("/x"):
+            bias = name.replace("/x", "/bias")
+            centred[bias] = parameters[bias] - 0.5 * kernel.sum(0)
+    return centred
+
+
+def mean_gradients(model: models.DVAE, named: dict, calls: int = CALLS) -> dict[str, np.ndarray]:
+    """Batch means of the gradient of the training objective, [calls, ...] for each parameter."""
+    x = tf.tile(tf.constant(X[np.newaxis], tf.float32), [BATCH, 1])
+    names = list(named)
+
+    @tf.function(jit_compile=True)
+    def one(seed):
+        with tf.GradientTape() as tape:
+            bound, _, _ = model.relaxed_bound(x, seed)
+            objective = tf.reduce_mean(bound)
+        values = [named[name].value for name in names]
+        return tape.gradient(objective, values)
+
+    drawn = [one(tf.constant([7, call])) for call in range(calls)]
+    return {name: np.stack([np.asarray(each[i]) for each in drawn]) for i, name in enumerate(names)}
+
+
+def largest_z_score(gradients: dict[str, np.ndarray], expected: exact.Parameters) -> float:
+    """Over all parameters; those whose gradient does not vary must agree to rounding."""
+    worst = 0.0
+    for name, drawn in gradients.items():
+        mean = drawn.mean(0, dtype=np.float64)
+        error = drawn.std(0, ddof=1, dtype=np.float64) / np.sqrt(len(drawn))
+        # Rounding of float32 sums, and of central differences.
+        floor = 1e-5 * (1 + np.abs(expected[name]))
+        worst = max(worst, float((np.abs(mean - expected[name]) / np.hypot(error, floor)).max()))
+    return worst
+
+
+def check(case: Case, num_groups: int, k: int = 1) -> float:
+    model, parameters, named = build(case, num_groups, k)
+    expected = exact_gradient(case, parameters, num_groups, k)
+    return largest_z_score(mean_gradients(model, named), expected)
+
+
+@each_case
+@with_groups
+def test_gradient_is_that_of_the_objective(case, num_groups):
+    assert check(case, num_groups) < LARGEST
+
+
+@pytest.mark.parametrize("baseline", ["dvaes_exp", "dvaes_gi", "gumbolt"])
+def test_gradient_of_two_importance_samples(baseline):
+    case = dataclasses.replace(BY_NAME[baseline], units=2)
+    assert check(case, 1, k=2) < LARGEST
+
+
+def test_dvae_gradient_is_that_of_reinforce():
+    """GumBolt paper, appendix B: in expectation, for the gradient of the energy in the posterior."""
+    model, _, named = build(BY_NAME["dvae_spike_exp"], 2)
+    x = tf.tile(tf.constant(X[np.newaxis], tf.float32), [BATCH, 1]) - 0.5
+    names = [name for name in named if name.startswith("encoder")]
+    values = [named[name].value for name in names]
+    machine = model.prior.binary()
+
+    @tf.function(jit_compile=True)
+    def one(seed):
+        with tf.GradientTape(persistent=True) as tape:
+            draw = model.posterior(x, num_samples=1, seed=seed)
+            z = tf.cast(draw.sample > 0, tf.float32)
+            entropy = tf.reduce_sum(kl.bernoulli_entropy(draw.logits), -1)
+            rolfe = tf.reduce_mean(kl.dvae(draw, machine) + entropy)
+            # The score of the bits, the zeta that later groups see held fixed.
+            first, second = model.posterior.encoders
+            later = second(x, tf.stop_gradient(draw.sample[..., :2]))
+            logits = tf.concat([first(x)[tf.newaxis], later], -1)
+            score = tf.reduce_sum(z * logits - tf.math.softplus(logits), -1)
+            reinforce = tf.reduce_mean(tf.stop_gradient(machine.energy(z)) * score)
+        return tape.gradient(rolfe, values), tape.gradient(reinforce, values)
+
+    drawn = [one(tf.constant([8, call])) for call in range(CALLS)]
+    for index in range(len(names)):
+        pair = [np.stack([np.asarray(each[which][index]) for each in drawn]) for which in (0, 1)]
+        difference = pair[0].mean(0) - pair[1].mean(0)
+        error = np.sqrt((pair[0].var(0, ddof=1) + pair[1].var(0, ddof=1)) / CALLS)
+        assert np.abs(difference / error).max() < LARGEST
+        assert np.abs(pair[0].mean(0)).max() > 0.02
+
+
+# --------------------------------------------------------------------------- negative controls
+
+
+def _half_entropy(patch, module):
+    right = module.bernoulli_entropy
+    patch.setattr(module, "bernoulli_entropy", lambda logits: 0.5 * right(logits))
+
+
+def _scaled(patch, owner, name, factor):
+    right = getattr(owner, name)
+    patch.setattr(owner, name, lambda *args: factor * right(*args))
+
+
+def _left_side_alone(patch):
+    patch.setattr(kl, "right_logits", lambda rbm, left: 0.0 * right_logits(rbm, left))
+
+
+def _bits_without_their_zeta(patch):
+    patch.setattr(PosteriorSample, "binary_posterior_probs", lambda draw: tf.sigmoid(draw.logits))
+
+
+MACHINE = priors.BoltzmannMachine
+DEFECTS = [
+    ("dvae_spike_exp", "sum over the left side alone", _left_side_alone),
+    ("dvae_spike_exp", "wrong sign of the energy", lambda patch: _scaled(patch, MACHINE, "energy", -1.0)),
+    ("dvae_spike_exp", "energy averaged over units", lambda patch: _scaled(patch, MACHINE, "energy", 0.25)),
+    ("dvae_spike_exp", "half the entropy", lambda patch: _half_entropy(patch, kl)),
+    ("dvaepp_exp", "bits without their zeta", _bits_without_their_zeta),
+    ("dvaepp_exp", "wrong sign of the energy", lambda patch: _scaled(patch, kl, "_mean_energy", -1.0)),
+    ("dvaepp_exp", "energy averaged over units", lambda patch: _scaled(patch, kl, "_mean_energy", 0.25)),
+    ("dvaepp_exp", "half the entropy", lambda patch: _half_entropy(patch, kl)),
+    ("dvaepp_directed", "half the entropy", lambda patch: _half_entropy(patch, kl)),
+    ("dvaepp_directed", "wrong sign", lambda patch: _scaled(patch, priors.DirectedBernoulli, "logits", -1.0)),
+    ("dvaes_exp", "half the entropy", lambda patch: _half_entropy(patch, overlapping)),
+    ("dvaes_exp", "wrong sign of the energy", lambda patch: _scaled(patch, overlapping, "energy", -1.0)),
+    ("dvaes_exp", "energy averaged over units", lambda patch: _scaled(patch, overlapping, "energy", 0.25)),
+    ("dvaes_gi", "sign", lambda patch: _scaled(patch, gaussian_integral, "_log_determinant", -1.0)),
+    ("gumbolt", "wrong sign of the energy", lambda patch: _scaled(patch, MACHINE, "energy", -1.0)),
+    ("gumbolt", "energy averaged over units", lambda patch: _scaled(patch, MACHINE, "energy", 0.5)),
+    ("concrete", "wrong sign", lambda patch: _scaled(patch, priors.DirectedBernoulli, "logits", -1.0)),
+    ("gumbel_softmax", "half the entropy", lambda patch: _half_entropy(patch, kl)),
+]
+
+
+@pytest.mark.parametrize(
+    ("baseline", "defect", "break_it"), DEFECTS, ids=[f"{name}-{defect}" for name, defect, _ in DEFECTS]
+)
+def test_known_defects_are_caught(baseline, defect, break_it, monkeypatch):
+    break_it(monkeypatch)
+    case = BY_NAME[baseline]
+    model, parameters, named = build(case, 2)
+    expected = exact_gradient(case, parameters, 2)
+    assert largest_z_score(mean_gradients(model, named, calls=30), expected) > 2 * LARGEST
