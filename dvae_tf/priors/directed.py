@@ -16,6 +16,7 @@ from tensorflow_probability import distributions as tfd
 
 from ..numerics import Seed
 from ..smoothing import Relaxation
+from ..smoothing.relaxation import at_least_float32
 from .base import LogPartition, Prior
 
 
@@ -41,7 +42,7 @@ class DirectedBernoulli(tfd.AutoCompositeTensorDistribution):
     ) -> None:
         parameters = dict(locals())
         with tf.name_scope(name):
-            self._first_logits = tf.convert_to_tensor(first_logits, dtype_hint=tf.float32)
+            self._first_logits = at_least_float32(first_logits)
             self._conditionals = tuple(conditionals)
             self._relaxation = relaxation
             super().__init__(
@@ -70,6 +71,9 @@ class DirectedBernoulli(tfd.AutoCompositeTensorDistribution):
     def logits(self, code: Any) -> tf.Tensor:
         """Log-odds of every unit given the groups before it: [..., D] gives [..., D]."""
         code = tf.convert_to_tensor(code, self.dtype)
+        if code.shape.rank == 1:
+            # Keras layers take no vectors.
+            return self.logits(code[tf.newaxis])[0]
         units = self.units_per_group
         shape = tf.concat([tf.shape(code)[:-1], [units]], 0)
         groups = [tf.broadcast_to(self._first_logits, shape)]
@@ -136,6 +140,10 @@ class DirectedPrior(Prior):
         # A tuple: TensorFlow checkpoints pass over layers in lists.
         self.conditionals = tuple(conditionals)
         self.relaxation = relaxation
+        # Now: a model may list its variables before the prior is first called.
+        for group, conditional in enumerate(self.conditionals, 1):
+            if not conditional.built:
+                conditional.build((None, group * units_per_group))
         self.first_logits = self.add_weight(
             name="first_logits", shape=(units_per_group,), initializer="zeros", autocast=False
         )

@@ -102,8 +102,8 @@ class GaussianIntegralRelaxation(tfd.AutoCompositeTensorDistribution):
         rbm = machine.rbm
         left, right = split_sides(zeta, machine.num_left)
         # A zeta, side by side.
-        field_left = tf.matmul(right, rbm.weights, transpose_b=True) + beta * left
-        field_right = tf.matmul(left, rbm.weights) + beta * right
+        field_left = tf.tensordot(right, rbm.weights, ((-1,), (1,))) + beta * left
+        field_right = tf.tensordot(left, rbm.weights, 1) + beta * right
         quadratic = tf.reduce_sum(left * field_left, -1) + tf.reduce_sum(right * field_right, -1)
         log_terms = tf.reduce_sum(
             tf.math.softplus(rbm.left_bias + field_left - beta / 2), -1

@@ -42,7 +42,7 @@ class ConcreteBernoulli(RelaxedBinary):
     ) -> None:
         parameters = dict(locals())
         with tf.name_scope(name):
-            self._logits = tensor_util.convert_nonref_to_tensor(logits, dtype_hint=tf.float32)
+            self._logits = at_least_float32(logits)
             dtype = self._logits.dtype
             self._temperature = tensor_util.convert_nonref_to_tensor(temperature, dtype=dtype)
             super().__init__(

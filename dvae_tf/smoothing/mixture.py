@@ -16,7 +16,7 @@ from tensorflow_probability.python.internal import tensor_util
 
 from ..numerics import uniform_pair
 from .family import Family
-from .relaxation import RelaxedBinary, outside
+from .relaxation import RelaxedBinary, at_least_float32, outside
 
 
 class RelaxedBernoulli(RelaxedBinary):
@@ -43,7 +43,7 @@ class RelaxedBernoulli(RelaxedBinary):
     ) -> None:
         parameters = dict(locals())
         with tf.name_scope(name):
-            self._logits = tensor_util.convert_nonref_to_tensor(logits, dtype_hint=tf.float32)
+            self._logits = at_least_float32(logits)
             dtype = self._logits.dtype
             self._theta = tuple(tensor_util.convert_nonref_to_tensor(each, dtype=dtype) for each in theta)
             self._family = family

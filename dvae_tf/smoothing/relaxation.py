@@ -118,18 +118,17 @@ class NumberAbove:
             raise ValueError(
                 f"{name}: {type(layer).__name__} needs a finite number above {smallest:g}, got {value!r}"
             )
-        self.initial, self._smallest = float(value), smallest
-        self._weight = (
-            layer.add_weight(
+        self.initial, self._smallest, self._weight = float(value), smallest, None
+        if trainable:
+            self._weight = layer.add_weight(
                 name="log_excess",
                 shape=(),
                 dtype="float32",
                 autocast=False,
                 initializer=keras.initializers.Constant(math.log(value - smallest)),
             )
-            if trainable
-            else None
-        )
+            # TensorFlow checkpoints know variables that are attributes of their layer.
+            layer.log_excess = self._weight
 
     @property
     def trainable(self) -> bool:

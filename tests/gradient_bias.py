@@ -1,0 +1,155 @@
+"""How far each relaxed objective's gradient is from the one it stands for, as the relaxation sharpens.
+
+Every number is a difference of two exact gradients (`exact_objective`), so there is no noise: relative norms
+over all parameters of a machine of 1 + 1 units under linear networks, in one group and in two. Run as a
+program, it writes them down:
+
+    python tests/gradient_bias.py results/gradient_bias.json
+"""
+
+import json
+import pathlib
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import exact_objective as exact
+import numpy as np
+import smoothing_reference
+from scipy import special, stats
+
+X = np.array([1.0, 0.0, 1.0])
+BETAS = (2.0, 4.0, 8.0, 16.0, 32.0)
+TEMPERATURES = (1.0, 0.5, 0.25, 0.125, 0.0625)
+
+
+def parameters(num_groups: int, directed: bool = False, seed: int = 5) -> exact.Parameters:
+    """Linear networks of two units, far from their start."""
+    rng = np.random.default_rng(seed)
+
+    def draw(*shape: int) -> np.ndarray:
+        return 0.8 * rng.normal(size=shape)
+
+    units = 2 // num_groups
+    values = {"decoder/kernel": draw(2, 3), "decoder/bias": draw(3)}
+    for group in range(num_groups):
+        values |= {f"encoder_{group}/x": draw(3, units), f"encoder_{group}/bias": draw(units)}
+    if num_groups == 2:
+        values["encoder_1/before"] = draw(1, 1)
+    if directed:
+        values["first_logits"] = draw(units)
+        if num_groups == 2:
+            values |= {"prior_1/kernel": draw(1, 1), "prior_1/bias": draw(1)}
+    else:
+        values |= {"left_bias": draw(1), "right_bias": draw(1), "weights": 1.5 * draw(1, 1)}
+    return values
+
+
+def levels(num_nodes: int = 80) -> tuple[np.ndarray, np.ndarray]:
+    """Levels rho of a quadrature, crowded towards 0 and 1, where sharp quantiles move."""
+    points, weights = exact.reference_nodes(-25.0, 25.0, num_nodes)
+    weights = weights * stats.logistic.pdf(points)
+    return special.expit(points), weights / weights.sum()
+
+
+def distance(found: exact.Parameters, expected: exact.Parameters) -> float:
+    """|found - expected| / |expected| over all parameters."""
+    flat = [np.concatenate([each[name].ravel() for name in expected]) for each in (found, expected)]
+    return float(np.linalg.norm(flat[0] - flat[1]) / np.linalg.norm(flat[1]))
+
+
+def bias(
+    start: exact.Parameters,
+    unit: exact.Unit,
+    kl: Callable[[exact.Parameters, exact.Grid], Any],
+    target: Callable[[exact.Parameters], float],
+    num_groups: int,
+) -> float:
+    """The distance of the gradient of E_q[log p(x | zeta) - kl] from that of the target."""
+    found = exact.gradient(lambda moved: exact.elbo(moved, X, unit, kl, num_groups), start)
+    return distance(found, exact.gradient(target, start))
+
+
+def mean_field(smoothing: Callable[[float], Any], beta: float, num_groups: int) -> float:
+    """Of the mean-field prior, from the same relaxation with the exact log p(zeta)."""
+    unit = exact.smoothed(smoothing(beta), levels())
+    exactly = exact.overlapping(smoothing(beta), exact=True)
+    return bias(
+        parameters(num_groups),
+        unit,
+        exact.overlapping(smoothing(beta), exact=False),
+        lambda moved: exact.elbo(moved, X, unit, exactly, num_groups),
+        num_groups,
+    )
+
+
+def overlapping(smoothing: Callable[[float], Any], beta: float, num_groups: int) -> float:
+    """Of the overlapping relaxation, from the ELBO of the bits."""
+    return bias(
+        parameters(num_groups),
+        exact.smoothed(smoothing(beta), levels()),
+        exact.overlapping(smoothing(beta), exact=False),
+        lambda moved: exact.discrete_elbo(moved, X, num_groups),
+        num_groups,
+    )
+
+
+def gumbolt(temperature: float, num_groups: int) -> float:
+    """Of GumBolt's proxy, from the ELBO of the bits."""
+    return bias(
+        parameters(num_groups),
+        exact.concrete(temperature, 400),
+        exact.gumbolt,
+        lambda moved: exact.discrete_elbo(moved, X, num_groups),
+        num_groups,
+    )
+
+
+def gumbel_softmax(temperature: float, num_groups: int) -> float:
+    """Of the Gumbel-Softmax surrogate, from the ELBO of the bits."""
+    return bias(
+        parameters(num_groups, directed=True),
+        exact.concrete(temperature, 400),
+        exact.directed_divergence,
+        lambda moved: exact.discrete_elbo(moved, X, num_groups, directed=True),
+        num_groups,
+    )
+
+
+SERIES: dict[str, tuple[tuple[float, ...], Callable[[float, int], float]]] = {
+    "mean field, power": (
+        BETAS,
+        lambda beta, groups: mean_field(smoothing_reference.PowerSmoothing, beta, groups),
+    ),
+    "mean field, exponential": (
+        BETAS,
+        lambda beta, groups: mean_field(smoothing_reference.ExponentialSmoothing, beta, groups),
+    ),
+    "overlapping relaxation, power": (
+        BETAS,
+        lambda beta, groups: overlapping(smoothing_reference.PowerSmoothing, beta, groups),
+    ),
+    "overlapping relaxation, exponential": (
+        BETAS,
+        lambda beta, groups: overlapping(smoothing_reference.ExponentialSmoothing, beta, groups),
+    ),
+    "GumBolt": (TEMPERATURES, gumbolt),
+    "Gumbel-Softmax": (TEMPERATURES, gumbel_softmax),
+}
+
+
+def main(path: str) -> None:
+    """Writes the biases of every series, for one group and for two."""
+    found = {
+        f"{name}, {groups} group{'s' * (groups > 1)}": {
+            f"{sharpness:g}": series(sharpness, groups) for sharpness in sharpnesses
+        }
+        for name, (sharpnesses, series) in SERIES.items()
+        for groups in (1, 2)
+    }
+    pathlib.Path(path).write_text(json.dumps(found, indent=2) + "\n")
+    print(json.dumps(found, indent=2))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
