@@ -42,8 +42,11 @@ def smoothed(smoothing: Any, nodes: tuple[np.ndarray, np.ndarray]) -> Unit:
         for z in (0, 1):
             log_prob = special.log_expit(logits if z else -logits)
             for rho, weight in zip(levels, weights, strict=True):
-                zeta = np.full(logits.shape, float(smoothing.quantile(rho, z)))
-                out.append((z, log_prob + np.log(weight), zeta))
+                zeta = float(smoothing.quantile(rho, z))
+                if smoothing.support == (0.0, 1.0):
+                    # Sharp powers round to 1, where the density is infinite.
+                    zeta = min(max(zeta, 1e-300), 1 - 2.0**-53)
+                out.append((z, log_prob + np.log(weight), np.full(logits.shape, zeta)))
         return out
 
     def density(zeta: np.ndarray, logits: np.ndarray, shift: Any, scale: Any) -> np.ndarray:

@@ -2,7 +2,7 @@ import dataclasses
 
 import pytest
 
-from dvae_tf import config
+from dvae_tf import config, published
 
 
 @pytest.mark.parametrize(
@@ -44,8 +44,67 @@ def test_published_cells_and_sharpness():
     assert cell.structure.num_units == 400
 
 
-def test_json_round_trip_is_exact_and_strict():
-    recipe = config.recipe("digits", "2-layer-small", "dvaes_power", 5, seed=3)
+def test_figures_of_every_paper():
+    """Spot checks of columns, rows and tables against the papers as printed."""
+    cells = {
+        ("binarized_mnist", "1-layer-nonlin", "dvae_spike_exp", 1): 85.48,
+        ("binarized_mnist", "1-layer-nonlin", "dvaes_gi", 1): 86.23,
+        ("binarized_mnist", "2-layer-nonlin", "dvaepp_exp", 25): 85.49,
+        ("omniglot", "4-layer-nonlin", "dvaes_unexp", 5): 99.61,
+        ("omniglot", "1-layer-lin", "dvaepp_power", 1): 105.45,
+        ("binarized_mnist", "1-layer-nonlin", "gumbolt", 1): 84.86,
+        ("binarized_mnist", "1-layer-nonlin", "gumbolt_nw", 20): 93.50,
+        ("omniglot", "2-layer-nonlin", "gumbolt", 20): 98.81,
+        ("omniglot", "1-layer-nonlin", "gumbolt_nw", 20): 107.221,
+        ("binarized_mnist", "2-layer-lin", "gumbolt", 5): 84.65,
+    }
+    assert {key: published.PUBLISHED[key].mean for key in cells} == cells
+    # 24 rows of 8 columns; 8 rows of GumBolt at three K, 6 of them without couplings too.
+    assert len(published.PUBLISHED) == 24 * 8 + 8 * 3 + 6
+    spread = published.PUBLISHED["omniglot", "1-layer-lin", "dvaes_gi", 5].standard_deviation
+    assert spread == 0.70
+    assert published.PUBLISHED["omniglot", "1-layer-lin", "gumbolt", 5].standard_deviation is None
+
+
+@pytest.mark.parametrize("baseline", config.BASELINES)
+def test_every_baseline_has_its_own_sharpness_and_no_other(baseline):
+    recipe = config.recipe("binarized_mnist", "1-layer-nonlin", baseline, 1)
+    expected = {
+        "dvae_spike_exp": 5,
+        "dvaepp_exp": 14,
+        "dvaepp_logistic": 8,
+        "dvaepp_power": 30,
+        "dvaepp_directed": 14,
+        "dvaes_gi": 30,
+        "dvaes_gauss": 30,
+        "dvaes_exp": 12,
+        "dvaes_unexp": 30,
+        "dvaes_power": 40,
+    }
+    assert recipe.beta == expected.get(baseline)
+    assert (recipe.temperature is None) == (baseline in expected)
+    wrong = {"temperature": 0.5} if baseline in expected else {"beta": 5.0}
+    with pytest.raises(ValueError, match=f"{next(iter(wrong))}: expected none for {baseline}"):
+        config.recipe("binarized_mnist", "1-layer-nonlin", baseline, 1, **wrong)
+
+
+def test_gumbolt_has_its_own_recipe():
+    recipe = config.recipe("binarized_mnist", "2-layer-lin", "gumbolt_nw", 20)
+    assert recipe.temperature == 1 / 7
+    assert [start for start, _ in recipe.lr_steps] == [0, 0.6, 0.75, 0.95]
+    assert [factor for _, factor in recipe.lr_steps] == [1, 0.3, 0.09, 0.027]
+    assert recipe.adam_epsilon == 1e-7
+    assert not recipe.couplings
+    assert recipe.structure.hidden_units == (200,)
+    assert config.recipe("binarized_mnist", "2-layer-lin", "gumbolt", 1).couplings
+    assert config.recipe("binarized_mnist", "2-layer-lin", "dvaes_power", 1).beta == 30
+    concrete = config.recipe("digits", "1-layer-small", "concrete", 1)
+    assert (concrete.temperature, concrete.prior_temperature) == (2 / 3, 1 / 2)
+
+
+@pytest.mark.parametrize("baseline", ["dvaes_power", "concrete"])
+def test_json_round_trip_is_exact_and_strict(baseline):
+    recipe = config.recipe("digits", "2-layer-small", baseline, 5, seed=3)
     values = recipe.to_json()
     assert config.Recipe.from_json(values) == recipe
     with pytest.raises(ValueError, match="unknown fields"):

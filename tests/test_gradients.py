@@ -329,6 +329,7 @@ DEFECTS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("baseline", "defect", "break_it"), DEFECTS, ids=[f"{name}-{defect}" for name, defect, _ in DEFECTS]
 )

@@ -48,6 +48,10 @@ def all_bits(count: int) -> np.ndarray:
 
 def prior_log_probs(model) -> np.ndarray:
     """log p(z) of all codes, float64, by enumeration."""
+    if not hasattr(model.prior, "rbm"):
+        z = all_bits(model.recipe.structure.num_units)
+        logits = np.asarray(model.prior.binary().logits(z.astype(np.float32)), np.float64)
+        return (z * logits - np.logaddexp(0, logits)).sum(1)
     left, right, weights = (np.asarray(each, np.float64) for each in model.prior.rbm)
     z = all_bits(len(left) + len(right))
     z_left, z_right = z[:, : len(left)], z[:, len(left) :]

@@ -1,0 +1,91 @@
+"""Every baseline: it is made of the parts that its row names, takes steps, and is measured."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from tiny import NUM_PIXELS, all_bits, exact_log_likelihood, recipe, rough_model
+from tiny import tiny_structures as tiny_structures
+
+from dvae_tf import config, kl, models, objectives, priors, smoothing
+from dvae_tf.models.systems import BOUNDS, KL_TERMS, PRIORS, RELAXATIONS
+
+each_baseline = pytest.mark.parametrize("baseline", config.BASELINES)
+PARTS = {
+    "dvae_spike_exp": (smoothing.SpikeExponential, priors.BoltzmannMachine, kl.dvae),
+    "dvaepp_exp": (smoothing.Exponential, priors.BoltzmannMachine, kl.joint),
+    "dvaepp_logistic": (smoothing.Logistic, priors.BoltzmannMachine, kl.joint),
+    "dvaepp_power": (smoothing.Power, priors.BoltzmannMachine, kl.joint),
+    "dvaepp_directed": (smoothing.Exponential, priors.DirectedBernoulli, kl.bernoulli),
+    "dvaes_gi": (smoothing.ShiftedGaussian, priors.GaussianIntegralRelaxation, kl.sampled),
+    "dvaes_gauss": (smoothing.Gaussian, priors.OverlappingRelaxation, kl.sampled),
+    "dvaes_exp": (smoothing.Exponential, priors.OverlappingRelaxation, kl.sampled),
+    "dvaes_unexp": (smoothing.UniformExponential, priors.OverlappingRelaxation, kl.sampled),
+    "dvaes_power": (smoothing.Power, priors.OverlappingRelaxation, kl.sampled),
+    "gumbolt": (smoothing.Concrete, priors.GumBolt, kl.proxy),
+    "gumbolt_nw": (smoothing.Concrete, priors.GumBolt, kl.proxy),
+    "concrete": (smoothing.Concrete, priors.DirectedBernoulli, kl.sampled),
+    "gumbel_softmax": (smoothing.Concrete, priors.DirectedBernoulli, kl.bernoulli),
+}
+AVERAGED = {
+    "dvae_spike_exp",
+    "dvaepp_exp",
+    "dvaepp_logistic",
+    "dvaepp_power",
+    "dvaepp_directed",
+    "gumbel_softmax",
+}
+
+
+def test_every_name_of_the_table_stands_for_something_and_is_used():
+    rows = config.SYSTEMS.values()
+    assert {row.relaxation for row in rows} == set(RELAXATIONS)
+    assert {row.prior for row in rows} == set(PRIORS)
+    assert {row.kl for row in rows} == set(KL_TERMS)
+    assert {row.bound for row in rows} == set(BOUNDS)
+
+
+@each_baseline
+def test_parts_of_a_baseline(baseline):
+    model = models.DVAE(recipe("tiny-2", baseline=baseline), np.full(NUM_PIXELS, 0.4))
+    relaxation, prior, term = PARTS[baseline]
+    assert all(type(each) is relaxation for each in model.posterior.relaxations)
+    assert type(model.prior()) is prior
+    assert model.kl is term
+    bound = objectives.elbo if baseline in AVERAGED else objectives.importance_weighted_bound
+    assert model.bound is bound
+    trained = {variable.path.split("/")[-1] for variable in model.prior.trainable_variables}
+    if prior is priors.DirectedBernoulli:
+        assert "first_logits" in trained
+        assert len(model.prior.trainable_variables) > 1
+    else:
+        assert trained == {"left_bias", "right_bias"} | (
+            {"weights"} - ({"weights"} if "nw" in baseline else set())
+        )
+
+
+@each_baseline
+def test_a_step_moves_every_trainable_variable(baseline):
+    model = rough_model("tiny-2", k=2, baseline=baseline)
+    model.compile(optimizer=keras.optimizers.Adam(1e-2))
+    before = {variable.path: np.array(variable) for variable in model.trainable_variables}
+    x = tf.constant(all_bits(NUM_PIXELS)[::3], tf.float32)
+    # The warm-up starts at 0, where the prior learns nothing.
+    model.optimizer.iterations.assign(50)
+    report = model.update(x)
+    assert np.isfinite([float(each) for each in report]).all()
+    still = [v.path for v in model.trainable_variables if np.array_equal(before[v.path], v)]
+    assert still == []
+
+
+@each_baseline
+def test_likelihood_of_the_discrete_model(baseline):
+    """Evaluation knows nothing of the relaxation: against enumeration, log Z by its own means."""
+    model = rough_model("tiny-2", baseline=baseline)
+    found = model.anchor_log_partition((0, 1))
+    assert found.standard_error == 0
+    x = all_bits(NUM_PIXELS)[::9].astype(np.float32)
+    estimate = model.estimate_likelihood(x, 3_000, (0, 2))
+    exact = exact_log_likelihood(model, x)
+    error = np.sqrt(np.mean(estimate.variance) / len(x))
+    assert abs(np.mean(estimate.log_likelihood) - exact.mean()) < 5 * error + 0.01
