@@ -126,7 +126,7 @@ CASES = [
 ]
 BY_NAME = {case.baseline: case for case in CASES}
 each_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.baseline)
-with_groups = pytest.mark.parametrize("num_groups", [1, 2])
+with_groups = pytest.mark.parametrize("num_groups", [pytest.param(1, marks=pytest.mark.slow), 2])
 
 
 @pytest.fixture(autouse=True)
