@@ -59,8 +59,8 @@ class Monitor:
     def test(self, done: int, total: int) -> None:
         """So many test images are measured."""
 
-    def finish(self, result: dict[str, Any]) -> None:
-        """The run is complete."""
+    def close(self) -> None:
+        """Nothing more comes: the run is complete, or has failed, or was interrupted."""
 
 
 def train(
@@ -103,10 +103,14 @@ def train(
         return folder.result
     model = DVAE(recipe, images.train.mean(0), **parts)
     model.compile()
-    run = _Run(recipe, images, folder, model, callbacks, monitor or Monitor())
-    run.restore()
-    run.train()
-    return run.test()
+    monitor = monitor or Monitor()
+    run = _Run(recipe, images, folder, model, callbacks, monitor)
+    try:
+        run.restore()
+        run.train()
+        return run.test()
+    finally:
+        monitor.close()
 
 
 class _Run:
@@ -285,7 +289,6 @@ class _Run:
         }
         plots.write_run_pictures(self.folder.path, model, self.images, self.history, recipe.published)
         self.folder.finish(result)
-        self.monitor.finish(result)
         return result
 
 

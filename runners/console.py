@@ -1,7 +1,6 @@
 """Progress of a run on the terminal: a live bar, or plain lines where there is no terminal."""
 
 import time
-from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
@@ -58,13 +57,13 @@ class ConsoleMonitor(Monitor):
             f"log Z {report['log_partition']:.2f} ± {report['log_partition_standard_error']:.3f}"
         )
         if step >= self.total:
-            self._close()
+            self.close()
 
     def test(self, done: int, total: int) -> None:
         """Moves the bar of the test, or prints a line now and then."""
         now = time.monotonic()
         if self.label != "test":
-            self._close()
+            self.close()
             self.label = "test"
             self.started = self.last_line = now
             self._open("test", total, 0)
@@ -74,11 +73,13 @@ class ConsoleMonitor(Monitor):
             self.last_line = now
             self.console.print(f"test: {done:,} of {total:,} images")
         if done == total:
-            self._close()
+            self.close()
 
-    def finish(self, result: dict[str, Any]) -> None:
-        """Closes the bar."""
-        self._close()
+    def close(self) -> None:
+        """Takes the bar away, so that what is printed next is not mixed with it."""
+        if self.bar is not None:
+            self.bar.stop()
+            self.bar = None
 
     def _open(self, label: str, total: int, done: int) -> None:
         if not self.console.is_terminal:
@@ -92,8 +93,3 @@ class ConsoleMonitor(Monitor):
         )
         self.bar.add_task(label, total=total, completed=done, note="")
         self.bar.start()
-
-    def _close(self) -> None:
-        if self.bar is not None:
-            self.bar.stop()
-            self.bar = None

@@ -16,7 +16,15 @@ from tensorflow_probability import distributions as tfd
 from tensorflow_probability.python.internal import tensor_util
 
 from ..numerics import uniform
-from .relaxation import UNIT_INTERVAL, Relaxation, RelaxedBinary, at_least_float32, in_dtype, outside
+from .relaxation import (
+    UNIT_INTERVAL,
+    NumberAbove,
+    Relaxation,
+    RelaxedBinary,
+    at_least_float32,
+    in_dtype,
+    outside,
+)
 
 
 class ConcreteBernoulli(RelaxedBinary):
@@ -124,7 +132,7 @@ class Concrete(Relaxation):
 
     def __init__(self, temperature: float, trainable_temperature: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self._temperature = self._number_above("temperature", temperature, 0.0, trainable_temperature)
+        self._temperature = NumberAbove(self, "temperature", temperature, 0.0, trainable_temperature)
 
     @property
     def temperature(self) -> Any:

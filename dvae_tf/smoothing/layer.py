@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from .family import Family
 from .mixture import RelaxedBernoulli
-from .relaxation import Relaxation, at_least_float32, in_dtype
+from .relaxation import NumberAbove, Relaxation, at_least_float32, in_dtype
 
 
 class Smoothing(Relaxation, Family):
@@ -25,7 +25,7 @@ class Smoothing(Relaxation, Family):
 
     def __init__(self, beta: float, trainable_beta: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self._beta = self._number_above("beta", beta, self.smallest_beta, trainable_beta)
+        self._beta = NumberAbove(self, "beta", beta, self.smallest_beta, trainable_beta)
 
     @property
     def beta(self) -> float:

@@ -92,9 +92,6 @@ class Relaxation(keras.layers.Layer):
     def call(self, logits: tf.Tensor) -> RelaxedBinary:
         """Returns q(zeta) for log-odds of any shape; half precision is raised to float32."""
 
-    def _number_above(self, name: str, value: Any, smallest: float, trainable: bool) -> "NumberAbove":
-        return NumberAbove(self, name, value, smallest, trainable)
-
 
 class NumberAbove:
     """A parameter of a relaxation, kept above a bound: a number, or a weight of the layer.

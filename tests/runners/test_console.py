@@ -20,7 +20,7 @@ def test_rate_and_time_left_are_shown_without_the_compilation(terminal, monkeypa
         watcher.steps(step, {"objective": -12.345})
         if watcher.bar is not None:
             watcher.bar.refresh()
-    watcher.finish({})
+    watcher.close()
     text = out.getvalue()
     assert "objective -12.3" in text  # -12.35 or -12.34
     assert "34 steps/s, 3 s left" in text  # (900 - 50) steps in 25 s: compilation took the first 100
