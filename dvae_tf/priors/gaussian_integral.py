@@ -16,19 +16,19 @@ from typing import Any
 import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
-from tensorflow_probability import bijectors as tfb
-from tensorflow_probability import distributions as tfd
 
 from ..rbm import RBM, split_sides
+from ..smoothing.relaxation import REAL_LINE
 from .boltzmann import BoltzmannMachine
 from .layer import BoltzmannPrior
+from .relaxed_machine import RelaxedMachine
 
 MARGIN = 5.0
 # Of the power iteration that follows the largest singular value while W moves a little each step.
 _ITERATIONS_PER_STEP = 2
 
 
-class GaussianIntegralRelaxation(tfd.AutoCompositeTensorDistribution):
+class GaussianIntegralRelaxation(RelaxedMachine):
     """A Boltzmann machine smoothed by correlated Gaussians, event shape [D], zeta real.
 
     `log_prob` is the exact log density in nats, as far as the machine's log Z is; differentiable in zeta,
@@ -51,7 +51,6 @@ class GaussianIntegralRelaxation(tfd.AutoCompositeTensorDistribution):
     ) -> None:
         parameters = dict(locals())
         with tf.name_scope(name):
-            self._boltzmann = boltzmann
             dtype = boltzmann.dtype
             if spectral_norm is None:
                 spectral_norm = tf.linalg.svd(boltzmann.rbm.weights, compute_uv=False)[0]
@@ -59,8 +58,7 @@ class GaussianIntegralRelaxation(tfd.AutoCompositeTensorDistribution):
             asked = tf.convert_to_tensor(beta, dtype)
             self._beta = tf.stop_gradient(tf.maximum(asked, spectral_norm + MARGIN))
             super().__init__(
-                dtype=dtype,
-                reparameterization_type=tfd.NOT_REPARAMETERIZED,
+                boltzmann,
                 validate_args=validate_args,
                 allow_nan_stats=allow_nan_stats,
                 parameters=parameters,
@@ -76,28 +74,16 @@ class GaussianIntegralRelaxation(tfd.AutoCompositeTensorDistribution):
         }
 
     @property
-    def boltzmann(self) -> BoltzmannMachine:
-        """The machine p(z)."""
-        return self._boltzmann
+    def support(self) -> tuple[float, float]:
+        """The real line."""
+        return REAL_LINE
 
     @property
     def beta(self) -> tf.Tensor:
         """The sharpness in use: as asked, or raised by the guard."""
         return self._beta
 
-    def _event_shape(self) -> tf.TensorShape:
-        return self.boltzmann.event_shape
-
-    def _event_shape_tensor(self) -> tf.Tensor:
-        return self.boltzmann.event_shape_tensor()
-
-    def _default_event_space_bijector(self) -> tfb.Bijector:
-        return tfb.Identity()
-
-    def _sample_control_dependencies(self, zeta: tf.Tensor) -> list[Any]:
-        return [tf.debugging.assert_all_finite(zeta, "zeta: expected numbers")] if self.validate_args else []
-
-    def _log_prob(self, zeta: tf.Tensor) -> tf.Tensor:
+    def _log_prob_inside(self, zeta: tf.Tensor) -> tf.Tensor:
         machine, beta = self.boltzmann, self.beta
         rbm = machine.rbm
         left, right = split_sides(zeta, machine.num_left)

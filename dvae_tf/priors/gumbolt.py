@@ -11,15 +11,14 @@ from typing import Any
 import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
-from tensorflow_probability import bijectors as tfb
-from tensorflow_probability import distributions as tfd
 
-from ..smoothing.relaxation import UNIT_INTERVAL, outside, support_assertions
+from ..smoothing.relaxation import UNIT_INTERVAL
 from .boltzmann import BoltzmannMachine
 from .layer import BoltzmannPrior
+from .relaxed_machine import RelaxedMachine
 
 
-class GumBolt(tfd.AutoCompositeTensorDistribution):
+class GumBolt(RelaxedMachine):
     """The proxy of a Boltzmann machine, event shape [D], zeta in [0, 1]^D.
 
     `log_prob` is the proxy of Eq. 7 in nats, a surrogate and not a log density; differentiable in zeta,
@@ -39,10 +38,8 @@ class GumBolt(tfd.AutoCompositeTensorDistribution):
     ) -> None:
         parameters = dict(locals())
         with tf.name_scope(name):
-            self._boltzmann = boltzmann
             super().__init__(
-                dtype=boltzmann.dtype,
-                reparameterization_type=tfd.NOT_REPARAMETERIZED,
+                boltzmann,
                 validate_args=validate_args,
                 allow_nan_stats=allow_nan_stats,
                 parameters=parameters,
@@ -54,26 +51,12 @@ class GumBolt(tfd.AutoCompositeTensorDistribution):
         return {"boltzmann": tfp.util.BatchedComponentProperties()}
 
     @property
-    def boltzmann(self) -> BoltzmannMachine:
-        """The machine p(z)."""
-        return self._boltzmann
+    def support(self) -> tuple[float, float]:
+        """[0, 1]."""
+        return UNIT_INTERVAL
 
-    def _event_shape(self) -> tf.TensorShape:
-        return self.boltzmann.event_shape
-
-    def _event_shape_tensor(self) -> tf.Tensor:
-        return self.boltzmann.event_shape_tensor()
-
-    def _default_event_space_bijector(self) -> tfb.Bijector:
-        return tfb.Sigmoid()
-
-    def _sample_control_dependencies(self, zeta: tf.Tensor) -> list[Any]:
-        return support_assertions(zeta, UNIT_INTERVAL) if self.validate_args else []
-
-    def _log_prob(self, zeta: tf.Tensor) -> tf.Tensor:
-        proxy = -self.boltzmann.energy(zeta) - self.boltzmann.log_partition
-        beyond = tf.reduce_any(outside(zeta, UNIT_INTERVAL), -1)
-        return tf.where(beyond, tf.constant(-float("inf"), self.dtype), proxy)
+    def _log_prob_inside(self, zeta: tf.Tensor) -> tf.Tensor:
+        return -self.boltzmann.energy(zeta) - self.boltzmann.log_partition
 
     def _sample_n(self, n: tf.Tensor, seed: Any = None) -> tf.Tensor:
         return self.boltzmann.sample(n, seed=seed)

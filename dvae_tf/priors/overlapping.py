@@ -16,14 +16,13 @@ from typing import Any
 
 import tensorflow as tf
 import tensorflow_probability as tfp
-from tensorflow_probability import bijectors as tfb
-from tensorflow_probability import distributions as tfd
 
 from ..numerics import bernoulli_entropy, uniform
 from ..rbm import RBM, energy, left_logits, right_logits, split_sides
 from ..smoothing import Smoothing
-from ..smoothing.relaxation import in_dtype, line_onto, outside, support_assertions
+from ..smoothing.relaxation import in_dtype
 from .boltzmann import BoltzmannMachine
+from .relaxed_machine import RelaxedMachine
 
 
 def mean_field(rbm: RBM, left_shift: tf.Tensor, right_shift: tf.Tensor, num_iterations: int) -> Any:
@@ -48,7 +47,7 @@ def mean_field(rbm: RBM, left_shift: tf.Tensor, right_shift: tf.Tensor, num_iter
     return left, right
 
 
-class OverlappingRelaxation(tfd.AutoCompositeTensorDistribution):
+class OverlappingRelaxation(RelaxedMachine):
     """A Boltzmann machine smoothed by overlapping transformations, event shape [D].
 
     `log_prob` is a lower bound of log p(zeta), nats, tight where the smoothing is sharp, as far as the
@@ -81,12 +80,10 @@ class OverlappingRelaxation(tfd.AutoCompositeTensorDistribution):
                 f"num_mean_field_iterations: expected at least 1, got {num_mean_field_iterations}"
             )
         with tf.name_scope(name):
-            self._boltzmann = boltzmann
             self._smoothing = smoothing
             self._num_mean_field_iterations = num_mean_field_iterations
             super().__init__(
-                dtype=boltzmann.dtype,
-                reparameterization_type=tfd.NOT_REPARAMETERIZED,
+                boltzmann,
                 validate_args=validate_args,
                 allow_nan_stats=allow_nan_stats,
                 parameters=parameters,
@@ -98,9 +95,9 @@ class OverlappingRelaxation(tfd.AutoCompositeTensorDistribution):
         return {"boltzmann": tfp.util.BatchedComponentProperties()}
 
     @property
-    def boltzmann(self) -> BoltzmannMachine:
-        """The machine p(z)."""
-        return self._boltzmann
+    def support(self) -> tuple[float, float]:
+        """That of the smoothing."""
+        return self.smoothing.support
 
     @property
     def smoothing(self) -> Smoothing:
@@ -123,21 +120,7 @@ class OverlappingRelaxation(tfd.AutoCompositeTensorDistribution):
         sides = split_sides(ratio, machine.num_left)
         return mean_field(machine.rbm, *sides, self._num_mean_field_iterations)
 
-    def _event_shape(self) -> tf.TensorShape:
-        return self.boltzmann.event_shape
-
-    def _event_shape_tensor(self) -> tf.Tensor:
-        return self.boltzmann.event_shape_tensor()
-
-    def _default_event_space_bijector(self) -> tfb.Bijector:
-        return line_onto(self.smoothing.support)
-
-    def _sample_control_dependencies(self, zeta: tf.Tensor) -> list[Any]:
-        if not self.validate_args:
-            return []
-        return support_assertions(zeta, self.smoothing.support)
-
-    def _log_prob(self, zeta: tf.Tensor) -> tf.Tensor:
+    def _log_prob_inside(self, zeta: tf.Tensor) -> tf.Tensor:
         machine = self.boltzmann
         ratio = self._ratio(zeta)
         logits = self._mean_field_logits(ratio)
@@ -145,11 +128,8 @@ class OverlappingRelaxation(tfd.AutoCompositeTensorDistribution):
         entropy = tf.reduce_sum(bernoulli_entropy(tf.concat(logits, -1)), -1)
         log_r = self.smoothing.log_density_given_0(zeta, *self._theta())
         log_r += tf.concat([m_left, m_right], -1) * ratio
-        bound = (
-            entropy - energy(machine.rbm, m_left, m_right) + tf.reduce_sum(log_r, -1) - machine.log_partition
-        )
-        beyond = tf.reduce_any(outside(zeta, self.smoothing.support), -1)
-        return tf.where(beyond, tf.constant(-float("inf"), self.dtype), bound)
+        log_r = tf.reduce_sum(log_r, -1)
+        return entropy - energy(machine.rbm, m_left, m_right) + log_r - machine.log_partition
 
     def _sample_n(self, n: tf.Tensor, seed: Any = None) -> tf.Tensor:
         for_z, for_zeta = tfp.random.split_seed(seed, salt="overlapping_relaxation")

@@ -1,0 +1,56 @@
+"""What the relaxations of a Boltzmann machine share: the machine, its shape, the support of zeta."""
+
+import abc
+from typing import Any
+
+import tensorflow as tf
+from tensorflow_probability import bijectors as tfb
+from tensorflow_probability import distributions as tfd
+
+from ..smoothing.relaxation import line_onto, outside, support_assertions
+from .boltzmann import BoltzmannMachine
+
+
+class RelaxedMachine(tfd.AutoCompositeTensorDistribution):
+    """A law (or a proxy of one) of zeta, the twins of the bits of a machine, event shape [D].
+
+    A subclass gives `_log_prob_inside`: `log_prob` where zeta lies in the support; it is -inf elsewhere.
+
+    Args:
+      boltzmann: the machine p(z).
+      **kwargs: those of a tfp distribution.
+    """
+
+    def __init__(self, boltzmann: BoltzmannMachine, **kwargs: Any) -> None:
+        self._boltzmann = boltzmann
+        super().__init__(dtype=boltzmann.dtype, reparameterization_type=tfd.NOT_REPARAMETERIZED, **kwargs)
+
+    @property
+    def boltzmann(self) -> BoltzmannMachine:
+        """The machine p(z)."""
+        return self._boltzmann
+
+    @property
+    @abc.abstractmethod
+    def support(self) -> tuple[float, float]:
+        """The closed interval of every zeta."""
+
+    @abc.abstractmethod
+    def _log_prob_inside(self, zeta: tf.Tensor) -> tf.Tensor:
+        """`log_prob` for zeta in the support."""
+
+    def _log_prob(self, zeta: tf.Tensor) -> tf.Tensor:
+        beyond = tf.reduce_any(outside(zeta, self.support), -1)
+        return tf.where(beyond, tf.constant(-float("inf"), self.dtype), self._log_prob_inside(zeta))
+
+    def _event_shape(self) -> tf.TensorShape:
+        return self.boltzmann.event_shape
+
+    def _event_shape_tensor(self) -> tf.Tensor:
+        return self.boltzmann.event_shape_tensor()
+
+    def _default_event_space_bijector(self) -> tfb.Bijector:
+        return line_onto(self.support)
+
+    def _sample_control_dependencies(self, zeta: tf.Tensor) -> list[Any]:
+        return support_assertions(zeta, self.support) if self.validate_args else []
