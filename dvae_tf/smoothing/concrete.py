@@ -12,7 +12,6 @@ import keras
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
-from tensorflow_probability import distributions as tfd
 from tensorflow_probability.python.internal import tensor_util
 
 from ..numerics import uniform
@@ -50,26 +49,18 @@ class ConcreteBernoulli(RelaxedBinary):
     ) -> None:
         parameters = dict(locals())
         with tf.name_scope(name):
-            self._logits = at_least_float32(logits)
-            dtype = self._logits.dtype
-            self._temperature = tensor_util.convert_nonref_to_tensor(temperature, dtype=dtype)
             super().__init__(
-                dtype=dtype,
-                reparameterization_type=tfd.FULLY_REPARAMETERIZED,
+                logits,
                 validate_args=validate_args,
                 allow_nan_stats=allow_nan_stats,
                 parameters=parameters,
                 name=name,
             )
+            self._temperature = tensor_util.convert_nonref_to_tensor(temperature, dtype=self.dtype)
 
     @classmethod
     def _parameter_properties(cls, dtype: Any, num_classes: Any = None) -> dict[str, Any]:
         return {"logits": tfp.util.ParameterProperties()}
-
-    @property
-    def logits(self) -> tf.Tensor:
-        """log-odds of z = 1."""
-        return self._logits
 
     @property
     def temperature(self) -> tf.Tensor:

@@ -11,12 +11,11 @@ from typing import Any
 
 import tensorflow as tf
 import tensorflow_probability as tfp
-from tensorflow_probability import distributions as tfd
 from tensorflow_probability.python.internal import tensor_util
 
 from ..numerics import uniform_pair
 from .family import Family
-from .relaxation import RelaxedBinary, at_least_float32, outside
+from .relaxation import RelaxedBinary, outside
 
 
 class RelaxedBernoulli(RelaxedBinary):
@@ -43,27 +42,21 @@ class RelaxedBernoulli(RelaxedBinary):
     ) -> None:
         parameters = dict(locals())
         with tf.name_scope(name):
-            self._logits = at_least_float32(logits)
-            dtype = self._logits.dtype
-            self._theta = tuple(tensor_util.convert_nonref_to_tensor(each, dtype=dtype) for each in theta)
-            self._family = family
             super().__init__(
-                dtype=dtype,
-                reparameterization_type=tfd.FULLY_REPARAMETERIZED,
+                logits,
                 validate_args=validate_args,
                 allow_nan_stats=allow_nan_stats,
                 parameters=parameters,
                 name=name,
             )
+            self._theta = tuple(
+                tensor_util.convert_nonref_to_tensor(each, dtype=self.dtype) for each in theta
+            )
+            self._family = family
 
     @classmethod
     def _parameter_properties(cls, dtype: Any, num_classes: Any = None) -> dict[str, Any]:
         return {"logits": tfp.util.ParameterProperties()}
-
-    @property
-    def logits(self) -> tf.Tensor:
-        """log-odds of z = 1."""
-        return self._logits
 
     @property
     def theta(self) -> tuple[tf.Tensor, ...]:

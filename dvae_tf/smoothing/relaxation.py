@@ -15,12 +15,23 @@ REAL_LINE = (-math.inf, math.inf)
 
 
 class RelaxedBinary(tfd.AutoCompositeTensorDistribution):
-    """The law of the twins zeta of binary units, batch shape that of the logits, scalar event."""
+    """The law of the twins zeta of binary units, batch shape that of the logits, scalar event.
+
+    Args:
+      logits: log-odds of z = 1, any shape, float32 or float64.
+      **kwargs: those of a tfp distribution.
+    """
+
+    def __init__(self, logits: Any, **kwargs: Any) -> None:
+        self._logits = at_least_float32(logits)
+        super().__init__(
+            dtype=self._logits.dtype, reparameterization_type=tfd.FULLY_REPARAMETERIZED, **kwargs
+        )
 
     @property
-    @abc.abstractmethod
     def logits(self) -> tf.Tensor:
         """log-odds of z = 1."""
+        return self._logits
 
     @property
     @abc.abstractmethod
