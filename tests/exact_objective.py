@@ -35,19 +35,22 @@ class Unit:
 def smoothed(smoothing: Any, nodes: tuple[np.ndarray, np.ndarray]) -> Unit:
     """A mixture over the bit; `nodes` are levels rho in (0, 1) of R(zeta | z) and their weights."""
     levels, weights = nodes
+    zetas = [[float(smoothing.quantile(rho, z)) for rho in levels] for z in (0, 1)]
+    if smoothing.support == (0.0, 1.0):
+        # Sharp powers round to 1, where the density is infinite.
+        zetas = [[min(max(zeta, 1e-300), 1 - 2.0**-53) for zeta in given] for given in zetas]
 
     def of(logits: np.ndarray, shift: Any, scale: Any) -> list:
         del shift, scale
-        out = []
-        for z in (0, 1):
-            log_prob = special.log_expit(logits if z else -logits)
-            for rho, weight in zip(levels, weights, strict=True):
-                zeta = float(smoothing.quantile(rho, z))
-                if smoothing.support == (0.0, 1.0):
-                    # Sharp powers round to 1, where the density is infinite.
-                    zeta = min(max(zeta, 1e-300), 1 - 2.0**-53)
-                out.append((z, log_prob + np.log(weight), np.full(logits.shape, zeta)))
-        return out
+        return [
+            (
+                z,
+                special.log_expit(logits if z else -logits) + np.log(weight),
+                np.full(logits.shape, zeta),
+            )
+            for z in (0, 1)
+            for zeta, weight in zip(zetas[z], weights, strict=True)
+        ]
 
     def density(zeta: np.ndarray, logits: np.ndarray, shift: Any, scale: Any) -> np.ndarray:
         del shift, scale
@@ -62,13 +65,14 @@ def smoothed(smoothing: Any, nodes: tuple[np.ndarray, np.ndarray]) -> Unit:
 def spiked(beta: float, nodes: tuple[np.ndarray, np.ndarray]) -> Unit:
     """The spike for z = 0, the exponential density for z = 1."""
 
+    zetas = 1 - stats.truncexpon(b=beta, scale=1 / beta).ppf(1 - nodes[0])
+
     def of(logits: np.ndarray, shift: Any, scale: Any) -> list:
         del shift, scale
-        out = [(0, special.log_expit(-logits), np.zeros_like(logits))]
-        for rho, weight in zip(*nodes, strict=True):
-            zeta = 1 - stats.truncexpon(b=beta, scale=1 / beta).ppf(1 - rho)
-            out.append((1, special.log_expit(logits) + np.log(weight), np.full(logits.shape, zeta)))
-        return out
+        return [(0, special.log_expit(-logits), np.zeros_like(logits))] + [
+            (1, special.log_expit(logits) + np.log(weight), np.full(logits.shape, zeta))
+            for zeta, weight in zip(zetas, nodes[1], strict=True)
+        ]
 
     return Unit(of, lambda *_: np.nan)
 
@@ -165,6 +169,9 @@ def _expand(grid: Grid, outputs: np.ndarray, unit: Unit, logits: Any, shift: Any
     for z, log_weight, zeta in unit.nodes(logits, shift, width):
         bit = np.full(logits.shape, np.nan if z is None else float(z))
         log_q_z = np.nan if z is None else special.log_expit(logits if z else -logits)
+        # Infinite where a Concrete zeta rounds to a vertex, and then used by no objective.
+        with np.errstate(divide="ignore", invalid="ignore"):
+            log_density = unit.log_density(zeta, logits, shift, width)
         parts.append(
             Grid(
                 grid.log_weight + log_weight,
@@ -172,7 +179,7 @@ def _expand(grid: Grid, outputs: np.ndarray, unit: Unit, logits: Any, shift: Any
                 np.column_stack([grid.zeta, zeta]),
                 np.column_stack([grid.logits, logits]),
                 grid.log_q_z + log_q_z,
-                grid.log_q_zeta + unit.log_density(zeta, logits, shift, width),
+                grid.log_q_zeta + log_density,
             )
         )
     joined = Grid(

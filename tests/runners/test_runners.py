@@ -1,35 +1,17 @@
 """The programs as a user meets them: in a process of their own."""
 
 import json
-import os
-import pathlib
-import subprocess
-import sys
 import time
 
 import pytest
+from programs import run
 
-ROOT = pathlib.Path(__file__).parent.parent.parent
 QUICK = [
     "--num_train_iter=60",
     "--num_chains=10",
     "--num_sweeps=2",
     "--eval_iw_samples=20",
 ]
-
-
-def run(module, *flags, code=0, cwd=ROOT, timeout=240):
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3", "COLUMNS": "200"}
-    done = subprocess.run(
-        [sys.executable, "-m", f"runners.{module}", *flags],
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-        cwd=cwd,
-        env=environment,
-    )
-    assert done.returncode == code, done.stdout[-2000:] + done.stderr[-2000:]
-    return done.stdout, done.stderr
 
 
 def test_help_lists_the_flags_with_their_defaults():

@@ -2,7 +2,7 @@
 
 import json
 
-from test_runners import run
+from programs import run
 
 CELLS = ["--structs=1-layer-small", "--baselines=dvaes_power,gumbolt", "--ks=1", "--num_train_iter=40"]
 
