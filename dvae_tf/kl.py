@@ -5,20 +5,22 @@ mean is the KL divergence of the system (or, where it says so, a surrogate of it
 """
 
 import tensorflow as tf
+from tensorflow_probability import distributions as tfd
 
 from .numerics import bernoulli_entropy
 from .posterior import PosteriorSample
-from .priors import BoltzmannMachine, DirectedBernoulli, GumBolt, OverlappingRelaxation
+from .priors import BoltzmannMachine, DirectedBernoulli, GumBolt
 from .rbm import left_logits, right_logits, split_sides
 
 # Of 1 - q where it divides.
 _SMALLEST_PROBABILITY = 1e-6
 
 
-def sampled(draw: PosteriorSample, prior: OverlappingRelaxation) -> tf.Tensor:
+def sampled(draw: PosteriorSample, prior: tfd.Distribution) -> tf.Tensor:
     """log q(zeta | x) - log p(zeta) at the sample: DVAE# (DVAE# paper, Eq. 3), and Concrete.
 
-    An unbiased estimate as far as the prior's `log_prob` is the log density; any prior of zeta will do.
+    The prior is any law of zeta, event shape [D]. An unbiased estimate as far as its `log_prob` is the log
+    density; by the mean field of an overlapping relaxation, which bounds it from below, an upper estimate.
     """
     return draw.log_prob - prior.log_prob(draw.sample)
 

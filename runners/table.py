@@ -6,6 +6,7 @@ and among the committed ones. Several seeds give mean ± standard deviation, as 
 
 import dataclasses
 import gc
+import math
 import pathlib
 import statistics
 from collections.abc import Sequence
@@ -167,35 +168,28 @@ def _cells(
     return columns, rows
 
 
-def _best(row: dict[str, _Cell]) -> float:
-    return min(round(mean, 2) for _, mean, _ in row.values())
+def _row(row: dict[str, _Cell], columns: Sequence[str], bold: str) -> list[str]:
+    """The cells of a row as text, the lowest NLL (to the printed digit) in bold."""
+    best = min(round(mean, 2) for _, mean, _ in row.values())
+    cells = []
+    for name in columns:
+        text, mean, published = row.get(name, ("", math.inf, ""))
+        text = bold.format(text) if round(mean, 2) == best else text
+        cells.append(f"{text} ({published})" if published else text)
+    return cells
 
 
 def _rich_table(scale: Scale, columns: Sequence[str], rows: dict[tuple[str, int], dict[str, _Cell]]) -> Table:
     table = Table("struct", "K", *columns, title=f"{scale.dataset}: test NLL in nats (published)")
     for (struct, k), row in rows.items():
-        cells = []
-        for name in columns:
-            text, mean, published = row.get(name, ("", float("inf"), ""))
-            text = f"[bold]{text}[/bold]" if text and round(mean, 2) == _best(row) else text
-            cells.append(f"{text} ({published})" if published else text)
-        table.add_row(struct, str(k), *cells)
+        table.add_row(struct, str(k), *_row(row, columns, "[bold]{}[/bold]"))
     return table
 
 
 def _markdown(columns: Sequence[str], rows: dict[tuple[str, int], dict[str, _Cell]]) -> str:
-    lines = [
-        f"| struct | K | {' | '.join(f'`{name}`' for name in columns)} |",
-        "| --- " * (2 + len(columns)) + "|",
-    ]
-    for (struct, k), row in rows.items():
-        cells = []
-        for name in columns:
-            text, mean, published = row.get(name, ("", float("inf"), ""))
-            text = f"**{text}**" if text and round(mean, 2) == _best(row) else text
-            cells.append(f"{text} ({published})" if published else text)
-        lines.append(f"| `{struct}` | {k} | {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n"
+    lines = [["struct", "K", *(f"`{name}`" for name in columns)], ["---"] * (2 + len(columns))]
+    lines += [[f"`{struct}`", str(k), *_row(row, columns, "**{}**")] for (struct, k), row in rows.items()]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 if __name__ == "__main__":

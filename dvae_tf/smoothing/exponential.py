@@ -1,8 +1,10 @@
 """The exponential smoothing (DVAE# paper, Eq. 1 right; DVAE++).
 
-r(zeta | 0) = beta e^(-beta zeta) / (1 - e^-beta),   zeta in [0, 1],
-R(zeta | 0) = (1 - e^(-beta zeta)) / (1 - e^-beta),
-b(zeta) = beta (2 zeta - 1).
+    r(zeta | 0) = beta e^(-beta zeta) / (1 - e^-beta),   zeta in [0, 1],
+    R(zeta | 0) = (1 - e^(-beta zeta)) / (1 - e^-beta),
+    b(zeta) = beta (2 zeta - 1).
+
+The mixture over the bit has its quantile in closed form: a quadratic equation.
 """
 
 import keras

@@ -62,7 +62,7 @@ class Family(abc.ABC):
         """A draw from r(zeta | z) at a uniform rho on [0, 1)."""
         if cls.support == REAL_LINE:
             # The quantile of 0 is infinite; it stands for all that rounds down to it.
-            rho = tf.maximum(rho, tf.constant(rho.dtype.as_numpy_dtype(2.0**-25), rho.dtype))
+            rho = tf.maximum(rho, 2.0**-25)
         return tf.where(z > 0, cls.quantile_given_1(rho, *theta), cls.quantile_given_0(rho, *theta))
 
     @classmethod

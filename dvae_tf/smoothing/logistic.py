@@ -1,7 +1,9 @@
 """The logistic smoothing (DVAE++): logistic densities of scale 1/beta around 0 and 1.
 
-r(zeta | 0) = beta e^(-beta zeta) / (1 + e^(-beta zeta))^2,   R(zeta | 0) = sigmoid(beta zeta),
-b(zeta) = beta + 2 softplus(-beta zeta) - 2 softplus(beta (1 - zeta)),   zeta real, |b| < beta.
+    r(zeta | 0) = beta e^(-beta zeta) / (1 + e^(-beta zeta))^2,   R(zeta | 0) = sigmoid(beta zeta),
+    b(zeta) = beta + 2 softplus(-beta zeta) - 2 softplus(beta (1 - zeta)),   zeta real, |b| < beta.
+
+The mixture over the bit has its quantile in closed form: a quadratic equation.
 """
 
 import keras
