@@ -59,7 +59,8 @@ class DVAE(keras.Model):
       recipe: what the model is made of, and how it is trained.
       mean_x: [X], mean training image; subtracted before the encoder, and where the decoder starts.
       encoder: the user's own: one layer x [B, X] -> log-odds [B, D] (with one group), or a list of
-        layers, one for each group (`Posterior` says what, also for `dvaes_gi`, which takes more). None for the published one.
+        layers, one for each group (`Posterior` says what, also for `dvaes_gi`, which takes more). None
+        for the published one.
       decoder: the user's own layer, code [..., D] -> parameters of the pixels. None for the published one.
       likelihood: parameters -> distribution of an image, event shape [X].
 
