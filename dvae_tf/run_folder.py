@@ -3,6 +3,7 @@
 import os
 import pathlib
 import re
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -31,7 +32,7 @@ class RunFolder:
         """
         config = self.path / CONFIG_FILE
         if config.exists():
-            differences = _differences(storage.read_json(config), recipe.to_json())
+            differences = config_differences(Recipe.from_json(storage.read_json(config)), recipe)
             if differences:
                 raise ValueError(
                     f"log_dir: {self.path} belongs to a run of another configuration; "
@@ -76,10 +77,11 @@ class RunFolder:
         storage.write_json(self.path / RESULT_FILE, result)
 
 
-def _differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
-    names = sorted(set(old) | set(new))
+def config_differences(old: Recipe, new: Recipe, ignored: Collection[str] = ()) -> list[str]:
+    """The fields in which a folder's recipe differs from one asked for, in words."""
+    there, asked = old.to_json(), new.to_json()
     return [
-        f"{name}: folder has {old.get(name)!r}, asked for {new.get(name)!r}"
-        for name in names
-        if old.get(name) != new.get(name)
+        f"{name}: folder has {there[name]!r}, asked for {asked[name]!r}"
+        for name in sorted(there)
+        if name not in ignored and there[name] != asked[name]
     ]

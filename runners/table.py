@@ -18,7 +18,8 @@ from rich.console import Console
 from rich.table import Table
 
 from dvae_tf import config, data, storage, training
-from dvae_tf.run_folder import RESULT_FILE
+from dvae_tf.models.store import CONFIG_FILE
+from dvae_tf.run_folder import RESULT_FILE, config_differences
 
 from . import common
 from .cells import cell_folder
@@ -54,7 +55,7 @@ SCALES = {
         ("1-layer-nonlin",),
         (1,),
         {"num_train_iter": 50_000, "eval_iw_samples": 1_000},
-        {"gumbolt_nw": (20,)},
+        {"gumbolt_nw": (1, 20)},
     ),
 }
 
@@ -121,11 +122,18 @@ def _integer(flag: str, text: str) -> int:
     return int(text)
 
 
+# What a result may differ in and still be the cell's: how precisely it was measured.
+_PRECISION = ("eval_batchsize", "eval_iw_samples", "ais_temperatures", "ais_chains")
+
+
 def _result(recipe: config.Recipe) -> dict[str, Any] | None:
-    for folder in (flags.FLAGS.runs_dir, flags.FLAGS.results_dir):
-        file = pathlib.Path(folder) / cell_folder(recipe) / RESULT_FILE
-        if file.is_file():
-            return storage.read_json(file)
+    for parent in (flags.FLAGS.runs_dir, flags.FLAGS.results_dir):
+        folder = pathlib.Path(parent) / cell_folder(recipe)
+        if (folder / RESULT_FILE).is_file():
+            found = config.Recipe.from_json(storage.read_json(folder / CONFIG_FILE))
+            if differences := config_differences(found, recipe, _PRECISION):
+                raise ValueError(f"{folder}: holds another run than this cell. {'; '.join(differences)}")
+            return storage.read_json(folder / RESULT_FILE)
     return None
 
 

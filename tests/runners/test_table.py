@@ -4,11 +4,17 @@ import json
 
 from programs import run
 
+from dvae_tf import config
+
 CELLS = ["--structs=1-layer-small", "--baselines=dvaes_power,gumbolt", "--ks=1", "--num_train_iter=40"]
 
 
-def _result(folder, nll):
+def _result(parent, baseline, seed, nll, **changes):
+    folder = parent / "digits" / "1-layer-small" / f"{baseline}-k1-40-seed{seed}"
     folder.mkdir(parents=True)
+    changes = {"num_train_iter": 40, "base_lr": 1e-2, "num_validations": 10, "seed": seed} | changes
+    recipe = config.recipe("digits", "1-layer-small", baseline, 1, **changes)
+    (folder / "config.json").write_text(json.dumps(recipe.to_json()))
     (folder / "result.json").write_text(json.dumps({"test_nll": nll}))
 
 
@@ -24,10 +30,9 @@ def test_cells_are_trained_once(tmp_path):
 
 
 def test_layout_best_and_spread(tmp_path):
-    place = tmp_path / "digits" / "1-layer-small"
     for seed, power, gumbolt in ((0, 22.0, 23.5), (1, 22.4, 23.0)):
-        _result(place / f"dvaes_power-k1-40-seed{seed}", power)
-        _result(place / f"gumbolt-k1-40-seed{seed}", gumbolt)
+        _result(tmp_path, "dvaes_power", seed, power)
+        _result(tmp_path, "gumbolt", seed, gumbolt)
     out = tmp_path / "table.md"
     flags = ["--seeds=0,1", "--notrain", f"--results_dir={tmp_path}", f"--runs_dir={tmp_path / 'none'}"]
     run("table", *CELLS, *flags, f"--out={out}")
@@ -45,3 +50,11 @@ def test_bad_use(tmp_path):
         _, err = run("table", *flags, f"--runs_dir={tmp_path}", code=2)
         assert message in err
         assert "Traceback" not in err
+
+
+def test_result_of_another_recipe_is_refused(tmp_path):
+    flags = [*CELLS, "--baselines=gumbolt", "--notrain", f"--results_dir={tmp_path}"]
+    _result(tmp_path, "gumbolt", 0, 23.0, base_lr=3e-3)
+    _, err = run("table", *flags, f"--runs_dir={tmp_path / 'none'}", code=2)
+    assert "base_lr: folder has 0.003, asked for 0.01" in err
+    assert "gumbolt-k1-40-seed0" in err
