@@ -1,4 +1,4 @@
-"""Copies a finished run into `results/`: configuration, result, pictures, and weights if asked.
+"""Copies finished runs into `results/`: configuration, result, pictures, and weights if asked.
 
 The folder's name says what it is: <dataset>/<struct>/<baseline>-k<k>-<iterations>-seed<seed>.
 """
@@ -16,33 +16,37 @@ from dvae_tf.run_folder import RESULT_FILE
 from . import common
 from .cells import cell_folder
 
-_FILES = (
-    CONFIG_FILE,
-    RESULT_FILE,
-    "samples.png",
-    "reconstructions.png",
-    "learning_curve.png",
-)
+_FILES = (CONFIG_FILE, RESULT_FILE)
+_PICTURES = ("samples.png", "reconstructions.png", "learning_curve.png")
 # A headline cell's weights are kept in the repository, so they have to stay small.
 _MAX_WEIGHT_BYTES = 4_000_000
 
 
 def main() -> None:
     """Entry point."""
-    flags.DEFINE_string("log_dir", None, "The finished run.", allow_override=True)
+    flags.DEFINE_list("log_dir", [], "The finished runs.", allow_override=True)
     flags.DEFINE_string("results_dir", "results", "Where results are collected.")
+    flags.DEFINE_bool("pictures", True, "Also keep the pictures.")
     flags.DEFINE_bool("weights", False, "Also keep the weights (at most 4 MB).")
     common.start(_publish)
 
 
 def _publish(_: Sequence[str]) -> None:
+    folders = [pathlib.Path(folder) for folder in flags.FLAGS.log_dir]
+    if not folders or not all((folder / RESULT_FILE).is_file() for folder in folders):
+        raise FileNotFoundError(
+            f"log_dir: expected finished runs with {RESULT_FILE}, got {', '.join(map(str, folders)) or 'none'}"
+        )
+    for folder in folders:
+        print(_publish_one(folder))
+
+
+def _publish_one(source: pathlib.Path) -> pathlib.Path:
     values = flags.FLAGS
-    source = pathlib.Path(values.log_dir or "")
-    if not values.log_dir or not (source / RESULT_FILE).is_file():
-        raise FileNotFoundError(f"log_dir: expected a finished run with {RESULT_FILE}, got {source}")
     recipe = Recipe.from_json(storage.read_json(source / CONFIG_FILE))
     target = pathlib.Path(values.results_dir) / cell_folder(recipe)
-    contents = {name: (source / name).read_bytes() for name in _FILES}
+    files = _FILES + (_PICTURES if values.pictures else ())
+    contents = {name: (source / name).read_bytes() for name in files}
     if values.weights:
         contents[WEIGHTS_FILE] = (source / BEST_FILE).read_bytes()
         if len(contents[WEIGHTS_FILE]) > _MAX_WEIGHT_BYTES:
@@ -52,7 +56,7 @@ def _publish(_: Sequence[str]) -> None:
     target.mkdir(parents=True, exist_ok=True)
     for file, content in contents.items():
         storage.write_bytes(target / file, content)
-    print(target)
+    return target
 
 
 if __name__ == "__main__":
