@@ -35,7 +35,7 @@ def _publish(_: Sequence[str]) -> None:
     folders = [pathlib.Path(folder) for folder in flags.FLAGS.log_dir]
     if not folders or not all((folder / RESULT_FILE).is_file() for folder in folders):
         raise FileNotFoundError(
-            f"log_dir: expected finished runs with {RESULT_FILE}, got {', '.join(map(str, folders)) or 'none'}"
+            f"log_dir: expected finished runs with {RESULT_FILE}, got {[*map(str, folders)]}"
         )
     for folder in folders:
         print(_publish_one(folder))

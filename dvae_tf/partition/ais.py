@@ -1,44 +1,46 @@
-"""Annealed importance sampling of log Z (Neal, 2001; Salakhutdinov and Murray, 2008).
+"""Annealed importance sampling of log Z (Neal, 2001; Salakhutdinov and Murray, 2008), both ways.
 
-The path goes from a product distribution with log-odds c (t = 0) to the machine (t = 1):
+A chain goes along the path of `rbm.tempering`, t_0, t_1, ..., t_N, visiting left states z_l^0, z_l^1, ...
+(one Gibbs sweep at each t_k leaves p_t_k invariant), and its log weight is
 
-    -E_t(z) = ((1 - t) c + t bias) . z + t z_l^T W z_r.
+    log w = sum over k of f_{t_k}(z_l^{k-1}) - f_{t_{k-1}}(z_l^{k-1}),    E[w] = Z_{t_N} / Z_{t_0}.
 
-With the right side summed out, f_t(z_l) = log sum over z_r of exp(-E_t(z)), a chain visits left states
-z_l^0, z_l^1, ... (one Gibbs sweep at each t_k leaves p_t_k invariant) and its log weight is
-
-    log w = sum over k of f_{t_k}(z_l^{k-1}) - f_{t_{k-1}}(z_l^{k-1}),   E[w] = Z / Z_0.
+Forward, from t = 0 where a draw is exact, log mean w is on average below log Z / Z_0. In reverse, from
+draws of the machine at t = 1, it is on average below log Z_0 / Z: the other side of log Z.
 """
 
 from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from ..numerics import Seed, as_seed, effective_sample_size, log_mean_exp, split
-from ..rbm import RBM, as_rbm
-from ..rbm.gibbs import sample_both
+from ..numerics import Seed, effective_sample_size, log_mean_exp, split
+from ..rbm import TemperedPath, as_rbm, sample_both, tempered_path
 
 _NUM_BOOTSTRAPS = 200
-# Base probabilities are kept this far from 0 and 1: a unit that never fires in the samples may fire.
-_CLIP = 0.01
+# Part of the chains that the weights must be worth.
+MIN_EFFECTIVE_PART = 0.1
 
 
 class AISEstimate(NamedTuple):
     """What annealed importance sampling found.
 
     Attributes:
-      log_partition: log of the mean weight times Z_0, nats; a stochastic lower bound of log Z (its
-        exponential is unbiased), so that an NLL computed with it errs to the optimistic side.
+      log_partition: nats. Forward a stochastic lower bound of log Z (its exponential is unbiased), so that
+        an NLL computed with it errs to the optimistic side; in reverse a stochastic upper bound, as far as
+        the states it started from are draws of the machine.
       standard_error: of `log_partition`, nats, by a bootstrap over chains.
       effective_sample_size: of the weights, between 1 and the number of chains.
+      converged: whether it can be believed: the weights are worth at least a tenth of the chains. (Modes
+        that no chain has found go unnoticed; `estimate` compares both ways.)
       log_weights: [C], nats.
-      left: [C, L], the final states of the chains: draws of p(z) once weighted by the weights.
+      left: [C, L], the final states of the chains: draws of the end of the path once weighted.
       right: [C, R].
     """
 
     log_partition: tf.Tensor
     standard_error: tf.Tensor
     effective_sample_size: tf.Tensor
+    converged: tf.Tensor
     log_weights: tf.Tensor
     left: tf.Tensor
     right: tf.Tensor
@@ -52,8 +54,9 @@ def annealed_importance_sampling(
     num_chains: int = 1000,
     seed: Seed = (0, 0),
     base_probs: Any = None,
+    temperature: float = 1.0,
 ) -> AISEstimate:
-    """Estimates log Z; one XLA program, memory bounded by the number of chains.
+    """Estimates log Z from below; one XLA program, memory bounded by the number of chains.
 
     Args:
       left_bias: [L].
@@ -64,88 +67,109 @@ def annealed_importance_sampling(
       seed: an `int32[2]` seed.
       base_probs: [L + R], the means of the product distribution at t = 0, such as those of samples
         (clipped to [0.01, 0.99]); uniform where not given.
+      temperature: T of p(z) = exp(-E(z) / T) / Z.
 
     Raises:
       ValueError: if a count is below 1 (2 for `num_chains`), or shapes disagree.
     """
-    rbm = as_rbm(left_bias, right_bias, weights)
-    for name, count, least in (
-        ("num_temperatures", num_temperatures, 1),
-        ("num_chains", num_chains, 2),
-    ):
-        if count < least:
-            raise ValueError(f"{name}: expected at least {least}, got {count}")
-    num_units = rbm.num_left + rbm.num_right
-    if base_probs is None:
-        base_probs = tf.fill([num_units], tf.constant(0.5, rbm.dtype))
-    base_probs = tf.cast(tf.convert_to_tensor(base_probs), rbm.dtype)
-    if base_probs.shape != (num_units,):
-        raise ValueError(f"base_probs: expected shape [{num_units}], got {base_probs.shape}")
-    probs = tf.clip_by_value(base_probs, _CLIP, 1 - _CLIP)
-    base_logits = tf.math.log(probs) - tf.math.log1p(-probs)
+    path = tempered_path(as_rbm(left_bias, right_bias, weights, temperature), base_probs)
+    _check_count("num_temperatures", num_temperatures, 1)
+    _check_count("num_chains", num_chains, 2)
+    for_start, for_chains, for_bootstrap = split(seed, 3)
+    left = _draw_base(path, int(num_chains), for_start)
+    chains = _anneal(path, left, tf.constant(num_temperatures), True, for_chains)
+    return _estimate(path.log_base + log_mean_exp(chains.log_weights), chains, for_bootstrap)
+
+
+def reverse_annealed_importance_sampling(
+    left_bias: Any,
+    right_bias: Any,
+    weights: Any,
+    left: Any,
+    num_temperatures: int = 1000,
+    seed: Seed = (0, 0),
+    base_probs: Any = None,
+    temperature: float = 1.0,
+) -> AISEstimate:
+    """Estimates log Z from above, by chains that heat up from draws of the machine.
+
+    Args:
+      left_bias: [L].
+      right_bias: [R].
+      weights: [L, R].
+      left: [C, L], independent draws of the machine's left side, exact or nearly so: from states that are
+        not, the number says nothing.
+      num_temperatures: the number of steps from t = 1 to t = 0, equally spaced.
+      seed: an `int32[2]` seed.
+      base_probs: as forward.
+      temperature: T of p(z) = exp(-E(z) / T) / Z.
+
+    Raises:
+      ValueError: if `num_temperatures` is below 1, there are less than 2 states, or shapes disagree.
+    """
+    path = tempered_path(as_rbm(left_bias, right_bias, weights, temperature), base_probs)
+    _check_count("num_temperatures", num_temperatures, 1)
+    left = tf.cast(tf.convert_to_tensor(left), path.rbm.dtype)
+    if left.shape.rank != 2 or left.shape[1] != path.rbm.num_left or (left.shape[0] or 2) < 2:
+        raise ValueError(f"left: expected shape [states >= 2, {path.rbm.num_left}], got {left.shape}")
     for_chains, for_bootstrap = split(seed)
-    log_weights, left, right = _anneal(
-        rbm, base_logits, tf.constant(num_temperatures), int(num_chains), as_seed(for_chains)
-    )
-    log_base = tf.reduce_sum(tf.math.softplus(base_logits))
+    chains = _anneal(path, left, tf.constant(num_temperatures), False, for_chains)
+    return _estimate(path.log_base - log_mean_exp(chains.log_weights), chains, for_bootstrap)
+
+
+def _check_count(name: str, count: int, least: int) -> None:
+    if count < least:
+        raise ValueError(f"{name}: expected at least {least}, got {count}")
+
+
+class _Chains(NamedTuple):
+    """Where annealed chains ended, and their log weights."""
+
+    log_weights: tf.Tensor
+    left: tf.Tensor
+    right: tf.Tensor
+
+
+def _estimate(log_partition: tf.Tensor, chains: _Chains, seed: tf.Tensor) -> AISEstimate:
+    log_weights = chains.log_weights
+    ess = effective_sample_size(log_weights)
     return AISEstimate(
-        log_base + log_mean_exp(log_weights),
-        _bootstrap_standard_error(log_weights, for_bootstrap),
-        effective_sample_size(log_weights),
-        log_weights,
-        left,
-        right,
+        log_partition,
+        _bootstrap_standard_error(log_weights, seed),
+        ess,
+        ess >= MIN_EFFECTIVE_PART * tf.cast(tf.shape(log_weights)[0], ess.dtype),
+        *chains,
     )
 
 
 @tf.function(jit_compile=True)
-def _anneal(
-    rbm: RBM, base_logits: tf.Tensor, num_temperatures: tf.Tensor, num_chains: int, seed: tf.Tensor
-) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    num_left, dtype = rbm.num_left, rbm.dtype
-    target_logits = tf.concat([rbm.left_bias, rbm.right_bias], 0)
-
-    def at(t: tf.Tensor) -> RBM:
-        biases = (1 - t) * base_logits + t * target_logits
-        return RBM(biases[:num_left], biases[num_left:], t * rbm.weights)
-
-    def log_increment(t: tf.Tensor, before: tf.Tensor, left: tf.Tensor) -> tf.Tensor:
-        # f_t(z_l) - f_before(z_l): both need z_l W, once.
-        product = tf.matmul(left, rbm.weights)
-        machines = at(t), at(before)
-        now, then = (
-            tf.linalg.matvec(left, machine.left_bias)
-            + tf.reduce_sum(tf.math.softplus(machine.right_bias + time * product), -1)
-            for machine, time in zip(machines, (t, before), strict=True)
-        )
-        return now - then
-
-    def rung(
-        index: tf.Tensor,
-        log_weights: tf.Tensor,
-        left: tf.Tensor,
-        right: tf.Tensor,
-        seed: tf.Tensor,
-    ) -> tuple:
-        del right
-        t, before = (
-            tf.cast(number, dtype) / tf.cast(num_temperatures, dtype) for number in (index + 1, index)
-        )
-        now, seed = split(seed)
-        log_weights += log_increment(t, before, left)
-        left, right = sample_both(at(t), left, now)
-        return index + 1, log_weights, left, right, seed
-
-    now, seed = split(seed)
-    nowhere = tf.zeros([num_chains, num_left], dtype)
+def _draw_base(path: TemperedPath, num_chains: int, seed: tf.Tensor) -> tf.Tensor:
     # At t = 0 the sides are independent: a sweep from anywhere is an exact draw.
-    left, right = sample_both(at(tf.constant(0, dtype)), nowhere, now)
-    _, log_weights, left, right, _ = tf.while_loop(
-        lambda index, *_: index < num_temperatures,
-        rung,
-        (0, tf.zeros([num_chains], dtype), left, right, seed),
-    )
-    return log_weights, left, right
+    nowhere = tf.zeros([num_chains, path.rbm.num_left], path.rbm.dtype)
+    return sample_both(path.at(tf.zeros([], path.rbm.dtype)), nowhere, seed)[0]
+
+
+@tf.function(jit_compile=True)
+def _anneal(
+    path: TemperedPath, left: tf.Tensor, num_temperatures: tf.Tensor, forward: bool, seed: tf.Tensor
+) -> _Chains:
+    """Chains that go up to t = 1, or down to t = 0."""
+    dtype = path.rbm.dtype
+    last = tf.cast(num_temperatures, dtype)
+
+    def time(index: tf.Tensor) -> tf.Tensor:
+        index = tf.cast(index, dtype)
+        return (index if forward else last - index) / last
+
+    def rung(index: tf.Tensor, chains: _Chains, seed: tf.Tensor) -> tuple:
+        sweep_seed, seed = split(seed)
+        now, before = path.log_marginals(chains.left, (time(index + 1), time(index)))
+        left, right = sample_both(path.at(time(index + 1)), chains.left, sweep_seed)
+        return index + 1, _Chains(chains.log_weights + now - before, left, right), seed
+
+    num_chains = tf.shape(left)[0]
+    nothing = _Chains(tf.zeros([num_chains], dtype), left, tf.zeros([num_chains, path.rbm.num_right], dtype))
+    return tf.while_loop(lambda index, *_: index < num_temperatures, rung, (0, nothing, seed))[1]
 
 
 def _bootstrap_standard_error(log_weights: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:

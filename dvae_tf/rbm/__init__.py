@@ -1,7 +1,8 @@
 """The restricted Boltzmann machine as pure functions of `(left_bias, right_bias, weights)`.
 
-Energies and conditionals (`energy`), enumeration (`exact`), block Gibbs sweeps (`gibbs`). Both sides of
-the machine are latent here, so they are left and right, never visible and hidden.
+Energies and conditionals (`energy`), enumeration (`exact`), block Gibbs sweeps (`gibbs`), the annealing
+path (`tempering`), spins (`ising`). Both sides of the machine are latent here, so they are left and right,
+never visible and hidden.
 """
 
 from . import exact
@@ -11,20 +12,35 @@ from .energy import (
     energy,
     left_free_energy,
     left_logits,
+    right_free_energy,
     right_logits,
+    scaled,
     split_sides,
+    transposed,
 )
-from .gibbs import block_gibbs, uniform_states
+from .gibbs import block_gibbs, clamped_gibbs, sample_both, uniform_states
+from .ising import Ising, from_ising, to_ising
+from .tempering import TemperedPath, tempered_path
 
 __all__ = [
     "RBM",
+    "Ising",
+    "TemperedPath",
     "as_rbm",
     "block_gibbs",
+    "clamped_gibbs",
     "energy",
     "exact",
+    "from_ising",
     "left_free_energy",
     "left_logits",
+    "right_free_energy",
     "right_logits",
+    "sample_both",
+    "scaled",
     "split_sides",
+    "tempered_path",
+    "to_ising",
+    "transposed",
     "uniform_states",
 ]

@@ -34,17 +34,20 @@ class RBM(NamedTuple):
         return self.weights.dtype
 
 
-def as_rbm(left_bias: Any, right_bias: Any, weights: Any) -> RBM:
+def as_rbm(left_bias: Any, right_bias: Any, weights: Any, temperature: float = 1.0) -> RBM:
     """Converts arrays, tensors or variables to an `RBM`.
 
     Args:
       left_bias: [L].
       right_bias: [R].
       weights: [L, R]; its dtype (float32 or float64; integers become float32) is that of the machine.
+      temperature: T of p(z) = exp(-E(z) / T) / Z; all parameters are divided by it.
 
     Raises:
-      ValueError: if the shapes are not those, naming the argument.
+      ValueError: if the shapes are not those, or the temperature is not above 0, naming the argument.
     """
+    if not 0 < temperature < float("inf"):
+        raise ValueError(f"temperature: expected a finite number above 0, got {temperature!r}")
     weights = tf.convert_to_tensor(weights)
     if not weights.dtype.is_floating:
         weights = tf.cast(weights, tf.float32)
@@ -61,7 +64,18 @@ def as_rbm(left_bias: Any, right_bias: Any, weights: Any) -> RBM:
                 f"{name}: expected shape [{size}] beside weights of shape {weights.shape}, got {bias.shape}"
             )
         biases.append(bias)
-    return RBM(biases[0], biases[1], weights)
+    rbm = RBM(biases[0], biases[1], weights)
+    return rbm if temperature == 1 else scaled(rbm, 1 / temperature)
+
+
+def scaled(rbm: RBM, inverse_temperature: float | tf.Tensor) -> RBM:
+    """The machine of energy t E(z)."""
+    return RBM(*(inverse_temperature * parameter for parameter in rbm))
+
+
+def transposed(rbm: RBM) -> RBM:
+    """The same machine with its sides exchanged."""
+    return RBM(rbm.right_bias, rbm.left_bias, tf.transpose(rbm.weights))
 
 
 def split_sides(z: tf.Tensor, num_left: int) -> tuple[tf.Tensor, tf.Tensor]:
@@ -89,3 +103,8 @@ def left_free_energy(rbm: RBM, left: tf.Tensor) -> tf.Tensor:
     return -tf.reduce_sum(left * rbm.left_bias, -1) - tf.reduce_sum(
         tf.math.softplus(right_logits(rbm, left)), -1
     )
+
+
+def right_free_energy(rbm: RBM, right: tf.Tensor) -> tf.Tensor:
+    """F(z_r) = -log sum over z_l of exp(-E(z)) in nats: [..., R] gives [...]."""
+    return left_free_energy(transposed(rbm), right)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from ..numerics import split, uniform
-from .energy import RBM, left_free_energy, right_logits
+from .energy import RBM, left_free_energy, right_logits, transposed
 
 MAX_UNITS = 25
 MAX_SAMPLING_UNITS = 20
@@ -65,13 +65,8 @@ def moments(rbm: RBM) -> Moments:
             f"got {rbm.num_left} + {rbm.num_right}; use partition.annealed_importance_sampling"
         )
     if rbm.num_left > rbm.num_right:
-        transposed = _moments(RBM(rbm.right_bias, rbm.left_bias, tf.transpose(rbm.weights)))
-        return Moments(
-            transposed.log_partition,
-            transposed.right,
-            transposed.left,
-            tf.transpose(transposed.products),
-        )
+        found = _moments(transposed(rbm))
+        return Moments(found.log_partition, found.right, found.left, tf.transpose(found.products))
     return _moments(rbm)
 
 
@@ -126,8 +121,7 @@ def sample(rbm: RBM, num_samples: int | tf.Tensor, seed: tf.Tensor) -> tuple[tf.
             f"got {rbm.num_left} + {rbm.num_right}"
         )
     if rbm.num_left > rbm.num_right:
-        flipped = RBM(rbm.right_bias, rbm.left_bias, tf.transpose(rbm.weights))
-        right, left = sample(flipped, num_samples, seed)
+        right, left = sample(transposed(rbm), num_samples, seed)
         return left, right
     num_blocks = 2 ** max(rbm.num_left - _BLOCK_UNITS, 0)
     log_weights = tf.map_fn(

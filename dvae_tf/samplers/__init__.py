@@ -1,10 +1,48 @@
 """Samplers of the negative phase: `init(...) -> state`, pure `step(..., state, seed) -> (state, info)`.
 
-States and infos are NamedTuples of tensors; the fields `left` and `right` of a state are its current
-samples. A sampler itself holds only numbers: the state lives with whoever calls.
+States and infos are NamedTuples of tensors; `left`, `right` and `log_weights` of a state are its current
+samples and their weights. A sampler itself holds only numbers: the state lives with whoever calls.
 """
 
-from .base import Sampler
-from .persistent_gibbs import PersistentGibbs
+from .base import Sampler, SamplerState
+from .clamped import sample_clamped
+from .diagnostics import Mixing, measure_mixing, mixing
+from .parallel_tempering import (
+    ParallelTempering,
+    ParallelTemperingInfo,
+    ParallelTemperingState,
+    equal_rejection_ladder,
+)
+from .persistent_gibbs import PersistentGibbs, PersistentGibbsInfo, PersistentGibbsState
+from .population_annealing import (
+    Annealed,
+    PopulationAnnealing,
+    PopulationAnnealingInfo,
+    PopulationAnnealingState,
+    anneal,
+    count_families,
+)
+from .resampling import systematic_resampling
 
-__all__ = ["PersistentGibbs", "Sampler"]
+__all__ = [
+    "Annealed",
+    "Mixing",
+    "ParallelTempering",
+    "ParallelTemperingInfo",
+    "ParallelTemperingState",
+    "PersistentGibbs",
+    "PersistentGibbsInfo",
+    "PersistentGibbsState",
+    "PopulationAnnealing",
+    "PopulationAnnealingInfo",
+    "PopulationAnnealingState",
+    "Sampler",
+    "SamplerState",
+    "anneal",
+    "count_families",
+    "equal_rejection_ladder",
+    "measure_mixing",
+    "mixing",
+    "sample_clamped",
+    "systematic_resampling",
+]

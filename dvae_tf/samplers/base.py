@@ -1,24 +1,107 @@
 """What a sampler of the negative phase is to the rest of the library."""
 
-from typing import Any, Protocol
+import abc
+import dataclasses
+from typing import Any, Protocol, Self
 
 import tensorflow as tf
 
 from ..numerics import Seed
+from ..rbm import RBM, as_rbm
 
 
-class Sampler(Protocol):
-    """Draws from p(z) along the path of the parameters."""
+class SamplerState(Protocol):
+    """A NamedTuple of tensors: everything that a sampler carries from one step to the next."""
 
     @property
-    def num_chains(self) -> int:
-        """The number of chains."""
+    def left(self) -> tf.Tensor:
+        """Current left states, [C, L] of zeros and ones."""
+
+    @property
+    def right(self) -> tf.Tensor:
+        """Current right states, [C, R]."""
+
+    @property
+    def log_weights(self) -> tf.Tensor:
+        """Log weights of the states, [C]; their exponentials add up to 1."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Sampler(abc.ABC):
+    """Draws from p(z) along the path of the parameters; holds numbers only, the state is the caller's.
+
+    Attributes:
+      num_chains: how many states, at least 1.
+      num_sweeps: block Gibbs sweeps (both sides once) of a step, at least 1.
+
+    Raises:
+      ValueError: if either is below 1.
+    """
+
+    num_chains: int = 1000
+    num_sweeps: int = 40
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if field.type is int and (not isinstance(value, int) or value < 1):
+                raise ValueError(f"{field.name}: expected an integer of at least 1, got {value!r}")
+
+    @abc.abstractmethod
+    def init(self, num_left: int, num_right: int, seed: Seed, dtype: tf.DType = tf.float32) -> Any:
+        """Returns the first state: independent fair bits, draws of the machine at infinite temperature."""
+
+    @abc.abstractmethod
+    def step(
+        self,
+        left_bias: Any,
+        right_bias: Any,
+        weights: Any,
+        state: Any,
+        seed: Seed,
+        temperature: float = 1.0,
+    ) -> tuple[Any, Any]:
+        """Adapts the state to the given parameters; no gradient flows.
+
+        Args:
+          left_bias: [L].
+          right_bias: [R].
+          weights: [L, R].
+          state: of the previous step, or of `init`.
+          seed: an `int32[2]` seed, another one in every step.
+          temperature: T of p(z) = exp(-E(z) / T) / Z.
+
+        Returns:
+          The new state, and a NamedTuple of what there is to tell: `energy` [C] (nats) and more.
+        """
+
+    def summary(self, state: Any) -> dict[str, tf.Tensor]:
+        """Scalars of a state that are worth watching."""
+        del state
+        return {}
+
+    def anchor(self, state: Any, log_partition: tf.Tensor) -> Any:
+        """The state, told log Z at its current parameters; only samplers that track it listen."""
+        del log_partition
+        return state
 
     def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
+        """The attributes, for Keras."""
+        return dataclasses.asdict(self)
 
-    def init(self, num_left: int, num_right: int, seed: Seed, dtype: tf.DType = tf.float32) -> Any:
-        """Returns the first state, a NamedTuple of tensors with fields `left` and `right`."""
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Self:
+        """The inverse of `get_config`, for Keras."""
+        return cls(**config)
 
-    def step(self, left_bias: Any, right_bias: Any, weights: Any, state: Any, seed: Seed) -> tuple[Any, Any]:
-        """Returns the next state, adapted to the given parameters, and what there is to tell."""
+
+def machine(left_bias: Any, right_bias: Any, weights: Any, temperature: float, state: SamplerState) -> RBM:
+    """The machine of a step, in the dtype of the state."""
+    weights = tf.cast(tf.convert_to_tensor(weights), state.left.dtype)
+    return as_rbm(left_bias, right_bias, weights, temperature)
+
+
+def equal_log_weights(left: tf.Tensor) -> tf.Tensor:
+    """-log C for each of C states."""
+    count = tf.shape(left)[0]
+    return tf.fill([count], -tf.math.log(tf.cast(count, left.dtype)))
