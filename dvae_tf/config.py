@@ -134,7 +134,8 @@ SYSTEMS = {
 }
 BASELINES = tuple(SYSTEMS)
 
-SAMPLERS = ("pcd",)
+# Persistent chains, population annealing, parallel tempering.
+SAMPLERS = ("pcd", "pa", "pt")
 
 
 @dataclasses.dataclass(frozen=True)

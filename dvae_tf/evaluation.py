@@ -1,9 +1,8 @@
 """Likelihoods of the discrete model, with error bars (DVAE# paper, Sec. 4, last paragraphs).
 
 NLL = -mean over images of log (1/K) sum_k p~(z_k) p(x | z_k) / q(z_k | x) + log Z: the importance-weighted
-bound on the discrete model, and log Z exactly where it can be enumerated, otherwise by annealed importance
-sampling. In expectation the first term overstates the NLL; an AIS estimate of log Z errs the other way, by
-much less than its standard error when the effective sample size is a good part of the chains.
+bound on the discrete model, and log Z exactly where it can be enumerated, otherwise annealed from both sides
+(`partition.estimate`), which puts the NLL into a bracket. In expectation the first term overstates the NLL.
 """
 
 from collections.abc import Callable
@@ -28,9 +27,12 @@ class Evaluation(NamedTuple):
         deviation of the images over the square root of their number.
       monte_carlo_error: of `nll` for these very images: importance samples and log Z together.
       log_partition: log Z.
-      log_partition_standard_error: by a bootstrap over AIS chains; 0 where log Z is exact.
-      log_partition_effective_sample_size: of the AIS chains; None where there are none.
-      log_partition_method: "ais", "exact" or "normalized".
+      log_partition_standard_error: of it; 0 where log Z is exact.
+      log_partition_effective_sample_size: of the annealed chains; None where there are none.
+      log_partition_method: "two-sided", "exact" or "normalized".
+      log_partition_converged: whether both sides of it agree; an NLL that leans on one that has not
+        converged is not to be believed.
+      nll_bracket: the NLL with log Z at its lower and at its upper side.
       active_units: number of units whose posterior mean varies over the images.
       num_images: how many images.
       num_importance_samples: K.
@@ -43,6 +45,8 @@ class Evaluation(NamedTuple):
     log_partition_standard_error: float
     log_partition_effective_sample_size: float | None
     log_partition_method: str
+    log_partition_converged: bool
+    nll_bracket: tuple[float, float]
     active_units: int
     num_images: int
     num_importance_samples: int
@@ -82,17 +86,21 @@ def evaluate(
       ValueError: if a number is below 1 or the images do not fit the model.
     """
     images = _checked(model, images)
-    estimate = model.anchor_log_partition(fold_in(seed, Tag.ANNEALING), num_temperatures)
+    estimate = model.anchor_log_partition(fold_in(seed, Tag.ANNEALING), num_temperatures, both_sides=True)
     measured = image_nll(model, images, num_importance_samples, seed, batch_size, progress)
     count = len(images)
+    nll = float(measured.nll.mean())
+    upper = estimate.log_partition if estimate.upper is None else estimate.upper
     return Evaluation(
-        nll=float(measured.nll.mean()),
+        nll=nll,
         standard_error=float(measured.nll.std(ddof=min(1, count - 1)) / np.sqrt(count)),
         monte_carlo_error=float(np.hypot(np.sqrt(measured.variance.sum()) / count, estimate.standard_error)),
         log_partition=estimate.log_partition,
         log_partition_standard_error=estimate.standard_error,
         log_partition_effective_sample_size=estimate.effective_sample_size,
         log_partition_method=estimate.method,
+        log_partition_converged=estimate.converged,
+        nll_bracket=(nll + estimate.lower - estimate.log_partition, nll + upper - estimate.log_partition),
         active_units=count_active_units(model, images, seed),
         num_images=count,
         num_importance_samples=num_importance_samples,

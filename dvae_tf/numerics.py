@@ -29,6 +29,8 @@ class Tag(enum.IntEnum):
     TEST = 8
     PICTURES = 9
     BATCH_ORDER = 10
+    MIXING = 11
+    LIVE = 12
 
 
 def as_seed(seed: Seed | int) -> tf.Tensor:

@@ -22,6 +22,10 @@ from .run_folder import RunFolder
 
 # Steps of one call of the compiled loop; results do not depend on it.
 _STEPS_PER_CALL = 50
+# With a sampler that tracks log Z: live values between two validations, of so many images and samples.
+_LIVE_VALUES = 5
+_LIVE_IMAGES = 1_000
+_LIVE_SAMPLES = 10
 
 
 class TrainingError(RuntimeError):
@@ -36,6 +40,8 @@ class History:
     objective: list[float] = dataclasses.field(default_factory=list)
     val_nll: list[float] = dataclasses.field(default_factory=list)
     log_partition: list[float] = dataclasses.field(default_factory=list)
+    # As the objective used it until then: tracked by the sampler, or as last measured.
+    log_partition_before: list[float] = dataclasses.field(default_factory=list)
     seconds: list[float] = dataclasses.field(default_factory=list)
 
     @property
@@ -52,6 +58,9 @@ class Monitor:
 
     def steps(self, step: int, report: dict[str, float]) -> None:
         """Some more steps are done."""
+
+    def live(self, step: int, report: dict[str, float]) -> None:
+        """A quick look between validations, where the sampler tracks log Z: `live_val_nll`."""
 
     def validation(self, step: int, report: dict[str, float], is_best: bool) -> None:
         """A validation is done."""
@@ -180,10 +189,32 @@ class _Run:
             report = dict(zip(StepReport._fields, reports.mean(0).tolist(), strict=True))
             self.monitor.steps(step, report)
             self.callbacks.on_train_batch_end(step, report)
+            self._live(step - len(reports), step)
             if step % interval == 0 or step == recipe.num_train_iter:
                 self._validate(step, dict(zip(StepReport._fields, sums / count, strict=True)))
                 sums, count = np.zeros(len(StepReport._fields)), 0
         self.callbacks.on_train_end()
+
+    def _live(self, before: int, step: int) -> None:
+        """Where log Z runs along: the NLL of some validation images, without annealing."""
+        interval = max(self.recipe.validation_interval // _LIVE_VALUES, 1)
+        if before // interval == step // interval:
+            return
+        tracked = self.model.prior.tracked_log_partition()
+        if tracked is None:
+            return
+        seed = fold_in((0, self.recipe.seed), Tag.LIVE, step)
+        images = self.images.validation[:_LIVE_IMAGES]
+        batch_size = min(self.recipe.eval_batchsize, len(images))
+        nlls = evaluation.image_nll(self.model, images, _LIVE_SAMPLES, seed, batch_size)
+        report = {
+            "live_val_nll": float(nlls.nll.mean() + tracked - self.model.prior.log_partition),
+            "live_log_partition": float(tracked),
+        }
+        with self.events.as_default():
+            for name, value in report.items():
+                tf.summary.scalar(name, value, step)
+        self.monitor.live(step, report)
 
     def _call(self, step: int, stop: int) -> np.ndarray:
         """Runs steps [step, stop) in one program; returns their reports, [steps, fields]."""
@@ -216,7 +247,8 @@ class _Run:
     def _validate(self, step: int, report: dict[str, float]) -> None:
         recipe, model = self.recipe, self.model
         seed = fold_in((0, recipe.seed), Tag.VALIDATION, step)
-        log_z_before = float(model.prior.log_partition)
+        tracked = model.prior.tracked_log_partition()
+        log_z_before = float(model.prior.log_partition if tracked is None else tracked)
         estimate = model.anchor_log_partition(seed)
         nlls = evaluation.image_nll(
             model, self.images.validation, recipe.validation_iw_samples, seed, recipe.eval_batchsize
@@ -232,6 +264,8 @@ class _Run:
             "val_nll": nll,
             "log_partition": estimate.log_partition,
             "log_partition_standard_error": estimate.standard_error,
+            "log_partition_converged": float(estimate.converged),
+            "log_partition_before": log_z_before,
             "learning_rate": float(model.optimizer.learning_rate),
             "kl_weight": kl_weight,
             **model.prior.diagnostics(),
@@ -243,6 +277,7 @@ class _Run:
         history.objective.append(report["objective"])
         history.val_nll.append(nll)
         history.log_partition.append(report["log_partition"])
+        history.log_partition_before.append(log_z_before)
         history.seconds.append(time.monotonic() - self.started)
         is_best = history.best == len(history.step) - 1
         if is_best:
@@ -283,6 +318,7 @@ class _Run:
             "num_steps": steps,
             "best_step": int(self.history.step[best]),
             "best_val_nll": self.history.val_nll[best],
+            "log_partition_tracking_error": self._tracking_error(),
             "data_source": self.images.source,
             "seconds": seconds,
             "test_seconds": time.monotonic() - started,
@@ -290,6 +326,13 @@ class _Run:
         plots.write_run_pictures(self.folder.path, model, self.images, self.history, recipe.published)
         self.folder.finish(result)
         return result
+
+    def _tracking_error(self) -> float | None:
+        """How far the tracked log Z was from the measured one at most, just before it was anchored; nats."""
+        if self.model.prior.tracked_log_partition() is None:
+            return None
+        pairs = zip(self.history.log_partition_before, self.history.log_partition, strict=True)
+        return max(abs(before - measured) for before, measured in pairs)
 
 
 def compiled_loop(model: DVAE) -> Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]:
@@ -337,6 +380,8 @@ def result_record(recipe: Recipe, measured: evaluation.Evaluation, origin: dict[
         "log_partition_standard_error": measured.log_partition_standard_error,
         "log_partition_effective_sample_size": measured.log_partition_effective_sample_size,
         "log_partition_method": measured.log_partition_method,
+        "log_partition_converged": measured.log_partition_converged,
+        "test_nll_bracket": list(measured.nll_bracket),
         "active_units": measured.active_units,
         "num_units": recipe.structure.num_units,
         "published_nll": recipe.published.mean if recipe.published else None,

@@ -33,7 +33,7 @@ _RECIPE_FLAGS = {
     "seed": "From which every random number of the run follows.",
 }
 # Fields whose default is the baseline's.
-_SYSTEM_FLAGS = ("temperature", "couplings")
+_SYSTEM_FLAGS = ("temperature", "couplings", "adam_epsilon")
 
 _DEFINE: dict[type, Any] = {
     bool: flags.DEFINE_bool,
@@ -67,6 +67,7 @@ def define_flags(struct: str, num_train_iter: int) -> None:
     flags.DEFINE_float(
         "temperature", None, "Sharpness of the Concrete relaxation; the baseline's if not given."
     )
+    flags.DEFINE_float("adam_epsilon", None, "Of Adam; the baseline's if not given.")
     flags.DEFINE_bool(
         "couplings",
         None,
@@ -179,7 +180,8 @@ def log_partition_text(result: dict[str, Any]) -> str:
     log_z, error = result["log_partition"], result["log_partition_standard_error"]
     # Results from before there were other ways.
     method = result.get("log_partition_method", "ais")
-    return f"{log_z:.3f} ± {error:.3f}" + ("" if method == "ais" else f" ({method})")
+    text = f"{log_z:.3f} ± {error:.3f}" + ("" if method in ("ais", "two-sided") else f" ({method})")
+    return text if result.get("log_partition_converged", True) else f"{text} NOT CONVERGED"
 
 
 def show_result(console: Console, result: dict[str, Any]) -> None:
@@ -189,7 +191,12 @@ def show_result(console: Console, result: dict[str, Any]) -> None:
     table.add_row("test NLL (nats)", f"{result['test_nll']:.2f} ± {error:.2f} (over images)")
     table.add_row("  Monte Carlo error", f"{result['test_nll_monte_carlo_error']:.3f}")
     table.add_row("log Z (nats)", log_partition_text(result))
+    if "test_nll_bracket" in result:
+        low, high = result["test_nll_bracket"]
+        table.add_row("test NLL by both sides of log Z", f"{low:.3f} to {high:.3f}")
     table.add_row("active units", f"{result['active_units']} of {result['num_units']}")
     if result["published_nll"] is not None:
         table.add_row("published test NLL", f"{result['published_nll']:.2f}")
     console.print(table)
+    if not result.get("log_partition_converged", True):
+        console.print("log Z has not converged: the NLL that leans on it is not to be believed.")

@@ -23,6 +23,7 @@ class ConsoleMonitor(Monitor):
         self.bar: Progress | None = None
         self.total = 0
         self.first_step: int | None = None
+        self.live_note = ""
         self.started = self.last_line = 0.0
 
     def start(self, recipe: Recipe, model: DVAE, step: int) -> None:
@@ -38,7 +39,7 @@ class ConsoleMonitor(Monitor):
     def steps(self, step: int, report: dict[str, float]) -> None:
         """Moves the bar; the first call starts the clock, so that compilation does not count."""
         now = time.monotonic()
-        note = f"objective {report['objective']:.2f}"
+        note = f"objective {report['objective']:.2f}{self.live_note}"
         if self.first_step is None:
             self.first_step, self.started = step, now
         elif now > self.started:
@@ -50,11 +51,16 @@ class ConsoleMonitor(Monitor):
             self.last_line = now
             self.console.print(f"{self.label}: step {step:,} of {self.total:,}, {note}")
 
+    def live(self, step: int, report: dict[str, float]) -> None:
+        """Shows the latest value beside the objective."""
+        self.live_note = f", live validation NLL {report['live_val_nll']:.2f}"
+
     def validation(self, step: int, report: dict[str, float], is_best: bool) -> None:
         """Prints a line."""
+        doubt = "" if report["log_partition_converged"] else " (not converged)"
         self.console.print(
             f"step {step:,}: validation NLL {report['val_nll']:.2f}{' (best)' if is_best else ''}, "
-            f"log Z {report['log_partition']:.2f} ± {report['log_partition_standard_error']:.3f}"
+            f"log Z {report['log_partition']:.2f} ± {report['log_partition_standard_error']:.3f}{doubt}"
         )
         if step >= self.total:
             self.close()

@@ -288,11 +288,13 @@ class DVAE(keras.Model):
         length = self.recipe.kl_warmup_fraction * self.recipe.num_train_iter
         return tf.minimum(1.0, tf.cast(step, tf.float32) / max(length, 1.0))
 
-    def anchor_log_partition(self, seed: Seed, num_temperatures: int | None = None) -> LogPartition:
+    def anchor_log_partition(
+        self, seed: Seed, num_temperatures: int | None = None, both_sides: bool = False
+    ) -> LogPartition:
         """Measures log Z and stores it in the prior: exactly where it can be, otherwise by AIS."""
         recipe = self.recipe
         return self.prior.anchor(
-            num_temperatures or recipe.validation_ais_temperatures, recipe.ais_chains, seed
+            num_temperatures or recipe.validation_ais_temperatures, recipe.ais_chains, seed, both_sides
         )
 
     # Keras.

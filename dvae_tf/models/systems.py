@@ -9,9 +9,13 @@ import tensorflow as tf
 from .. import kl, objectives, priors, smoothing
 from ..config import Recipe
 from ..networks import Network
-from ..samplers import PersistentGibbs, Sampler
+from ..samplers import ParallelTempering, PersistentGibbs, PopulationAnnealing, Sampler
 
-_SAMPLERS: dict[str, Callable[..., Sampler]] = {"pcd": PersistentGibbs}
+_SAMPLERS: dict[str, Callable[..., Sampler]] = {
+    "pcd": PersistentGibbs,
+    "pa": PopulationAnnealing,
+    "pt": ParallelTempering,
+}
 
 
 def _shared(layer: Callable[[Any], smoothing.Relaxation]) -> Callable[[Recipe], list]:

@@ -17,13 +17,25 @@ class LogPartition(NamedTuple):
       log_partition: nats.
       standard_error: nats; 0 where log Z is exact.
       effective_sample_size: of the annealed chains; None where there were none.
-      method: "ais", "exact" (enumerated), or "normalized" (log Z is 0 by construction).
+      method: "ais" (forward), "two-sided" (forward and reverse), "exact" (enumerated), or "normalized"
+        (log Z is 0 by construction).
+      lower: annealing forward less two errors; log Z itself where it is known.
+      upper: annealing in reverse plus two errors; None where nothing was annealed in reverse.
+      converged: whether it can be believed (`partition` says by what).
     """
 
     log_partition: float
     standard_error: float
     effective_sample_size: float | None
     method: str
+    lower: float
+    upper: float | None
+    converged: bool
+
+    @classmethod
+    def known(cls, log_partition: float, method: str) -> "LogPartition":
+        """A log Z without error."""
+        return cls(log_partition, 0.0, None, method, log_partition, log_partition, True)
 
 
 class Prior(keras.layers.Layer):
@@ -46,8 +58,17 @@ class Prior(keras.layers.Layer):
         """Draws bits [num_samples, D]."""
 
     @abc.abstractmethod
-    def anchor(self, num_temperatures: int, num_chains: int, seed: Seed) -> LogPartition:
-        """Measures log Z of `binary()` at the current parameters, and stores it as `log_partition`."""
+    def anchor(
+        self, num_temperatures: int, num_chains: int, seed: Seed, both_sides: bool = False
+    ) -> LogPartition:
+        """Measures log Z of `binary()` at the current parameters, and stores it as `log_partition`.
+
+        Annealing forward is enough to follow a training; `both_sides` brackets it.
+        """
+
+    def tracked_log_partition(self) -> tf.Tensor | None:
+        """Log Z at the current parameters as `advance` follows it, nats; None if it stays as measured."""
+        return None
 
     def diagnostics(self) -> dict[str, Any]:
         """Further scalars worth watching in a training."""

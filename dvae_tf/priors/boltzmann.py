@@ -179,10 +179,11 @@ def log_partition_surrogate(
     left: tf.Tensor,
     right: tf.Tensor,
     log_partition: tf.Tensor | float = 0.0,
+    log_weights: tf.Tensor | None = None,
 ) -> tf.Tensor:
     """A scalar whose value is `log_partition` and whose gradient estimates that of log Z.
 
-    grad log Z = -E_{z ~ p}[grad E(z)] (GumBolt paper, Eq. 6), with the mean over the given states.
+    grad log Z = -E_{z ~ p}[grad E(z)] (GumBolt paper, Eq. 6), with the weighted mean over the given states.
 
     Args:
       left_bias: [L].
@@ -191,7 +192,12 @@ def log_partition_surrogate(
       left: [C, L], states of the left side.
       right: [C, R], states of the right side.
       log_partition: the value, nats.
+      log_weights: [C], of the states; not necessarily normalised. None weights them alike.
     """
     rbm = as_rbm(left_bias, right_bias, weights)
-    negative_phase = -tf.reduce_mean(energy(rbm, tf.stop_gradient(left), tf.stop_gradient(right)), axis=0)
+    energies = energy(rbm, tf.stop_gradient(left), tf.stop_gradient(right))
+    if log_weights is None:
+        log_weights = tf.zeros_like(energies)
+    shares = tf.stop_gradient(tf.nn.softmax(tf.cast(log_weights, energies.dtype)))
+    negative_phase = -tf.reduce_sum(shares * energies)
     return tf.stop_gradient(log_partition - negative_phase) + negative_phase

@@ -172,10 +172,12 @@ class DirectedPrior(Prior):
         del num_sweeps
         return self.binary().sample(num_samples, seed=seed)
 
-    def anchor(self, num_temperatures: int, num_chains: int, seed: Seed) -> LogPartition:
+    def anchor(
+        self, num_temperatures: int, num_chains: int, seed: Seed, both_sides: bool = False
+    ) -> LogPartition:
         """Known to be 0."""
-        del num_temperatures, num_chains, seed
-        return LogPartition(0.0, 0.0, None, "normalized")
+        del num_temperatures, num_chains, seed, both_sides
+        return LogPartition.known(0.0, "normalized")
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""

@@ -181,7 +181,8 @@ class GaussianIntegralPrior(BoltzmannPrior):
     def diagnostics(self) -> dict[str, Any]:
         """The sharpness in use and whether the guard raised it."""
         beta = float(self().beta)
-        return {"prior_beta": beta, "prior_beta_raised": float(beta > self.beta)}
+        guard = {"prior_beta": beta, "prior_beta_raised": float(beta > self.beta)}
+        return super().diagnostics() | guard
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""

@@ -7,6 +7,7 @@ Called in training it first moves its chains by one step of the sampler, then ha
 log Z whose gradient is the negative phase; the layer is differentiated like any other.
 """
 
+import math
 from typing import Any
 
 import keras
@@ -16,7 +17,7 @@ import tensorflow_probability as tfp
 from .. import partition
 from ..numerics import Seed, Tag, fold_in
 from ..rbm import RBM, as_rbm, block_gibbs
-from ..samplers import PersistentGibbs, Sampler
+from ..samplers import PersistentGibbs, Sampler, measure_mixing
 from ..smoothing import Smoothing
 from .base import LogPartition, Prior
 from .boltzmann import BoltzmannMachine, log_partition_surrogate
@@ -25,6 +26,8 @@ from .overlapping import OverlappingRelaxation
 _INITIAL_STDDEV = 0.01
 # A smaller side of so many units is enumerated faster than annealed.
 _MAX_EXACT_UNITS = 16
+# Of the sampler, to see how its chains mix.
+_MIXING_STEPS = 50
 
 
 @keras.saving.register_keras_serializable("dvae_tf")
@@ -100,10 +103,11 @@ class BoltzmannPrior(Prior):
             tf.as_dtype(self.variable_dtype),
         )
         self._state_type = type(first)
-        # A tuple: TensorFlow checkpoints pass over variables in lists.
+        # What a sampler tracks itself is kept once, under its own name. A tuple: TensorFlow checkpoints pass
+        # over variables in lists.
         self._state = tuple(
             self._add_variable(
-                name=f"sampler_{field}",
+                name=field if field == "log_partition" else f"sampler_{field}",
                 shape=value.shape,
                 dtype=value.dtype.name,
                 initializer=lambda shape, dtype, value=value: tf.identity(value),
@@ -114,12 +118,15 @@ class BoltzmannPrior(Prior):
         self.num_updates = self._add_variable(
             name="num_updates", shape=(), dtype="int64", initializer="zeros", trainable=False
         )
+        if "log_partition" in self._state_type._fields:
+            self.log_partition = self._state[self._state_type._fields.index("log_partition")]
+            return
         num_units = self.num_left + self.num_right
         self.log_partition = self._add_variable(
             name="log_partition",
             shape=(),
             # That of fair bits: exact while the weights are 0.
-            initializer=keras.initializers.Constant(num_units * 0.6931471805599453),
+            initializer=keras.initializers.Constant(num_units * math.log(2)),
             trainable=False,
         )
 
@@ -133,20 +140,23 @@ class BoltzmannPrior(Prior):
         """The sampler's current state."""
         return self._state_type(*(tf.convert_to_tensor(variable) for variable in self._state))
 
+    def _set_state(self, state: Any) -> None:
+        for variable, value in zip(self._state, state, strict=True):
+            variable.assign(value)
+
     def advance(self) -> tf.Tensor:
         """Moves the chains by one step at the current parameters; returns their mean energy, nats."""
         seed = fold_in((0, self.seed), Tag.NEGATIVE_PHASE, tf.convert_to_tensor(self.num_updates))
         state, info = self.sampler.step(*self.rbm, self.state, seed)
-        for variable, value in zip(self._state, state, strict=True):
-            variable.assign(value)
+        self._set_state(state)
         self.num_updates.assign_add(1)
-        return tf.reduce_mean(info.energy)
+        return tf.reduce_sum(tf.exp(state.log_weights) * info.energy)
 
     def binary(self) -> BoltzmannMachine:
         """The binary prior p(z), with the training surrogate of log Z."""
         rbm, state = self.rbm, self.state
         surrogate = log_partition_surrogate(
-            *rbm, state.left, state.right, tf.convert_to_tensor(self.log_partition)
+            *rbm, state.left, state.right, tf.convert_to_tensor(self.log_partition), state.log_weights
         )
         return BoltzmannMachine(*rbm, log_partition=surrogate)
 
@@ -156,32 +166,66 @@ class BoltzmannPrior(Prior):
         start = tf.gather(left, tf.range(num_samples) % tf.shape(left)[0])
         return tf.concat(block_gibbs(self.rbm, start, num_sweeps, seed), -1)
 
-    def anchor(self, num_temperatures: int, num_chains: int, seed: Seed) -> LogPartition:
+    def anchor(
+        self, num_temperatures: int, num_chains: int, seed: Seed, both_sides: bool = False
+    ) -> LogPartition:
         """Measures log Z and stores it: enumerated where a side has at most 16 units, otherwise by AIS.
 
         Args:
           num_temperatures: of annealed importance sampling, whose base is fitted to the chains.
           num_chains: annealed chains.
           seed: an `int32[2]` seed.
+          both_sides: whether to anneal in reverse too, from draws by parallel tempering
+            (`partition.estimate`); the chains of the training are then not used.
         """
         if min(self.num_left, self.num_right) <= _MAX_EXACT_UNITS:
-            found = LogPartition(float(partition.exact(*self.rbm)), 0.0, None, "exact")
+            found = LogPartition.known(float(partition.exact(*self.rbm)), "exact")
         else:
-            state = self.state
-            estimate = partition.annealed_importance_sampling(
-                *self.rbm,
-                num_temperatures=num_temperatures,
-                num_chains=num_chains,
-                seed=seed,
-                base_probs=tf.reduce_mean(tf.concat([state.left, state.right], -1), 0),
-            )
-            found = LogPartition(
-                float(estimate.log_partition),
-                float(estimate.standard_error),
-                float(estimate.effective_sample_size),
-                "ais",
-            )
-        self.log_partition.assign(found.log_partition)
+            measure = self._two_sided if both_sides else self._forward
+            found = measure(num_temperatures, num_chains, seed)
+        log_z = tf.constant(found.log_partition)
+        self._set_state(self.sampler.anchor(*self.rbm, self.state, log_z))
+        self.log_partition.assign(log_z)
+        return found
+
+    def tracked_log_partition(self) -> tf.Tensor | None:
+        """The log Z that the sampler tracks, at the current parameters: one update ahead of the stored."""
+        return self.sampler.log_partition(*self.rbm, self.state)
+
+    def _forward(self, num_temperatures: int, num_chains: int, seed: Seed) -> LogPartition:
+        state = self.state
+        shares = tf.exp(state.log_weights)
+        found = partition.annealed_importance_sampling(
+            *self.rbm,
+            num_temperatures=num_temperatures,
+            num_chains=num_chains,
+            seed=seed,
+            base_probs=tf.linalg.matvec(tf.concat([state.left, state.right], -1), shares, transpose_a=True),
+        )
+        log_z, error = float(found.log_partition), float(found.standard_error)
+        ess = float(found.effective_sample_size)
+        return LogPartition(log_z, error, ess, "ais", log_z - 2 * error, None, bool(found.converged))
+
+    def _two_sided(self, num_temperatures: int, num_chains: int, seed: Seed) -> LogPartition:
+        found = partition.estimate(*self.rbm, num_temperatures, num_chains, seed)
+        return LogPartition(
+            float(found.log_partition),
+            float(found.standard_error),
+            float(found.effective_sample_size),
+            "two-sided",
+            float(found.lower),
+            float(found.upper),
+            bool(found.converged),
+        )
+
+    def diagnostics(self) -> dict[str, Any]:
+        """How the chains mix at the current parameters, and what the sampler tells of its state."""
+        found = {name: float(value) for name, value in self.sampler.summary(self.state).items()}
+        if self.sampler.num_chains > 1:
+            seed = fold_in((0, self.seed), Tag.MIXING, tf.convert_to_tensor(self.num_updates))
+            mixed = measure_mixing(self.sampler, *self.rbm, self.state, seed, _MIXING_STEPS)
+            found["r_hat"] = float(mixed.r_hat)
+            found["autocorrelation_time"] = float(mixed.autocorrelation_time)
         return found
 
     def call(self, training: bool = False) -> tfp.distributions.Distribution:

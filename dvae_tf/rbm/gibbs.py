@@ -7,7 +7,7 @@ three times faster there than Philox on a CPU; its random bits are half of the n
 
 import tensorflow as tf
 
-from ..numerics import Seed, as_seed, split, uniform_pair
+from ..numerics import Seed, as_seed, split, uniform, uniform_pair
 from .energy import RBM, left_logits, right_logits, split_sides
 
 
@@ -61,8 +61,14 @@ def sample_both(rbm: RBM, left: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, 
     return left, right
 
 
-def _bernoulli(logits: tf.Tensor, uniform: tf.Tensor) -> tf.Tensor:
-    return tf.cast(uniform < tf.math.sigmoid(logits), logits.dtype)
+def sample_right(rbm: RBM, left: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    """z_r given `left` [..., L]: [..., R]; no gradient flows."""
+    logits = right_logits(rbm, left)
+    return tf.stop_gradient(_bernoulli(logits, uniform(tf.shape(logits), seed, rbm.dtype)))
+
+
+def _bernoulli(logits: tf.Tensor, rho: tf.Tensor) -> tf.Tensor:
+    return tf.cast(rho < tf.math.sigmoid(logits), logits.dtype)
 
 
 def clamped_gibbs(

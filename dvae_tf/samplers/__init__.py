@@ -6,7 +6,7 @@ samples and their weights. A sampler itself holds only numbers: the state lives 
 
 from .base import Sampler, SamplerState
 from .clamped import sample_clamped
-from .diagnostics import Mixing, measure_mixing, mixing
+from .diagnostics import Mixing, autocorrelation_time, measure_mixing, mixing
 from .parallel_tempering import (
     ParallelTempering,
     ParallelTemperingInfo,
@@ -39,6 +39,7 @@ __all__ = [
     "Sampler",
     "SamplerState",
     "anneal",
+    "autocorrelation_time",
     "count_families",
     "equal_rejection_ladder",
     "measure_mixing",

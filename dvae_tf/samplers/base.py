@@ -80,9 +80,16 @@ class Sampler(abc.ABC):
         del state
         return {}
 
-    def anchor(self, state: Any, log_partition: tf.Tensor) -> Any:
-        """The state, told log Z at its current parameters; only samplers that track it listen."""
-        del log_partition
+    def log_partition(self, left_bias: Any, right_bias: Any, weights: Any, state: Any) -> tf.Tensor | None:
+        """The log Z that the state tracks, at the given parameters, nats; None if it tracks none."""
+        del left_bias, right_bias, weights, state
+        return None
+
+    def anchor(
+        self, left_bias: Any, right_bias: Any, weights: Any, state: Any, log_partition: tf.Tensor
+    ) -> Any:
+        """The state, told log Z at the given parameters; only samplers that track it listen."""
+        del left_bias, right_bias, weights, log_partition
         return state
 
     def get_config(self) -> dict[str, Any]:

@@ -81,7 +81,8 @@ def test_shapes_and_dtypes():
         assert found.log_weights.shape == (NUM_CHAINS,)
         assert found.left.shape == (NUM_CHAINS, 5)
         assert found.right.shape == (NUM_CHAINS, 4)
-        assert {each.dtype for each in found} == {tf.as_dtype(dtype)}
+        assert found.converged.dtype == tf.bool
+        assert {each.dtype for each in found} == {tf.as_dtype(dtype), tf.bool}
         assert set(np.unique(found.left)) | set(np.unique(found.right)) == {0.0, 1.0}
 
 

@@ -41,7 +41,10 @@ def test_small_machines_are_enumerated(size, make):
     assert isinstance(prior, Prior)
     found = prior.anchor(10, 10, (0, 1))
     assert isinstance(found, LogPartition)
-    assert found[1:] == (0.0, None, "exact")
+    assert found == LogPartition.known(found.log_partition, "exact")
+    assert found[1:4] == (0.0, None, "exact")
+    assert found.lower == found.upper == found.log_partition
+    assert found.converged
     np.testing.assert_allclose(found.log_partition, reference.log_partition(machine), rtol=1e-6)
     # No matter what: neither temperatures nor chains nor a seed are asked.
     assert prior.anchor(1, 1, (5, 5)) == found

@@ -65,12 +65,12 @@ def test_direction_survives_weights_of_zero():
     prior.advance()
     np.testing.assert_array_equal(prior._direction, before)
     assert prior.spectral_norm == 0
-    assert prior.diagnostics() == {"prior_beta": 8.0, "prior_beta_raised": 0.0}
+    assert prior.diagnostics().items() >= {"prior_beta": 8.0, "prior_beta_raised": 0.0}.items()
 
 
 def test_diagnostics_say_when_the_guard_binds():
     prior = _prior()
-    assert prior.diagnostics() == {"prior_beta": 8.0, "prior_beta_raised": 0.0}
+    assert prior.diagnostics().items() >= {"prior_beta": 8.0, "prior_beta_raised": 0.0}.items()
     _trained(prior, 100)
     for _ in range(30):
         prior.advance()

@@ -1,0 +1,52 @@
+"""Sampling with some units given: p(z_right | z_left), and any other mask."""
+
+from typing import Any
+
+import tensorflow as tf
+
+from ..numerics import Seed
+from ..rbm import as_rbm, clamped_gibbs
+
+
+def sample_clamped(
+    left_bias: Any,
+    right_bias: Any,
+    weights: Any,
+    z: Any,
+    given: Any,
+    num_sweeps: int = 1000,
+    seed: Seed = (0, 0),
+    temperature: float = 1.0,
+) -> tf.Tensor:
+    """Draws z_free ~ p(z_free | z_given) by block Gibbs sweeps; the given units keep their values.
+
+    Exact where one whole side is given (one sweep is enough); otherwise approximate, as far as the sweeps
+    have mixed. No gradient flows.
+
+    Args:
+      left_bias: [L].
+      right_bias: [R].
+      weights: [L, R].
+      z: [C, L + R], zeros and ones: the given values, and where the free units start.
+      given: booleans [L + R] or [C, L + R]: which units are given.
+      num_sweeps: at least 1.
+      seed: an `int32[2]` seed.
+      temperature: T of p(z) = exp(-E(z) / T) / Z.
+
+    Returns:
+      [C, L + R].
+
+    Raises:
+      ValueError: if shapes disagree or `num_sweeps` is below 1.
+    """
+    rbm = as_rbm(left_bias, right_bias, weights, temperature)
+    num_units = rbm.num_left + rbm.num_right
+    z = tf.cast(tf.convert_to_tensor(z), rbm.dtype)
+    if z.shape.rank != 2 or z.shape[-1] != num_units:
+        raise ValueError(f"z: expected shape [chains, {num_units}], got {z.shape}")
+    given = tf.cast(tf.convert_to_tensor(given), tf.bool)
+    if given.shape != (num_units,) and not given.shape.is_compatible_with(z.shape):
+        raise ValueError(f"given: expected shape [{num_units}] or {z.shape}, got {given.shape}")
+    if num_sweeps < 1:
+        raise ValueError(f"num_sweeps: expected at least 1, got {num_sweeps}")
+    return tf.concat(clamped_gibbs(rbm, z, tf.broadcast_to(given, tf.shape(z)), num_sweeps, seed), -1)

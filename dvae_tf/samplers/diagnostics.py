@@ -1,0 +1,99 @@
+"""How well the chains of a sampler mix at fixed parameters: R-hat and autocorrelation of the energy."""
+
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from ..numerics import Seed, as_seed, split
+from .base import Sampler
+
+
+class Mixing(NamedTuple):
+    """Of the energies of the chains; scalars.
+
+    Attributes:
+      r_hat: potential scale reduction (Gelman and Rubin, 1992): 1 for chains that agree.
+      autocorrelation_time: integrated, in steps of the sampler: a step is worth so many less of draws.
+      energies: [steps, C], nats.
+    """
+
+    r_hat: tf.Tensor
+    autocorrelation_time: tf.Tensor
+    energies: tf.Tensor
+
+
+def mixing(energies: tf.Tensor) -> Mixing:
+    """What the energies [steps, C] of chains tell, of at least 2 steps and 2 chains; nats."""
+    r_hat = tfp.mcmc.potential_scale_reduction(energies, independent_chain_ndims=1)
+    return Mixing(r_hat, autocorrelation_time(energies), energies)
+
+
+def autocorrelation_time(values: tf.Tensor) -> tf.Tensor:
+    """The integrated autocorrelation time of chains [steps, C], in steps; a scalar.
+
+        tau = 1 + 2 sum over t of rho_t,
+
+    with rho_t over all chains about their common mean (so chains that each stay at their own place show),
+    summed in pairs as long as these are positive (Geyer, 1992). Values that never change give the number of
+    steps.
+    """
+    steps = values.shape[0]
+    centred = values - tf.reduce_mean(values)
+    products = tf.matmul(centred, centred, transpose_b=True)
+    covariance = tf.reduce_sum(tf.linalg.diag_part(products, k=(0, steps - 1)), -1)[::-1]
+    rho = tf.math.divide_no_nan(covariance, covariance[0])
+    pairs = rho[0 : steps - steps % 2 : 2] + rho[1::2]
+    positive = tf.math.cumprod(tf.cast(pairs > 0, values.dtype))
+    tau = 2 * tf.reduce_sum(pairs * positive) - 1
+    return tf.where(covariance[0] > 0, tf.maximum(tau, 1 / steps), tf.cast(steps, values.dtype))
+
+
+def measure_mixing(
+    sampler: Sampler,
+    left_bias: Any,
+    right_bias: Any,
+    weights: Any,
+    state: Any,
+    seed: Seed,
+    num_steps: int = 100,
+) -> Mixing:
+    """Runs the sampler at fixed parameters from a state, which is left as it is, and watches the energy.
+
+    Args:
+      sampler: whose steps.
+      left_bias: [L].
+      right_bias: [R].
+      weights: [L, R].
+      state: where it starts.
+      seed: an `int32[2]` seed.
+      num_steps: at least 2.
+
+    Raises:
+      ValueError: if `num_steps` is below 2, or there is a single chain.
+    """
+    if num_steps < 2:
+        raise ValueError(f"num_steps: expected at least 2, got {num_steps}")
+    if sampler.num_chains < 2:
+        raise ValueError("sampler: expected at least 2 chains, got 1")
+    return mixing(_energies(sampler, left_bias, right_bias, weights, state, as_seed(seed), num_steps))
+
+
+@tf.function(jit_compile=True)
+def _energies(
+    sampler: Sampler,
+    left_bias: tf.Tensor,
+    right_bias: tf.Tensor,
+    weights: tf.Tensor,
+    state: Any,
+    seed: tf.Tensor,
+    num_steps: int,
+) -> tf.Tensor:
+    def one(index: tf.Tensor, energies: tf.Tensor, state: Any, seed: tf.Tensor) -> tuple:
+        now, seed = split(seed)
+        state, info = sampler.step(left_bias, right_bias, weights, state, now)
+        energies = tf.tensor_scatter_nd_update(energies, [[index]], [info.energy])
+        return index + 1, energies, state, seed
+
+    nothing = tf.zeros([num_steps, sampler.num_chains], state.left.dtype)
+    return tf.while_loop(lambda index, *_: index < num_steps, one, (0, nothing, state, seed))[1]

@@ -1,0 +1,244 @@
+"""Parallel tempering (replica exchange; Hukushima and Nemoto, 1996) over inverse temperatures 0 to 1.
+
+Each chain is a ladder of M replicas, replica exchange lets states that heat has freed come down to t = 1:
+
+    sweep at every rung of p_t(z) ~ exp(-t E(z)); exchange neighbours m, m + 1 with probability
+    min(1, exp((t_{m+1} - t_m) (E(z at m+1) - E(z at m)))), even pairs and odd pairs in turn.
+
+The energy is that of the pair (left, right), which is what the sweeps temper; the free energy of one side
+would be wrong here. The top rung is fair bits, drawn afresh in every sweep. The ladder moves towards equal
+exchange rates: the expected rejections, added up along t, are cut in equal parts (Syed et al., 2022).
+"""
+
+import dataclasses
+from typing import Any, NamedTuple
+
+import keras
+import tensorflow as tf
+
+from ..numerics import Seed, as_seed, split, uniform, uniform_pair
+from ..rbm import RBM, energy, left_logits, right_logits, uniform_states
+from .base import Sampler, equal_log_weights, machine
+
+# Weight of one step in the running rejection rates, and how far the ladder follows them in a step.
+_MEMORY = 0.1
+_DAMPING = 0.2
+
+
+class ParallelTemperingState(NamedTuple):
+    """C ladders of M replicas.
+
+    Attributes:
+      replica_left: [M, C, L], zeros and ones.
+      replica_right: [M, C, R].
+      replica_at: int32 [M, C], which replica of a ladder stands at each rung, hottest first.
+      inverse_temperatures: [M], from 0 to 1.
+      rejection: [M - 1], running rates at which exchanges were rejected.
+      was_hot: booleans [M, C]: whether the replica has been at the hottest rung since it was at the coldest.
+      round_trips: int32 [C], arrivals at the coldest rung of replicas that came from the hottest.
+    """
+
+    replica_left: tf.Tensor
+    replica_right: tf.Tensor
+    replica_at: tf.Tensor
+    inverse_temperatures: tf.Tensor
+    rejection: tf.Tensor
+    was_hot: tf.Tensor
+    round_trips: tf.Tensor
+
+    @property
+    def left(self) -> tf.Tensor:
+        """Left states at t = 1, [C, L]."""
+        return _at_rung(self.replica_left, self.replica_at, -1)
+
+    @property
+    def right(self) -> tf.Tensor:
+        """Right states at t = 1, [C, R]."""
+        return _at_rung(self.replica_right, self.replica_at, -1)
+
+    @property
+    def log_weights(self) -> tf.Tensor:
+        """-log C each, [C]."""
+        return equal_log_weights(self.replica_left[0])
+
+    @property
+    def ladder_left(self) -> tf.Tensor:
+        """Left states by rung, hottest first, [M, C, L]."""
+        chains = tf.broadcast_to(tf.range(tf.shape(self.replica_at)[1]), tf.shape(self.replica_at))
+        return tf.gather_nd(self.replica_left, tf.stack([self.replica_at, chains], -1))
+
+
+class ParallelTemperingInfo(NamedTuple):
+    """What a step did.
+
+    Attributes:
+      energy: of the states at t = 1, [C], nats.
+      acceptance: mean probability of an exchange between neighbours, [M - 1].
+    """
+
+    energy: tf.Tensor
+    acceptance: tf.Tensor
+
+
+@keras.saving.register_keras_serializable("dvae_tf")
+@dataclasses.dataclass(frozen=True)
+class ParallelTempering(Sampler):
+    """Replica exchange; costs M times what persistent chains of the same number cost.
+
+    Attributes:
+      num_chains: ladders; the states at t = 1 are as many.
+      num_sweeps: of a step; exchanges follow each.
+      num_temperatures: M, at least 2.
+      adapt: whether the ladder moves; hold it to measure.
+
+    Raises:
+      ValueError: if a number is below that.
+    """
+
+    num_temperatures: int = 20
+    adapt: bool = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.num_temperatures < 2:
+            raise ValueError(f"num_temperatures: expected at least 2, got {self.num_temperatures!r}")
+
+    def init(
+        self, num_left: int, num_right: int, seed: Seed, dtype: tf.DType = tf.float32
+    ) -> ParallelTemperingState:
+        """Returns fair bits at every rung of an even ladder."""
+        rungs, chains = self.num_temperatures, self.num_chains
+        left, right = uniform_states(rungs * chains, num_left, num_right, seed, dtype)
+        return ParallelTemperingState(
+            tf.reshape(left, [rungs, chains, num_left]),
+            tf.reshape(right, [rungs, chains, num_right]),
+            tf.tile(tf.range(rungs)[:, tf.newaxis], [1, chains]),
+            tf.linspace(tf.zeros([], dtype), tf.ones([], dtype), rungs),
+            tf.fill([rungs - 1], tf.constant(0.5, dtype)),
+            tf.zeros([rungs, chains], tf.bool),
+            tf.zeros([chains], tf.int32),
+        )
+
+    def step(
+        self,
+        left_bias: Any,
+        right_bias: Any,
+        weights: Any,
+        state: ParallelTemperingState,
+        seed: Seed,
+        temperature: float = 1.0,
+    ) -> tuple[ParallelTemperingState, ParallelTemperingInfo]:
+        """Runs the sweeps, with exchanges after each, and moves the ladder."""
+        rbm = machine(left_bias, right_bias, weights, temperature, state)
+        state, acceptance = _exchange_sweeps(rbm, state, self.num_sweeps, as_seed(seed))
+        rejection = state.rejection + _MEMORY * (1 - acceptance - state.rejection)
+        ladder = state.inverse_temperatures
+        if self.adapt:
+            ladder += _DAMPING * (equal_rejection_ladder(ladder, rejection) - ladder)
+        state = state._replace(rejection=rejection, inverse_temperatures=ladder)
+        return state, ParallelTemperingInfo(energy(rbm, state.left, state.right), acceptance)
+
+    def summary(self, state: ParallelTemperingState) -> dict[str, tf.Tensor]:
+        """Lowest running exchange rate, and round trips of a ladder so far."""
+        return {
+            "exchange_rate": 1 - tf.reduce_max(state.rejection),
+            "round_trips": tf.reduce_mean(tf.cast(state.round_trips, tf.float32)),
+        }
+
+
+def equal_rejection_ladder(inverse_temperatures: tf.Tensor, rejection: tf.Tensor) -> tf.Tensor:
+    """The ladder on which every pair would reject alike, by linear interpolation; [M] and [M - 1] give [M].
+
+    The rejection rate of two near rungs is the integral of a density over t between them, so cutting its
+    total in equal parts makes all rates the same.
+    """
+    # A rung that never rejects still takes some room.
+    barrier = tf.concat([[0], tf.cumsum(tf.maximum(rejection, 1e-3))], 0)
+    wanted = barrier[-1] * tf.linspace(
+        tf.zeros([], barrier.dtype), tf.ones([], barrier.dtype), tf.size(barrier)
+    )
+    above = tf.clip_by_value(tf.searchsorted(barrier, wanted), 1, tf.size(barrier) - 1)
+    low, high = tf.gather(barrier, above - 1), tf.gather(barrier, above)
+    t_low, t_high = tf.gather(inverse_temperatures, above - 1), tf.gather(inverse_temperatures, above)
+    return t_low + (t_high - t_low) * (wanted - low) / (high - low)
+
+
+@tf.function(jit_compile=True)
+def _exchange_sweeps(
+    rbm: RBM, state: ParallelTemperingState, num_sweeps: int, seed: tf.Tensor
+) -> tuple[ParallelTemperingState, tf.Tensor]:
+    """The sweeps of a step; also the mean acceptance of each pair, [M - 1]."""
+    rbm = RBM(*(tf.stop_gradient(parameter) for parameter in rbm))
+
+    def sweep(index: tf.Tensor, state: ParallelTemperingState, total: tf.Tensor, seed: tf.Tensor) -> tuple:
+        for_states, for_exchanges, seed = split(seed, 3)
+        state = _sweep(rbm, state, for_states)
+        state, acceptance = _exchange(rbm, state, for_exchanges)
+        return index + 1, state, total + acceptance, seed
+
+    _, state, total, _ = tf.while_loop(
+        lambda index, *_: index < num_sweeps, sweep, (0, state, tf.zeros_like(state.rejection), seed)
+    )
+    return state, total / num_sweeps
+
+
+def _sweep(rbm: RBM, state: ParallelTemperingState, seed: tf.Tensor) -> ParallelTemperingState:
+    """One block Gibbs sweep of every replica at the temperature of its rung."""
+    rungs, chains, _ = state.replica_left.shape
+    t = tf.gather(state.inverse_temperatures, _inverse(state.replica_at))[..., tf.newaxis]
+    width = max(rbm.num_left, rbm.num_right)
+    for_right, for_left = uniform_pair([rungs, chains, width], seed, rbm.dtype)
+    right = _bernoulli(t * right_logits(rbm, state.replica_left), for_right[..., : rbm.num_right])
+    left = _bernoulli(t * left_logits(rbm, right), for_left[..., : rbm.num_left])
+    return state._replace(replica_left=left, replica_right=right)
+
+
+def _bernoulli(logits: tf.Tensor, rho: tf.Tensor) -> tf.Tensor:
+    return tf.cast(rho < tf.math.sigmoid(logits), logits.dtype)
+
+
+def _exchange(
+    rbm: RBM, state: ParallelTemperingState, seed: tf.Tensor
+) -> tuple[ParallelTemperingState, tf.Tensor]:
+    """Exchanges even pairs, then odd ones; also their mean acceptance, [M - 1]."""
+    t, at = state.inverse_temperatures, state.replica_at
+    energies = energy(rbm, state.replica_left, state.replica_right)
+    rungs, chains = energies.shape
+    rho = uniform([rungs - 1, chains], seed, rbm.dtype)
+    acceptance = tf.zeros([rungs - 1, chains], rbm.dtype)
+    for parity in (0, 1):
+        by_rung = _by_rung(energies, at)
+        log_ratio = (t[1:] - t[:-1])[:, tf.newaxis] * (by_rung[1:] - by_rung[:-1])
+        probability = tf.exp(tf.minimum(log_ratio, 0))
+        turn = (tf.range(rungs - 1) % 2 == parity)[:, tf.newaxis]
+        acceptance = tf.where(turn, probability, acceptance)
+        swap = turn & (rho < probability)
+        none = tf.zeros([1, chains], tf.bool)
+        with_next, with_last = tf.concat([swap, none], 0), tf.concat([none, swap], 0)
+        at = tf.where(with_next, tf.roll(at, -1, 0), tf.where(with_last, tf.roll(at, 1, 0), at))
+    rung = _inverse(at)
+    returned = state.was_hot & (rung == rungs - 1)
+    state = state._replace(
+        replica_at=at,
+        was_hot=(state.was_hot & ~returned) | (rung == 0),
+        round_trips=state.round_trips + tf.reduce_sum(tf.cast(returned, tf.int32), 0),
+    )
+    return state, tf.reduce_mean(acceptance, 1)
+
+
+def _inverse(replica_at: tf.Tensor) -> tf.Tensor:
+    """The rung of each replica, [M, C]."""
+    rungs = tf.range(tf.shape(replica_at)[0])
+    stands = replica_at[:, tf.newaxis] == rungs[:, tf.newaxis]
+    return tf.reduce_sum(tf.where(stands, rungs[:, tf.newaxis, tf.newaxis], 0), 0)
+
+
+def _by_rung(values: tf.Tensor, replica_at: tf.Tensor) -> tf.Tensor:
+    """Values of replicas [M, C] in the order of their rungs."""
+    return tf.transpose(tf.gather(tf.transpose(values), tf.transpose(replica_at), batch_dims=1))
+
+
+def _at_rung(values: tf.Tensor, replica_at: tf.Tensor, rung: int) -> tf.Tensor:
+    """Rows [C, ...] of the replicas [M, C, ...] that stand at a rung."""
+    chains = tf.range(tf.shape(replica_at)[1])
+    return tf.gather_nd(values, tf.stack([replica_at[rung], chains], -1))
