@@ -29,6 +29,7 @@ _RECIPE_FLAGS = {
     "train_batchsize": "Images of a training step.",
     "eval_batchsize": "Images at a time in validation and test; bounds their memory.",
     "eval_iw_samples": "Importance samples of the test likelihood.",
+    "num_validations": "Validations of a run; each takes the time of some thousand steps.",
     "base_lr": "Learning rate before its steps.",
     "seed": "From which every random number of the run follows.",
 }
