@@ -10,6 +10,7 @@ program, it writes them down:
 import json
 import pathlib
 import sys
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -18,12 +19,16 @@ import numpy as np
 import smoothing_reference
 from scipy import special, stats
 
+from dvae_tf import provenance, storage
+
 X = np.array([1.0, 0.0, 1.0])
 BETAS = (2.0, 4.0, 8.0, 16.0, 32.0)
+# Of the parameters.
+SEED = 5
 TEMPERATURES = (1.0, 0.5, 0.25, 0.125)
 
 
-def parameters(num_groups: int, directed: bool = False, seed: int = 5) -> exact.Parameters:
+def parameters(num_groups: int, directed: bool = False, seed: int = SEED) -> exact.Parameters:
     """Linear networks of two units, far from their start."""
     rng = np.random.default_rng(seed)
 
@@ -140,6 +145,7 @@ SERIES: dict[str, tuple[tuple[float, ...], Callable[[float, int], float]]] = {
 
 def main(path: str) -> None:
     """Writes the biases of every series, for one group and for two."""
+    started = time.monotonic()
     found = {
         f"{name}, {groups} group{'s' * (groups > 1)}": {
             f"{sharpness:g}": series(sharpness, groups) for sharpness in sharpnesses
@@ -147,7 +153,8 @@ def main(path: str) -> None:
         for name, (sharpnesses, series) in SERIES.items()
         for groups in (1, 2)
     }
-    pathlib.Path(path).write_text(json.dumps(found, indent=2) + "\n")
+    record = {"bias": found, "seed": SEED, "seconds": time.monotonic() - started} | provenance.describe()
+    storage.write_json(pathlib.Path(path), record)
     print(json.dumps(found, indent=2))
 
 

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from ..numerics import Seed, effective_sample_size, log_mean_exp, split
-from ..rbm import TemperedPath, as_rbm, sample_both, tempered_path
+from ..rbm import TemperedPath, as_rbm, tempered_path
 
 _NUM_BOOTSTRAPS = 200
 # Part of the chains that the weights must be worth.
@@ -144,9 +144,7 @@ def _estimate(log_partition: tf.Tensor, chains: _Chains, seed: tf.Tensor) -> AIS
 
 @tf.function(jit_compile=True)
 def _draw_base(path: TemperedPath, num_chains: int, seed: tf.Tensor) -> tf.Tensor:
-    # At t = 0 the sides are independent: a sweep from anywhere is an exact draw.
-    nowhere = tf.zeros([num_chains, path.rbm.num_left], path.rbm.dtype)
-    return sample_both(path.at(tf.zeros([], path.rbm.dtype)), nowhere, seed)[0]
+    return path.draw_base(num_chains, seed)[0]
 
 
 @tf.function(jit_compile=True)
@@ -163,8 +161,10 @@ def _anneal(
 
     def rung(index: tf.Tensor, chains: _Chains, seed: tf.Tensor) -> tuple:
         sweep_seed, seed = split(seed)
-        now, before = path.log_marginals(chains.left, (time(index + 1), time(index)))
-        left, right = sample_both(path.at(time(index + 1)), chains.left, sweep_seed)
+        # One product serves the weights and the sweep.
+        products = tf.matmul(chains.left, path.rbm.weights)
+        now, before = (path.log_marginal(chains.left, products, time(k)) for k in (index + 1, index))
+        left, right = path.sweep(products, time(index + 1), sweep_seed)
         return index + 1, _Chains(chains.log_weights + now - before, left, right), seed
 
     num_chains = tf.shape(left)[0]

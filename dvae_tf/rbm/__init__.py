@@ -18,7 +18,7 @@ from .energy import (
     split_sides,
     transposed,
 )
-from .gibbs import block_gibbs, clamped_gibbs, sample_both, sample_right, uniform_states
+from .gibbs import block_gibbs, clamped_gibbs, sample_right, uniform_states
 from .ising import Ising, from_ising, to_ising
 from .tempering import TemperedPath, tempered_path
 
@@ -36,7 +36,6 @@ __all__ = [
     "left_logits",
     "right_free_energy",
     "right_logits",
-    "sample_both",
     "sample_right",
     "scaled",
     "split_sides",

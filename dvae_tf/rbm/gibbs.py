@@ -45,18 +45,18 @@ def _block_gibbs(
 
     def sweep(index: tf.Tensor, left: tf.Tensor, right: tf.Tensor, seed: tf.Tensor) -> tuple:
         now, seed = split(seed)
-        left, right = sample_both(rbm, left, now)
+        left, right = sample_both(rbm, right_logits(rbm, left), now)
         return index + 1, left, right, seed
 
     _, left, right, _ = tf.while_loop(lambda index, *_: index < num_sweeps, sweep, (0, left, right, seed))
     return left, right
 
 
-def sample_both(rbm: RBM, left: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """One sweep, for use inside XLA programs: z_r given `left` [C, L], then z_l given that z_r."""
+def sample_both(rbm: RBM, logits: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """One sweep, for use inside XLA programs: z_r of the given log-odds [C, R], then z_l given that z_r."""
     width = max(rbm.num_left, rbm.num_right)
-    for_right, for_left = uniform_pair([tf.shape(left)[0], width], seed, rbm.dtype)
-    right = _bernoulli(right_logits(rbm, left), for_right[:, : rbm.num_right])
+    for_right, for_left = uniform_pair([tf.shape(logits)[0], width], seed, rbm.dtype)
+    right = _bernoulli(logits, for_right[:, : rbm.num_right])
     left = _bernoulli(left_logits(rbm, right), for_left[:, : rbm.num_left])
     return left, right
 

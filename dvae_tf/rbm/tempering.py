@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from .energy import RBM
+from .gibbs import sample_both
 
 # Probabilities of the product distribution are kept this far from 0 and 1: a unit that never fires in the
 # samples may fire.
@@ -31,14 +32,21 @@ class TemperedPath(NamedTuple):
         num_left = self.rbm.num_left
         return RBM(biases[:num_left], biases[num_left:], t * self.rbm.weights)
 
-    def log_marginals(self, left: tf.Tensor, times: tuple[tf.Tensor, ...]) -> tuple[tf.Tensor, ...]:
-        """f_t(z_l) in nats for each of some scalars t: [C, L] gives [C] each, for one matrix product."""
-        product = tf.matmul(left, self.rbm.weights)
-        return tuple(
-            tf.linalg.matvec(left, machine.left_bias)
-            + tf.reduce_sum(tf.math.softplus(machine.right_bias + t * product), -1)
-            for t, machine in ((t, self.at(t)) for t in times)
-        )
+    def log_marginal(self, left: tf.Tensor, products: tf.Tensor, t: tf.Tensor) -> tf.Tensor:
+        """f_t(z_l) in nats, of left states [C, L] and their products z_l W [C, R]: [C]."""
+        machine = self.at(t)
+        softplus = tf.math.softplus(machine.right_bias + t * products)
+        return tf.linalg.matvec(left, machine.left_bias) + tf.reduce_sum(softplus, -1)
+
+    def sweep(self, products: tf.Tensor, t: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """One Gibbs sweep at t from left states with the given products; the new (left, right)."""
+        machine = self.at(t)
+        return sample_both(machine, machine.right_bias + t * products, seed)
+
+    def draw_base(self, num_samples: int, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Exact draws at t = 0, where the sides are independent."""
+        nothing = tf.zeros([num_samples, self.rbm.num_right], self.rbm.dtype)
+        return self.sweep(nothing, tf.zeros([], self.rbm.dtype), seed)
 
     @property
     def log_base(self) -> tf.Tensor:

@@ -29,7 +29,6 @@ from ..rbm import (
     block_gibbs,
     energy,
     left_free_energy,
-    sample_both,
     sample_right,
     tempered_path,
     uniform_states,
@@ -309,7 +308,8 @@ def _anneal(
     def rung(index: tf.Tensor, t: tf.Tensor, kept: Annealed, seed: tf.Tensor) -> tuple:
         for_resampling, for_sweeps, seed = split(seed, 3)
         new = next_time(index, t, kept.left, kept.right)
-        now, then = path.log_marginals(kept.left, (new, t))
+        products = tf.matmul(kept.left, rbm.weights)
+        now, then = (path.log_marginal(kept.left, products, time) for time in (new, t))
         log_weights = tf.reshape(now - then, shape)
         ess = tf.reduce_min(effective_sample_size(tf.transpose(log_weights))) / num_chains
         left = resampled(log_weights, kept.left, for_resampling)
@@ -326,9 +326,7 @@ def _anneal(
         return index + 1, new, kept, seed
 
     start, seed = split(seed)
-    # At t = 0 the sides are independent: a sweep from anywhere is an exact draw.
-    nowhere = tf.zeros([total, rbm.num_left], dtype)
-    left, right = sample_both(path.at(tf.zeros([], dtype)), nowhere, start)
+    left, right = path.draw_base(total, start)
     first = Annealed(
         left,
         right,

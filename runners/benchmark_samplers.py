@@ -1,0 +1,220 @@
+"""The sampler suite: negative phase, log Z and growth with size, beside the products and beside a peer.
+
+The peer is the PyTorch package `rbms`, run in turn in an environment of its own: `--rbms_python` names its
+interpreter; without it the peer's rows are left out, and the run says so.
+"""
+
+import itertools
+import json
+import pathlib
+import resource
+import statistics
+import subprocess
+import tempfile
+from collections.abc import Callable
+from typing import Any
+
+import matplotlib.figure
+import numpy as np
+import tensorflow as tf
+from absl import flags
+from rich.console import Console
+from rich.table import Table
+
+from dvae_tf import partition, rbm
+from dvae_tf.numerics import split, uniform_pair
+
+from .timing import UNITS, Timing, bare_products, benchmark_machine, in_turn, table
+
+_CHAINS, _SWEEPS, _TEMPERATURES = 1000, 40, 1000
+_SIZES = (50, 100, 200, 500, 1000, 2000)
+_GROWTH_CHAINS = (10, 100, 1000, 10_000)
+# Spin updates of one timed call of the growth table, roughly.
+_GROWTH_WORK = 2e7
+
+
+def define_flags() -> None:
+    """Flags of this suite."""
+    flags.DEFINE_string("rbms_python", None, "The interpreter of an environment with `rbms`; none skips it.")
+    flags.DEFINE_integer("ais_rounds", 5, "Estimates of log Z of each kind; their spread is the error.")
+    flags.DEFINE_string("plot", None, "Where to draw the growth with size, a PNG file.")
+
+
+def run(console: Console, rounds: int) -> dict[str, Any]:
+    """Measures, prints, and returns the figures."""
+    values = flags.FLAGS
+    machine = benchmark_machine()
+    with tempfile.TemporaryDirectory() as folder:
+        peer = _Peer(values.rbms_python, machine, pathlib.Path(folder)) if values.rbms_python else None
+        if peer is None:
+            console.print("rbms: skipped; --rbms_python names the interpreter of an environment that has it")
+        sampling = _negative_phase(machine, peer, rounds)
+        console.print(table(f"Negative phase, {_CHAINS} chains x {_SWEEPS} sweeps, 200+200 units", sampling))
+        annealing = _annealing(machine, peer, values.ais_rounds)
+        console.print(_annealing_table(annealing))
+        if peer is not None:
+            peer.close()
+    growth = _growth()
+    console.print(_growth_table(growth))
+    if values.plot:
+        _growth_plot(growth, pathlib.Path(values.plot))
+    return {
+        "negative_phase": {name: timing._asdict() for name, timing in sampling.items()},
+        "annealing": annealing,
+        "annealing_memory": _annealing_memory(machine),
+        "nanoseconds_per_spin_update": growth,
+    }
+
+
+class _Peer:
+    """`rbms` in a process of its own, one task at a time."""
+
+    def __init__(self, python: str, machine: rbm.RBM, folder: pathlib.Path) -> None:
+        if not pathlib.Path(python).is_file():
+            raise FileNotFoundError(f"rbms_python: expected a Python interpreter, got {python}")
+        file = folder / "machine.npz"
+        np.savez(file, **{name: value.numpy() for name, value in machine._asdict().items()})
+        script = pathlib.Path(__file__).with_name("peer_rbms.py")
+        self.process = subprocess.Popen(
+            [python, str(script)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        self.ask(task="load", file=str(file), chains=_CHAINS)
+
+    def ask(self, **task: Any) -> float:
+        """One task and its answer."""
+        tasks, answers = self.process.stdin, self.process.stdout
+        if tasks is None or answers is None:
+            raise RuntimeError("the peer's pipes are closed")
+        tasks.write(json.dumps(task) + "\n")
+        tasks.flush()
+        answer = answers.readline()
+        if not answer:
+            raise ValueError("rbms_python: the process ended; see its message above")
+        return float(json.loads(answer))
+
+    def close(self) -> None:
+        """Ends the process."""
+        self.process.communicate()
+
+
+def _negative_phase(machine: rbm.RBM, peer: _Peer | None, rounds: int) -> dict[str, Timing]:
+    left, _ = rbm.uniform_states(_CHAINS, UNITS, UNITS, (0, 2))
+
+    @tf.function(jit_compile=True)
+    def random_numbers(seed: tf.Tensor) -> tf.Tensor:
+        def one(index: tf.Tensor, total: tf.Tensor, seed: tf.Tensor) -> tuple:
+            now, seed = split(seed)
+            first, second = uniform_pair([_CHAINS, UNITS], now, tf.float32)
+            return index + 1, total + tf.cast(first < second, tf.float32), seed
+
+        return tf.while_loop(lambda index, *_: index < _SWEEPS, one, (0, tf.zeros([_CHAINS, UNITS]), seed))[1]
+
+    programs: dict[str, Callable[[], Any]] = {
+        "bare products": bare_products(machine, _CHAINS, _SWEEPS),
+        "random numbers alone": lambda: random_numbers(tf.constant((0, 3))),
+        "block Gibbs": lambda: rbm.block_gibbs(machine, left, _SWEEPS, (0, 3)),
+    }
+    if peer is not None:
+        programs["rbms"] = lambda: peer.ask(task="gibbs", sweeps=_SWEEPS)
+    return in_turn(programs, rounds)
+
+
+def _annealing(machine: rbm.RBM, peer: _Peer | None, rounds: int) -> dict[str, dict[str, float]]:
+    """Seconds of one estimate of log Z, and the spread of estimates; the products of as many sweeps."""
+    found: dict[str, list[float]] = {}
+
+    def ours(seed: int) -> float:
+        estimate = partition.annealed_importance_sampling(*machine, _TEMPERATURES, _CHAINS, seed=(1, seed))
+        return float(estimate.log_partition)
+
+    def remembering(name: str, estimate: Callable[[int], float]) -> Callable[[], float]:
+        seeds = itertools.count()
+
+        def one() -> float:
+            found.setdefault(name, []).append(estimate(next(seeds)))
+            return found[name][-1]
+
+        return one
+
+    programs: dict[str, Callable[[], Any]] = {
+        "bare products": bare_products(machine, _CHAINS, _TEMPERATURES),
+        "AIS": remembering("AIS", ours),
+    }
+    if peer is not None:
+
+        def theirs(seed: int) -> float:
+            return peer.ask(task="ais", seed=seed, chains=_CHAINS, temperatures=_TEMPERATURES)
+
+        programs["rbms"] = remembering("rbms", theirs)
+    timings = in_turn(programs, rounds)
+    return {
+        name: {"seconds": timing.median / 1e3, "minimum_seconds": timing.minimum / 1e3}
+        | ({"log_partition": statistics.fmean(found[name])} if name in found else {})
+        | ({"standard_deviation": statistics.stdev(found[name])} if name in found else {})
+        for name, timing in timings.items()
+    }
+
+
+def _annealing_table(annealing: dict[str, dict[str, float]]) -> Table:
+    shown = Table(
+        "", "seconds", "log Z", "standard deviation", "s x variance, ratio", title="AIS, 1000 x 1000, 200+200"
+    )
+    ours = annealing["AIS"]
+    for name, figures in annealing.items():
+        cells = [f"{figures['seconds']:.2f}"]
+        if "log_partition" in figures:
+            cost = figures["seconds"] * figures["standard_deviation"] ** 2
+            reference = ours["seconds"] * ours["standard_deviation"] ** 2
+            cells += [f"{figures['log_partition']:.3f}", f"{figures['standard_deviation']:.4f}"]
+            cells.append(f"{cost / reference:.1f}")
+        shown.add_row(name, *cells)
+    return shown
+
+
+def _annealing_memory(machine: rbm.RBM) -> dict[str, float]:
+    """Peak memory after estimates with few and with many temperatures, megabytes."""
+    peaks = {}
+    for temperatures in (100, 10_000):
+        partition.annealed_importance_sampling(*machine, temperatures, _CHAINS)
+        peaks[str(temperatures)] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return peaks
+
+
+def _growth() -> dict[str, dict[str, float]]:
+    """Nanoseconds per spin update: units of a side -> chains -> time."""
+    found: dict[str, dict[str, float]] = {}
+    for size in _SIZES:
+        machine = rbm.as_rbm(
+            np.zeros(size, np.float32),
+            np.zeros(size, np.float32),
+            np.random.default_rng(0).normal(0, size**-0.5, (size, size)).astype(np.float32),
+        )
+        for chains in _GROWTH_CHAINS:
+            left, _ = rbm.uniform_states(chains, size, size, (0, 2))
+            updates = 2 * size * chains
+            sweeps = max(1, min(1000, round(_GROWTH_WORK / updates)))
+            timing = in_turn(
+                {"": lambda m=machine, x=left, n=sweeps: rbm.block_gibbs(m, x, n, (0, 3))},  # type: ignore[misc]
+                3,
+            )[""]
+            found.setdefault(str(size), {})[str(chains)] = 1e6 * timing.minimum / (updates * sweeps)
+    return found
+
+
+def _growth_table(growth: dict[str, dict[str, float]]) -> Table:
+    shown = Table("units", *(f"{n:,} chains" for n in _GROWTH_CHAINS), title="ns per spin update")
+    for size, row in growth.items():
+        shown.add_row(f"{size}+{size}", *(f"{row[str(chains)]:.2f}" for chains in _GROWTH_CHAINS))
+    return shown
+
+
+def _growth_plot(growth: dict[str, dict[str, float]], file: pathlib.Path) -> None:
+    figure = matplotlib.figure.Figure(figsize=(6, 4), layout="constrained")
+    axes = figure.subplots()
+    for chains in _GROWTH_CHAINS:
+        times = [row[str(chains)] for row in growth.values()]
+        axes.loglog([int(size) for size in growth], times, marker="o", label=f"{chains:,} chains")
+    axes.set_xlabel("units of each side")
+    axes.set_ylabel("nanoseconds per spin update")
+    axes.legend()
+    figure.savefig(file, dpi=120)
