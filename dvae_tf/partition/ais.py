@@ -163,9 +163,9 @@ def _anneal(
         sweep_seed, seed = split(seed)
         # One product serves the weights and the sweep.
         products = tf.matmul(chains.left, path.rbm.weights)
-        now, before = (path.log_marginal(chains.left, products, time(k)) for k in (index + 1, index))
+        change = path.log_marginal_change(chains.left, products, time(index + 1), time(index))
         left, right = path.sweep(products, time(index + 1), sweep_seed)
-        return index + 1, _Chains(chains.log_weights + now - before, left, right), seed
+        return index + 1, _Chains(chains.log_weights + change, left, right), seed
 
     num_chains = tf.shape(left)[0]
     nothing = _Chains(tf.zeros([num_chains], dtype), left, tf.zeros([num_chains, path.rbm.num_right], dtype))

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from ..numerics import Seed, fold_in, split
+from ..numerics import Seed, fold_in, softplus_difference, split
 from ..rbm import RBM, as_rbm, right_logits
 from ..samplers import ParallelTempering, ParallelTemperingState, mixing
 
@@ -193,14 +193,14 @@ def _measure(
         left = state.ladder_left
         bias, logits = tf.linalg.matvec(left, rbm.left_bias), right_logits(rbm, left)
 
-        def log_marginal(t: tf.Tensor, rungs: slice) -> tf.Tensor:
-            # f_t(z_l) of the ladder's states, at other times than their own.
-            softplus = tf.math.softplus(t[:, tf.newaxis, tf.newaxis] * logits[rungs])
-            return t[:, tf.newaxis] * bias[rungs] + tf.reduce_sum(softplus, -1)
+        def change(rungs: slice, neighbours: slice) -> tf.Tensor:
+            # f at the time of a neighbour minus f at their own, of the states at some rungs.
+            own, other = t[rungs, tf.newaxis, tf.newaxis], t[neighbours, tf.newaxis, tf.newaxis]
+            softplus = softplus_difference(other * logits[rungs], own * logits[rungs])
+            return (other - own)[..., 0] * bias[rungs] + tf.reduce_sum(softplus, -1)
 
         lower, upper = slice(None, -1), slice(1, None)
-        up = log_marginal(t[upper], lower) - log_marginal(t[lower], lower)
-        down = log_marginal(t[lower], upper) - log_marginal(t[upper], upper)
+        up, down = change(lower, upper), change(upper, lower)
         return _Records(up, down, info.energy, info.acceptance, left[-1])
 
     def one(index: tf.Tensor, state: ParallelTemperingState, records: _Records) -> tuple:

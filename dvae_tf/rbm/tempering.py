@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
+from ..numerics import softplus_difference
 from .energy import RBM
 from .gibbs import sample_both
 
@@ -32,11 +33,13 @@ class TemperedPath(NamedTuple):
         num_left = self.rbm.num_left
         return RBM(biases[:num_left], biases[num_left:], t * self.rbm.weights)
 
-    def log_marginal(self, left: tf.Tensor, products: tf.Tensor, t: tf.Tensor) -> tf.Tensor:
-        """f_t(z_l) in nats, of left states [C, L] and their products z_l W [C, R]: [C]."""
-        machine = self.at(t)
-        softplus = tf.math.softplus(machine.right_bias + t * products)
-        return tf.linalg.matvec(left, machine.left_bias) + tf.reduce_sum(softplus, -1)
+    def log_marginal_change(
+        self, left: tf.Tensor, products: tf.Tensor, t: tf.Tensor, before: tf.Tensor
+    ) -> tf.Tensor:
+        """f_t(z_l) - f_before(z_l) in nats, of left states [C, L] and their products z_l W [C, R]: [C]."""
+        now, then = self.at(t), self.at(before)
+        change = softplus_difference(now.right_bias + t * products, then.right_bias + before * products)
+        return tf.linalg.matvec(left, now.left_bias - then.left_bias) + tf.reduce_sum(change, -1)
 
     def sweep(self, products: tf.Tensor, t: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """One Gibbs sweep at t from left states with the given products; the new (left, right)."""

@@ -309,8 +309,7 @@ def _anneal(
         for_resampling, for_sweeps, seed = split(seed, 3)
         new = next_time(index, t, kept.left, kept.right)
         products = tf.matmul(kept.left, rbm.weights)
-        now, then = (path.log_marginal(kept.left, products, time) for time in (new, t))
-        log_weights = tf.reshape(now - then, shape)
+        log_weights = tf.reshape(path.log_marginal_change(kept.left, products, new, t), shape)
         ess = tf.reduce_min(effective_sample_size(tf.transpose(log_weights))) / num_chains
         left = resampled(log_weights, kept.left, for_resampling)
         families = resampled(log_weights, kept.families, for_resampling)
