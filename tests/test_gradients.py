@@ -125,7 +125,12 @@ CASES = [
     ),
 ]
 BY_NAME = {case.baseline: case for case in CASES}
-each_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.baseline)
+# Quantiles without a closed form, under a quadrature: minutes.
+each_case = pytest.mark.parametrize(
+    "case",
+    [pytest.param(case, marks=[pytest.mark.slow] * (case.baseline == "dvaes_unexp")) for case in CASES],
+    ids=lambda case: case.baseline,
+)
 with_groups = pytest.mark.parametrize("num_groups", [pytest.param(1, marks=pytest.mark.slow), 2])
 
 
@@ -321,7 +326,7 @@ DEFECTS = [
     ("dvaepp_exp", "half the entropy", lambda patch: _half_entropy(patch, kl)),
     ("dvaepp_directed", "half the entropy", lambda patch: _half_entropy(patch, kl)),
     ("dvaepp_directed", "wrong sign", lambda patch: _scaled(patch, priors.DirectedBernoulli, "logits", -1.0)),
-    ("dvaes_exp", "half the entropy", lambda patch: _half_entropy(patch, overlapping)),
+    # The entropy of the mean field carries no gradient: tests/priors/test_overlapping.py breaks its value.
     ("dvaes_exp", "wrong sign of the energy", lambda patch: _scaled(patch, overlapping, "energy", -1.0)),
     ("dvaes_exp", "energy averaged over units", lambda patch: _scaled(patch, overlapping, "energy", 0.25)),
     ("dvaes_gi", "sign", lambda patch: _scaled(patch, gaussian_integral, "_log_determinant", -1.0)),

@@ -53,9 +53,11 @@ def same(first, second):
     return first.keys() == second.keys() and all(np.array_equal(first[name], second[name]) for name in first)
 
 
-@pytest.mark.parametrize("struct", ["tiny-2"])
-def test_a_run_that_was_interrupted_ends_the_same_to_the_last_bit(struct, tmp_path):
-    settings, images = recipe(struct, k=2, **SMALL), tiny_images()
+@pytest.mark.parametrize(
+    "sampler", ["pcd", pytest.param("pa", marks=pytest.mark.slow), pytest.param("pt", marks=pytest.mark.slow)]
+)
+def test_a_run_that_was_interrupted_ends_the_same_to_the_last_bit(sampler, tmp_path):
+    settings, images = recipe("tiny-2", k=2, sampler=sampler, **SMALL), tiny_images()
     whole = training.train(settings, images, tmp_path / "whole")
     for kind, step in (("validation", 60), ("steps", 100)):
         with pytest.raises(KeyboardInterrupt):
@@ -64,11 +66,14 @@ def test_a_run_that_was_interrupted_ends_the_same_to_the_last_bit(struct, tmp_pa
     assert same(newest_state(tmp_path / "whole"), newest_state(tmp_path / "parts"))
     for key in ("test_nll", "log_partition", "best_val_nll", "best_step"):
         assert whole[key] == parts[key]
-    other = training.train(recipe(struct, k=2, **{**SMALL, "seed": 1}), images, tmp_path / "other")
+    changed = recipe("tiny-2", k=2, sampler=sampler, **{**SMALL, "seed": 1})
+    other = training.train(changed, images, tmp_path / "other")
     assert other["test_nll"] != whole["test_nll"]
 
 
-@pytest.mark.parametrize("forgotten", ["prior/num_updates", "adam/iteration"])
+@pytest.mark.parametrize(
+    "forgotten", ["prior/num_updates", pytest.param("adam/iteration", marks=pytest.mark.slow)]
+)
 def test_resuming_without_a_piece_of_the_state_is_noticed(forgotten, tmp_path, monkeypatch):
     """Negative control: the comparison above is one that fails."""
     settings, images = recipe("tiny", **SMALL), tiny_images()
