@@ -108,6 +108,56 @@ def moments(machine):
     return Moments(probs.sum(1) @ left, probs.sum(0) @ right, left.T @ probs @ right)
 
 
+def left_log_marginals(machine, left):
+    """f(z_l) = log sum over z_r of exp(-E(z)), by enumeration of the right side: [..., L] gives [...]."""
+    left = np.asarray(left, np.float64)
+    right = binary_states(machine.weights.shape[1])
+    terms = (left @ machine.weights + machine.right_bias) @ right.T
+    return left @ machine.left_bias + special.logsumexp(terms, axis=-1)
+
+
+def tempered(machine, t, base_logits=None):
+    """The machine of energy t E(z) - (1 - t) c . z, with c = 0 where not given."""
+    c = np.zeros(machine.num_units) if base_logits is None else base_logits
+    num_left = machine.num_left
+    return Machine(
+        t * machine.left_bias + (1 - t) * c[:num_left],
+        t * machine.right_bias + (1 - t) * c[num_left:],
+        t * machine.weights,
+    )
+
+
+def machine_of_spins(left_field, right_field, couplings):
+    """The bits z = (1 + s) / 2 of spins with E(s) = -h_l . s_l - h_r . s_r - s_l^T J s_r, from differences.
+
+    Of a multilinear function of bits, a parameter is the change of -E when its bits turn from 0 to 1.
+    """
+
+    def negative_energy(left, right):
+        s_l, s_r = 2 * left - 1, 2 * right - 1
+        return left_field @ s_l + right_field @ s_r + s_l @ couplings @ s_r
+
+    ones_left, ones_right = (np.eye(len(field)) for field in (left_field, right_field))
+    no_left, no_right = np.zeros(len(left_field)), np.zeros(len(right_field))
+    nothing = negative_energy(no_left, no_right)
+    left_bias = np.array([negative_energy(i, no_right) - nothing for i in ones_left])
+    right_bias = np.array([negative_energy(no_left, j) - nothing for j in ones_right])
+    both = np.array([[negative_energy(i, j) - nothing for j in ones_right] for i in ones_left])
+    return Machine(left_bias, right_bias, both - left_bias[:, np.newaxis] - right_bias)
+
+
+def planted_machine(num_left, num_right, coupling, field, seed):
+    """Two modes, a random pattern and its opposite: spins aligned with the pattern by equal couplings.
+
+    Returns:
+      The machine, and the pattern of bits [L + R] that the field favours.
+    """
+    pattern = np.random.default_rng(seed).integers(0, 2, num_left + num_right).astype(np.float64)
+    s_l, s_r = np.split(2 * pattern - 1, [num_left])
+    machine = machine_of_spins(field * s_l, field * s_r, coupling * np.outer(s_l, s_r))
+    return machine.cast(np.float32).cast(np.float64), pattern
+
+
 def exact_draws(machine, num_samples, seed):
     """Independent draws of z [num_samples, D] from the table of all states."""
     probs = np.exp(joint_log_probs(machine)[0]).ravel()
@@ -274,6 +324,29 @@ def chi_square_p_value(numbers, probs):
     if expected[-1] < 8:
         counts[-2:], expected[-2:] = counts[-2:].sum() / 2, expected[-2:].sum() / 2
     return stats.chisquare(counts, expected).pvalue
+
+
+def weighted_p_value(frequencies, probs):
+    """p-value of independent unnormalised frequencies [N, S] whose mean is proportional to `probs`.
+
+    Each row holds weights by state: of one weighted draw, or of a whole population with its Z. The test is
+    Hotelling's, of the mean of (row - its sum times probs); states expected in fewer than 50 rows are merged,
+    as the covariance is that of the rows.
+    """
+    probs = np.asarray(probs, np.float64).ravel()
+    frequencies = np.asarray(frequencies, np.float64)
+    rows = len(frequencies)
+    frequencies = frequencies / frequencies.sum(1).mean()
+    rare = probs * rows < 50
+    frequencies = np.concatenate([frequencies[:, ~rare], frequencies[:, rare].sum(1, keepdims=True)], 1)
+    probs = np.append(probs[~rare], probs[rare].sum())
+    # One state is what the others leave.
+    keep = np.arange(len(probs)) != np.argmax(probs)
+    keep &= probs * rows >= 50
+    differences = (frequencies - frequencies.sum(1, keepdims=True) * probs)[:, keep]
+    mean, count = differences.mean(0), keep.sum()
+    statistic = rows * mean @ np.linalg.solve(np.atleast_2d(np.cov(differences.T)), mean)
+    return stats.f(count, rows - count).sf(statistic * (rows - count) / (count * (rows - 1)))
 
 
 def ks_distance(samples, cdf, between=(-np.inf, np.inf)):

@@ -17,7 +17,7 @@ def test_bias_goes_to_0(name, groups):
     # Each step is twice as sharp.
     for blunt, sharp in itertools.pairwise(biases):
         assert sharp < 0.75 * blunt
-    assert biases[-1] < 0.15 * biases[0]
+    assert biases[-1] < 0.2 * biases[0]
 
 
 def test_bias_of_a_wrong_objective_stays():
@@ -32,5 +32,5 @@ def test_bias_of_a_wrong_objective_stays():
         )
         for temperature in (1.0, 0.125)
     )
-    assert sharp > 0.15 * blunt
+    assert sharp > 0.5 * blunt
     assert sharp > 0.1

@@ -62,6 +62,55 @@ def test_free_energy_is_the_negative_log_marginal(size):
     np.testing.assert_allclose(found, expected, rtol=1e-10, atol=1e-10)
 
 
+@each_size
+@each_dtype
+def test_right_free_energy_is_the_negative_log_marginal(size, dtype):
+    machine, parameters = _machines(size, dtype)
+    log_probs, log_partition = reference.joint_log_probs(machine)
+    right = reference.binary_states(size[1])
+    found = rbm.right_free_energy(parameters, tf.constant(right, dtype))
+    assert found.dtype == dtype
+    expected = -(special.logsumexp(log_probs, axis=0) + log_partition)
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+    leading = tf.zeros([2, 4, size[1]], dtype)
+    assert rbm.right_free_energy(parameters, leading).shape == (2, 4)
+
+
+@each_size
+def test_transposed_exchanges_the_sides(size):
+    machine, parameters = _machines(size)
+    z = reference.binary_states(sum(size))
+    left, right = rbm.split_sides(tf.constant(z), size[0])
+    exchanged = rbm.transposed(parameters)
+    assert (exchanged.num_left, exchanged.num_right) == size[::-1]
+    np.testing.assert_allclose(rbm.energy(exchanged, right, left), reference.energy(machine, z), atol=1e-12)
+    for one, again in zip(rbm.transposed(exchanged), parameters, strict=True):
+        np.testing.assert_array_equal(one, again)
+
+
+@each_size
+@each_dtype
+@pytest.mark.parametrize("temperature", [0.3, 1, 2.5])
+def test_temperature_divides_the_energy_of_every_state(size, dtype, temperature):
+    machine, _ = _machines(size)
+    z = reference.binary_states(sum(size))
+    left, right = rbm.split_sides(tf.constant(z, dtype), size[0])
+    expected = reference.energy(machine, z) / temperature
+    hot = rbm.as_rbm(*machine.cast(dtype), temperature)
+    scaled = rbm.scaled(rbm.as_rbm(*machine.cast(dtype)), 1 / temperature)
+    for parameters in (hot, scaled):
+        assert parameters.dtype == dtype
+        np.testing.assert_allclose(rbm.energy(parameters, left, right), expected, rtol=2e-5, atol=2e-5)
+    by_tensor = rbm.scaled(rbm.as_rbm(*machine.cast(dtype)), tf.constant(1 / temperature, dtype))
+    np.testing.assert_allclose(by_tensor.weights, scaled.weights, rtol=1e-6)
+
+
+@pytest.mark.parametrize("temperature", [0, -1.0, float("inf"), float("nan")])
+def test_bad_temperatures_are_refused_by_name(temperature):
+    with pytest.raises(ValueError, match="temperature"):
+        rbm.as_rbm(np.zeros(2), np.zeros(3), np.zeros((2, 3)), temperature)
+
+
 def test_logits_take_leading_dimensions():
     _, parameters = _machines((3, 5))
     assert rbm.right_logits(parameters, tf.zeros([2, 4, 3], tf.float64)).shape == (2, 4, 5)
