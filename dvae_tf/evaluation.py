@@ -90,17 +90,18 @@ def evaluate(
     measured = image_nll(model, images, num_importance_samples, seed, batch_size, progress)
     count = len(images)
     nll = float(measured.nll.mean())
-    upper = estimate.log_partition if estimate.upper is None else estimate.upper
+    log_z = estimate.log_partition
+    upper = log_z if estimate.upper is None else estimate.upper
     return Evaluation(
         nll=nll,
         standard_error=float(measured.nll.std(ddof=min(1, count - 1)) / np.sqrt(count)),
         monte_carlo_error=float(np.hypot(np.sqrt(measured.variance.sum()) / count, estimate.standard_error)),
-        log_partition=estimate.log_partition,
+        log_partition=log_z,
         log_partition_standard_error=estimate.standard_error,
         log_partition_effective_sample_size=estimate.effective_sample_size,
         log_partition_method=estimate.method,
         log_partition_converged=estimate.converged,
-        nll_bracket=(nll + estimate.lower - estimate.log_partition, nll + upper - estimate.log_partition),
+        nll_bracket=(nll + (estimate.lower - log_z), nll + (upper - log_z)),
         active_units=count_active_units(model, images, seed),
         num_images=count,
         num_importance_samples=num_importance_samples,

@@ -4,6 +4,7 @@ from tiny import NUM_PIXELS, all_bits, exact_log_likelihood, prior_log_probs, ro
 from tiny import tiny_structures as tiny_structures
 
 from dvae_tf import evaluation
+from dvae_tf.priors import LogPartition
 
 
 def test_nll_and_its_errors_against_enumeration():
@@ -59,3 +60,30 @@ def test_images_of_the_wrong_shape_are_refused(images):
         evaluation.evaluate(rough_model(), images, 5)
     with pytest.raises(ValueError, match="batch_size"):
         evaluation.evaluate(rough_model(), all_bits(NUM_PIXELS), 5, batch_size=0)
+
+
+def test_enumerated_log_z_has_a_bracket_of_no_width():
+    measured = evaluation.evaluate(rough_model(), all_bits(NUM_PIXELS)[:10].astype(np.float32), 20)
+    assert measured.log_partition_converged
+    assert measured.nll_bracket == (measured.nll, measured.nll)
+
+
+@pytest.mark.parametrize("converged", [True, False])
+def test_nll_carries_both_sides_of_log_z(converged, monkeypatch):
+    model = rough_model()
+    known = float(model.prior.anchor(1, 1, (0, 0)).log_partition)
+    sides = LogPartition(known, 0.1, 50.0, "two-sided", known - 0.3, known + 0.4, converged)
+
+    def anchor(num_temperatures, num_chains, seed, both_sides=False):
+        assert both_sides
+        model.prior.log_partition.assign(known)
+        return sides
+
+    monkeypatch.setattr(model.prior, "anchor", anchor)
+    measured = evaluation.evaluate(model, all_bits(NUM_PIXELS)[:10].astype(np.float32), 20)
+    low, high = measured.nll_bracket
+    # A larger log Z is a larger NLL.
+    assert low == pytest.approx(measured.nll - 0.3)
+    assert high == pytest.approx(measured.nll + 0.4)
+    assert measured.log_partition_converged is converged
+    assert measured.monte_carlo_error > 0.1

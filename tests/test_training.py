@@ -130,6 +130,41 @@ def test_the_run_folder_holds_what_it_promises(tmp_path):
             training.train(recipe("tiny", **{**SMALL, **changes}), images, tmp_path)
 
 
+class Watcher(training.Monitor):
+    """Remembers the live values and the validations."""
+
+    def __init__(self):
+        self.live_steps, self.reports = [], []
+
+    def live(self, step, report):
+        assert report["live_val_nll"] > 0
+        self.live_steps.append(step)
+
+    def validation(self, step, report, is_best):
+        self.reports.append(report)
+
+
+def test_log_z_runs_along_with_population_annealing(tmp_path):
+    settings = recipe("tiny", **{**SMALL, "sampler": "pa", "num_chains": 200})
+    watcher = Watcher()
+    result = training.train(settings, tiny_images(), tmp_path, monitor=watcher)
+    # Calls of the compiled loop end at each validation, every 30 steps.
+    assert watcher.live_steps == [30, 60, 90, 120]
+    errors = [abs(each["log_partition_before"] - each["log_partition"]) for each in watcher.reports]
+    assert result["log_partition_tracking_error"] == pytest.approx(max(errors))
+    # log Z itself moves by nats.
+    assert 0 < max(errors) < 0.1
+    for name in ("r_hat", "autocorrelation_time", "population_families"):
+        assert all(np.isfinite(each[name]) for each in watcher.reports)
+
+
+def test_the_other_samplers_track_nothing(tmp_path):
+    watcher = Watcher()
+    result = training.train(recipe("tiny", **SMALL), tiny_images(), tmp_path, monitor=watcher)
+    assert result["log_partition_tracking_error"] is None
+    assert watcher.live_steps == []
+
+
 def test_the_best_weights_are_the_ones_tested(tmp_path):
     settings, images = recipe("tiny", **SMALL), tiny_images()
     result = training.train(settings, images, tmp_path)

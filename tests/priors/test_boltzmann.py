@@ -242,6 +242,16 @@ def test_surrogate_of_every_state_in_proportion_is_exact():
         np.testing.assert_allclose(gradient, moment, rtol=1e-12)
 
 
+def test_surrogate_of_every_state_with_its_weight_is_exact():
+    machine, _ = _machines()
+    z = reference.binary_states(7)
+    # Not normalised: a constant more makes no difference.
+    log_weights = 3.0 - reference.energy(machine, z)
+    _, gradients = _surrogate_gradients(machine, z[:, :3], z[:, 3:], log_weights=tf.constant(log_weights))
+    for gradient, moment in zip(gradients, reference.moments(machine), strict=True):
+        np.testing.assert_allclose(gradient, moment, rtol=1e-10)
+
+
 def test_surrogate_carries_no_gradient_of_its_value_or_its_states():
     machine, _ = _machines()
     left, right = tf.ones([2, 3], tf.float64), tf.ones([2, 4], tf.float64)
