@@ -93,6 +93,24 @@ def log_partition(machine):
     return joint_log_probs(machine)[1]
 
 
+def _log_weights_by_left(machine):
+    left = binary_states(machine.num_left)
+    fields = left @ machine.weights + machine.right_bias
+    return left, fields, left @ machine.left_bias + np.logaddexp(0, fields).sum(1)
+
+
+def log_partition_by_left(machine):
+    """log Z by enumeration of the left side alone, of up to 18 units or so; the right one is a product."""
+    return special.logsumexp(_log_weights_by_left(machine)[2])
+
+
+def means_by_left(machine):
+    """E[z], [D], by the same enumeration."""
+    left, fields, log_weights = _log_weights_by_left(machine)
+    probs = special.softmax(log_weights)
+    return np.concatenate([probs @ left, probs @ special.expit(fields)])
+
+
 class Moments(NamedTuple):
     """E[z_l], E[z_r], E[z_l z_r^T]."""
 

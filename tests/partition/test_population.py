@@ -1,0 +1,209 @@
+"""Tests of log Z by population annealing."""
+
+import numpy as np
+import pytest
+import reference
+import tensorflow as tf
+from scipy import special
+
+from dvae_tf import partition
+
+# One shape for most tests: rungs and sweeps are dynamic, so it compiles once.
+_POPULATIONS, _CHAINS = 20, 50
+
+
+def _machine(seed=30, size=(5, 4), stddev=1.2):
+    return reference.random_machine(*size, seed=seed, stddev=stddev)
+
+
+def _anneal(machine, dtype=np.float32, **kwargs):
+    settings = {"num_populations": _POPULATIONS, "num_chains": _CHAINS, "num_sweeps": 2, "seed": (0, 1)}
+    return partition.population_annealing(*machine.cast(dtype), **settings | kwargs)
+
+
+def _score(found, machine):
+    """How many standard errors the estimate is from log Z."""
+    error = float(found.log_partition) - reference.log_partition_by_left(machine)
+    return error / float(found.standard_error)
+
+
+# --------------------------------------------------------------------------- the value
+
+
+@pytest.mark.parametrize("num_temperatures", [None, 10], ids=["adaptive", "fixed"])
+@pytest.mark.parametrize(
+    ("size", "stddev", "dtype"),
+    [((5, 4), 1.2, np.float32), ((5, 4), 1.2, np.float64), ((12, 12), 0.6, np.float32)],
+    ids=["5+4", "5+4-float64", "12+12"],
+)
+def test_log_partition_within_its_standard_error(size, stddev, dtype, num_temperatures):
+    for seed in range(3):
+        machine = _machine(seed, size, stddev)
+        found = _anneal(machine, dtype, seed=(1, seed), num_temperatures=num_temperatures)
+        assert found.converged
+        assert abs(_score(found, machine)) < 4
+
+
+def test_a_fitted_base():
+    machine = _machine(stddev=1.5)
+    settings = {"num_temperatures": 3, "num_sweeps": 1}
+    fitted = _anneal(machine, base_probs=reference.means_by_left(machine), **settings)
+    assert abs(_score(fitted, machine)) < 4
+    assert fitted.standard_error < _anneal(machine, **settings).standard_error
+
+
+def test_a_fixed_ladder_is_unbiased():
+    """E[Z] with 3 rungs of one sweep; the mean of log Z is too low."""
+    machine = _machine(stddev=1.5)
+    expected = reference.log_partition(machine)
+    settings = {"num_temperatures": 3, "num_sweeps": 1}
+    runs = [_anneal(machine, seed=(2, seed), **settings) for seed in range(200)]
+    # By run: the populations of a run share a program, but nothing random.
+    by_run = np.exp([float(run.log_partition) - expected for run in runs])
+    assert abs(reference.z_scores(by_run, 1.0)) < 4
+    by_population = np.concatenate([run.log_partitions for run in runs]) - expected
+    assert abs(reference.z_scores(np.exp(by_population), 1.0)) < 4
+    assert reference.z_scores(by_population, 0.0) < -10
+
+
+def test_populations_are_independent():
+    runs = [_anneal(_machine(), seed=(3, seed), num_temperatures=3, num_sweeps=1) for seed in range(50)]
+    correlations = np.corrcoef(np.transpose([run.log_partitions for run in runs]))
+    apart = correlations[np.triu_indices(_POPULATIONS, 1)]
+    # Of uncorrelated normal numbers: mean 0, variance 1 / (50 - 1).
+    assert abs(apart.mean()) * np.sqrt(49 * apart.size) < 4
+    assert apart.var() * 49 < 1.4
+
+
+def test_temperature():
+    machine = _machine(stddev=1.5)
+    found = _anneal(machine, temperature=1.6)
+    assert abs(_score(found, reference.tempered(machine, 1 / 1.6))) < 4
+    assert abs(_score(found, machine)) > 20
+
+
+def test_replicas_are_draws():
+    """Populations weighted by their Z: the mean of a ratio of sums over independent populations."""
+    machine = _machine()
+    moments = reference.moments(machine)
+    runs = [_anneal(machine, seed=(4, seed), num_temperatures=10) for seed in range(20)]
+    shares = special.softmax(np.concatenate([run.log_partitions for run in runs]))
+    for side in ("left", "right"):
+        means = np.concatenate([getattr(run, side).numpy().mean(1) for run in runs])
+        differences = shares[:, np.newaxis] * (means - getattr(moments, side))
+        assert np.abs(differences.sum(0) / np.sqrt((differences**2).sum(0))).max() < 4
+
+
+# --------------------------------------------------------------------------- errors and verdict
+
+
+def test_numbers_of_the_estimate():
+    found = _anneal(_machine(), np.float64, num_temperatures=5)
+    log_z = found.log_partitions.numpy()
+    z = np.exp(log_z)
+    np.testing.assert_allclose(found.log_partition, np.log(z.mean()), rtol=1e-12)
+    expected = z.std(ddof=1) / np.sqrt(_POPULATIONS) / z.mean()
+    np.testing.assert_allclose(found.standard_error, expected, rtol=1e-9)
+    assert found.num_rungs == 5
+    assert found.families.shape == (_POPULATIONS,)
+    assert np.all((found.families >= 1) & (found.families <= _CHAINS))
+    assert 1 < found.effective_sample_size < _POPULATIONS * _CHAINS
+
+
+def test_an_adaptive_ladder_follows_the_target():
+    machine = _machine(stddev=1.5)
+    rungs = [_anneal(machine, target_ess=target).num_rungs.numpy() for target in (0.5, 0.9, 0.97)]
+    assert rungs[0] < rungs[1] < rungs[2]
+    flat = reference.Machine(np.zeros(5), np.zeros(4), np.zeros((5, 4)))
+    found = _anneal(flat)
+    # Nothing to do: one rung, every replica an ancestor, log Z to rounding.
+    assert found.num_rungs == 1
+    np.testing.assert_array_equal(found.families, np.full(_POPULATIONS, _CHAINS))
+    np.testing.assert_allclose(found.effective_sample_size, _POPULATIONS * _CHAINS, rtol=1e-5)
+    np.testing.assert_allclose(found.log_partition, 9 * np.log(2), rtol=1e-6)
+    assert found.converged
+
+
+def test_populations_that_collapse_have_not_converged():
+    machine = _machine(31, (12, 12), 3.0)
+    found = _anneal(machine, num_temperatures=1)
+    assert found.families.numpy().mean() < 10
+    assert not found.converged
+    assert _anneal(machine, num_temperatures=200, num_sweeps=10).converged
+
+
+def test_small_populations_that_collapse_have_not_converged():
+    found = _anneal(_machine(stddev=3.0), num_chains=8, num_temperatures=1)
+    assert found.families.numpy().mean() < 8
+    assert not found.converged
+
+
+def test_populations_that_disagree_have_not_converged():
+    """Half of the replicas of a deep machine find the deeper mode, or none: many families, few worth it."""
+    machine = reference.Machine(np.zeros(5), np.zeros(4), np.zeros((5, 4)))
+    machine.left_bias[:] = 30.0
+    found = _anneal(machine, num_temperatures=1)
+    shares = special.softmax(found.log_partitions.numpy())
+    worth = 1 / (shares**2).sum()
+    assert not found.converged
+    assert worth < _POPULATIONS
+
+
+# --------------------------------------------------------------------------- the interface
+
+
+def test_shapes_and_dtypes():
+    for dtype in (np.float32, np.float64):
+        found = _anneal(_machine(), dtype)
+        assert found.log_partition.shape == found.standard_error.shape == ()
+        assert found.log_partitions.shape == (_POPULATIONS,)
+        assert found.left.shape == (_POPULATIONS, _CHAINS, 5)
+        assert found.right.shape == (_POPULATIONS, _CHAINS, 4)
+        assert set(np.unique(found.left)) | set(np.unique(found.right)) == {0.0, 1.0}
+        assert {each.dtype for each in found} == {tf.as_dtype(dtype), tf.bool, tf.int32}
+
+
+def test_arrays_tensors_and_integers_give_the_same():
+    machine = reference.Machine(np.arange(-2, 3), np.arange(4), np.eye(5, 4, dtype=np.int64))
+    expected = _anneal(machine)
+    tensors = [tf.constant(each) for each in machine]
+    for same in (machine, tensors, [each.tolist() for each in machine]):
+        found = partition.population_annealing(*same, _POPULATIONS, _CHAINS, 2, seed=tf.constant([0, 1]))
+        assert found.log_partition.dtype == tf.float32
+        np.testing.assert_array_equal(found.log_partitions, expected.log_partitions)
+
+
+def test_seeds():
+    one, again, other = (_anneal(_machine(), seed=seed) for seed in ((5, 6), (5, 6), (5, 7)))
+    for field, repeated in zip(one, again, strict=True):
+        np.testing.assert_array_equal(field, repeated)
+    assert np.all(one.log_partitions != other.log_partitions)
+
+
+_ACCEPTED = pytest.mark.xfail(strict=True, reason="no rungs are taken for one")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("num_populations", 1),
+        ("num_chains", 1),
+        ("num_sweeps", 0),
+        ("num_temperatures", -1),
+        pytest.param("num_temperatures", 0, marks=_ACCEPTED),
+        ("target_ess", 0.0),
+        ("target_ess", 1.0),
+        ("target_ess", float("nan")),
+        ("base_probs", np.full(8, 0.5)),
+        ("seed", (1, 2, 3)),
+        ("temperature", 0.0),
+    ],
+)
+def test_bad_arguments_are_refused_by_name(name, value):
+    with pytest.raises(ValueError, match=f"^{name}: "):
+        _anneal(_machine(), **{name: value})
+
+
+def test_wrong_shapes_are_refused_by_name():
+    with pytest.raises(ValueError, match="^left_bias: "):
+        partition.population_annealing(np.zeros(3), np.zeros(3), np.zeros((2, 3)))
