@@ -79,12 +79,9 @@ def population_annealing(
         ("num_populations", num_populations, 2),
         ("num_chains", num_chains, 2),
         ("num_sweeps", num_sweeps, 1),
-        ("num_temperatures", num_temperatures or 1, 1),
     ):
         if count < least:
             raise ValueError(f"{name}: expected at least {least}, got {count}")
-    if not 0 < target_ess < 1:
-        raise ValueError(f"target_ess: expected a number between 0 and 1, got {target_ess}")
     path = tempered_path(as_rbm(left_bias, right_bias, weights, temperature), base_probs)
     found = anneal(path, num_populations, num_chains, num_sweeps, seed, num_temperatures, target_ess)
     # sum of squares of the families' sizes: pairs of replicas that share an ancestor.

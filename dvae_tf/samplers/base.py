@@ -103,9 +103,10 @@ class Sampler(abc.ABC):
 
 
 def machine(left_bias: Any, right_bias: Any, weights: Any, temperature: float, state: SamplerState) -> RBM:
-    """The machine of a step, in the dtype of the state."""
+    """The machine of a step, in the dtype of the state; no gradient flows through it."""
     weights = tf.cast(tf.convert_to_tensor(weights), state.left.dtype)
-    return as_rbm(left_bias, right_bias, weights, temperature)
+    rbm = as_rbm(left_bias, right_bias, weights, temperature)
+    return RBM(*(tf.stop_gradient(parameter) for parameter in rbm))
 
 
 def equal_log_weights(left: tf.Tensor) -> tf.Tensor:

@@ -264,7 +264,15 @@ def anneal(
       num_temperatures: rungs at equal distances, for an unbiased Z; None for an adaptive ladder.
       target_ess: of each step of an adaptive ladder, as a part of the replicas: each goes as far as the
         weights exp(-(E_t' - E_t)) of the pairs (left, right) keep it.
+
+    Raises:
+      ValueError: if `num_temperatures` is below 1, or `target_ess` not between 0 and 1.
     """
+    if num_temperatures is not None and num_temperatures < 1:
+        raise ValueError(f"num_temperatures: expected at least 1, got {num_temperatures}")
+    if not 0 < target_ess < 1:
+        raise ValueError(f"target_ess: expected a number between 0 and 1, got {target_ess}")
+    path = tf.nest.map_structure(tf.stop_gradient, path)
     if num_temperatures is None:
         fixed, target = 0, target_ess
     else:

@@ -16,17 +16,32 @@ def systematic_resampling(log_weights: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     they are above 2^-33 of the largest.
 
     Args:
-      log_weights: [..., C], not necessarily normalised; -inf is a weight of 0. Up to 2^20 states.
+      log_weights: [..., C], not necessarily normalised; -inf is a weight of 0. C is known when traced, and
+        at most 2^20.
       seed: an `int32[2]` seed.
 
     Returns:
       int32 [..., C], rising.
     """
-    num_states = tf.shape(log_weights)[-1]
+    num_states = log_weights.shape[-1]
     weights = tf.exp(tf.cast(log_weights - tf.reduce_max(log_weights, -1, keepdims=True), tf.float64))
     sums = tf.cumsum(tf.cast(tf.round(weights * _UNIT), tf.int64), -1)
     total = sums[..., -1:]
     offset = uniform(tf.shape(total), seed, tf.float64)
     ticks = tf.range(num_states, dtype=tf.float64) + offset
-    positions = tf.cast(ticks / tf.cast(num_states, tf.float64) * tf.cast(total, tf.float64), tf.int64)
-    return tf.searchsorted(sums, tf.minimum(positions, total - 1), side="right")
+    positions = tf.cast(ticks / num_states * tf.cast(total, tf.float64), tf.int64)
+    return _count_at_most(sums, tf.minimum(positions, total - 1))
+
+
+def _count_at_most(rising: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
+    """How many of the rising numbers [..., C] are at most each of the values [..., C], by bisection.
+
+    `tf.searchsorted` compares all with all inside an XLA program.
+    """
+    size = rising.shape[-1]
+    count = tf.zeros_like(values, tf.int32)
+    for bit in reversed(range(size.bit_length())):
+        more = count + 2**bit
+        last = tf.gather(rising, tf.minimum(more, size) - 1, batch_dims=rising.shape.rank - 1)
+        count = tf.where((more <= size) & (last <= values), more, count)
+    return count

@@ -324,11 +324,6 @@ def test_temperature_divides_the_parameters():
     assert _equal(hot, halved)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=tf.errors.InvalidArgumentError,
-    reason="the rates depend on the ladder: a tape asks for the gradient of a loop, which XLA cannot give",
-)
 def test_no_gradient_flows():
     parameters = [tf.constant(each, tf.float32) for each in MACHINES["mild"]]
     state = SMALL.init(3, 3, (0, 1))

@@ -187,7 +187,6 @@ def test_seeds(resample):
     assert np.any(one != resample(log_weights, tf.constant([5, 7])))
 
 
-@pytest.mark.xfail(strict=True, reason="tf.searchsorted compares all with all inside an XLA program")
 def test_compiled_memory_grows_with_the_population_alone():
     """100,000 states would take a table of 38 GiB."""
     program = compiled.experimental_get_compiler_ir(tf.zeros([1009]), tf.constant([0, 0]))
