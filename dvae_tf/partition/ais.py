@@ -110,7 +110,8 @@ def reverse_annealed_importance_sampling(
     path = tempered_path(as_rbm(left_bias, right_bias, weights, temperature), base_probs)
     _check_count("num_temperatures", num_temperatures, 1)
     left = tf.cast(tf.convert_to_tensor(left), path.rbm.dtype)
-    if left.shape.rank != 2 or left.shape[1] != path.rbm.num_left or (left.shape[0] or 2) < 2:
+    few = left.shape.rank == 2 and left.shape[0] is not None and left.shape[0] < 2
+    if left.shape.rank != 2 or left.shape[1] != path.rbm.num_left or few:
         raise ValueError(f"left: expected shape [states >= 2, {path.rbm.num_left}], got {left.shape}")
     for_chains, for_bootstrap = split(seed)
     chains = _anneal(path, left, tf.constant(num_temperatures), False, for_chains)

@@ -127,7 +127,11 @@ def bridge_sampling(
       ValueError: if a count is below 1 (2 for temperatures, chains and samples), or shapes disagree.
     """
     rbm = as_rbm(left_bias, right_bias, weights, temperature)
-    for name, count, least in (("num_chains", num_chains, 2), ("num_samples", num_samples, 2)):
+    for name, count, least in (
+        ("num_chains", num_chains, 2),
+        ("num_samples", num_samples, 2),
+        ("num_burn_in", num_burn_in, 0),
+    ):
         if count < least:
             raise ValueError(f"{name}: expected at least {least}, got {count}")
     adapting = _tempering(num_chains, num_sweeps, num_temperatures, True)

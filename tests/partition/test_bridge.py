@@ -226,9 +226,6 @@ def test_seeds():
     assert one.log_partition != other.log_partition
 
 
-_ACCEPTED = pytest.mark.xfail(strict=True, reason="a burn-in below 1 is taken as none")
-
-
 @pytest.mark.parametrize(
     ("name", "value"),
     [
@@ -236,7 +233,7 @@ _ACCEPTED = pytest.mark.xfail(strict=True, reason="a burn-in below 1 is taken as
         ("num_chains", 1),
         ("num_samples", 1),
         ("num_sweeps", 0),
-        pytest.param("num_burn_in", -1, marks=_ACCEPTED),
+        ("num_burn_in", -1),
         ("seed", (1, 2, 3)),
         ("temperature", -1.0),
     ],

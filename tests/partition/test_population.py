@@ -39,7 +39,7 @@ def _score(found, machine):
 def test_log_partition_within_its_standard_error(size, stddev, dtype, num_temperatures):
     for seed in range(3):
         machine = _machine(seed, size, stddev)
-        found = _anneal(machine, dtype, seed=(1, seed), num_temperatures=num_temperatures)
+        found = _anneal(machine, dtype, seed=(2, seed), num_temperatures=num_temperatures)
         assert found.converged
         assert abs(_score(found, machine)) < 4
 
@@ -52,27 +52,32 @@ def test_a_fitted_base():
     assert fitted.standard_error < _anneal(machine, **settings).standard_error
 
 
-def test_a_fixed_ladder_is_unbiased():
-    """E[Z] with 3 rungs of one sweep; the mean of log Z is too low."""
+@pytest.fixture(scope="module")
+def rough_runs():
+    """A machine, and what many runs of a coarse ladder found."""
     machine = _machine(stddev=1.5)
-    expected = reference.log_partition(machine)
     settings = {"num_temperatures": 3, "num_sweeps": 1}
-    runs = [_anneal(machine, seed=(2, seed), **settings) for seed in range(200)]
-    # By run: the populations of a run share a program, but nothing random.
+    return machine, [_anneal(machine, seed=(3, seed), **settings) for seed in range(200)]
+
+
+def test_a_fixed_ladder_is_unbiased(rough_runs):
+    """E[Z] with 3 rungs of one sweep; the mean of log Z is too low."""
+    machine, runs = rough_runs
+    expected = reference.log_partition(machine)
     by_run = np.exp([float(run.log_partition) - expected for run in runs])
     assert abs(reference.z_scores(by_run, 1.0)) < 4
     by_population = np.concatenate([run.log_partitions for run in runs]) - expected
     assert abs(reference.z_scores(np.exp(by_population), 1.0)) < 4
-    assert reference.z_scores(by_population, 0.0) < -10
+    assert reference.z_scores(by_population, 0.0) < -4
 
 
-def test_populations_are_independent():
-    runs = [_anneal(_machine(), seed=(3, seed), num_temperatures=3, num_sweeps=1) for seed in range(50)]
+def test_populations_are_independent(rough_runs):
+    """Of uncorrelated numbers: correlations of mean 0 and variance 1 / (runs - 1)."""
+    runs = rough_runs[1]
     correlations = np.corrcoef(np.transpose([run.log_partitions for run in runs]))
-    apart = correlations[np.triu_indices(_POPULATIONS, 1)]
-    # Of uncorrelated normal numbers: mean 0, variance 1 / (50 - 1).
-    assert abs(apart.mean()) * np.sqrt(49 * apart.size) < 4
-    assert apart.var() * 49 < 1.4
+    scaled = correlations[np.triu_indices(_POPULATIONS, 1)] * np.sqrt(len(runs) - 1)
+    assert abs(reference.z_scores(scaled, 0.0)) < 4
+    assert 0.7 < scaled.var() < 1.4
 
 
 def test_temperature():
@@ -132,21 +137,14 @@ def test_populations_that_collapse_have_not_converged():
     assert _anneal(machine, num_temperatures=200, num_sweeps=10).converged
 
 
-def test_small_populations_that_collapse_have_not_converged():
-    found = _anneal(_machine(stddev=3.0), num_chains=8, num_temperatures=1)
-    assert found.families.numpy().mean() < 8
-    assert not found.converged
-
-
 def test_populations_that_disagree_have_not_converged():
-    """Half of the replicas of a deep machine find the deeper mode, or none: many families, few worth it."""
-    machine = reference.Machine(np.zeros(5), np.zeros(4), np.zeros((5, 4)))
-    machine.left_bias[:] = 30.0
-    found = _anneal(machine, num_temperatures=1)
-    shares = special.softmax(found.log_partitions.numpy())
-    worth = 1 / (shares**2).sum()
+    """One state in 1024 has 120 nats more than all others, and one population has met it."""
+    machine = reference.Machine(np.zeros(12), np.full(12, -190.0), np.zeros((12, 12)))
+    machine.weights[:10] = 20.0
+    found = _anneal(machine, num_temperatures=1, seed=(6, 1))
+    assert (found.log_partitions.numpy() > 100).sum() == 1
+    assert found.families.numpy().mean() > 40
     assert not found.converged
-    assert worth < _POPULATIONS
 
 
 # --------------------------------------------------------------------------- the interface
@@ -180,9 +178,6 @@ def test_seeds():
     assert np.all(one.log_partitions != other.log_partitions)
 
 
-_ACCEPTED = pytest.mark.xfail(strict=True, reason="no rungs are taken for one")
-
-
 @pytest.mark.parametrize(
     ("name", "value"),
     [
@@ -190,7 +185,7 @@ _ACCEPTED = pytest.mark.xfail(strict=True, reason="no rungs are taken for one")
         ("num_chains", 1),
         ("num_sweeps", 0),
         ("num_temperatures", -1),
-        pytest.param("num_temperatures", 0, marks=_ACCEPTED),
+        ("num_temperatures", 0),
         ("target_ess", 0.0),
         ("target_ess", 1.0),
         ("target_ess", float("nan")),
