@@ -250,7 +250,7 @@ def test_is_normalised_and_has_no_chains():
     assert float(prior.log_partition) == 0.0
     assert float(prior.advance()) == 0.0
     assert prior.diagnostics() == {}
-    assert prior.anchor(10, 10, (0, 1)) == LogPartition(0.0, 0.0, None, "normalized")
+    assert prior.anchor(10, 10, (0, 1)) == LogPartition.known(0.0, "normalized")
 
 
 def test_sample_binary():

@@ -283,4 +283,4 @@ def test_layer_config_and_evaluation():
     assert (other.sampler, other.couplings, other.seed, other.name) == (SAMPLER, False, 9, "mine")
     assert isinstance(prior.binary(), BoltzmannMachine)
     assert set(np.unique(prior.sample_binary(30, 2, (0, 1)))) == {0.0, 1.0}
-    assert prior.diagnostics() == {}
+    assert set(prior.diagnostics()) == {"r_hat", "autocorrelation_time"}
