@@ -1,0 +1,84 @@
+"""Tests that standard errors of log Z are those of independent runs, for every way to measure it."""
+
+import numpy as np
+import pytest
+import reference
+import tensorflow as tf
+
+from dvae_tf import partition, rbm
+from dvae_tf.partition import ais
+
+pytestmark = pytest.mark.slow
+
+_NUM_RUNS = 200
+_NUM_CHAINS = 500
+_MACHINE = reference.random_machine(6, 6, seed=40, stddev=1.5)
+_PARAMETERS = _MACHINE.cast(np.float32)
+
+
+def _forward(seed):
+    return partition.annealed_importance_sampling(*_PARAMETERS, 30, _NUM_CHAINS, seed)
+
+
+def _reverse(seed):
+    left = rbm.exact.sample(rbm.as_rbm(*_PARAMETERS), _NUM_CHAINS, tf.constant([9, seed[1]]))[0]
+    return partition.reverse_annealed_importance_sampling(*_PARAMETERS, left, 30, seed)
+
+
+def _bridge(seed):
+    return partition.bridge_sampling(*_PARAMETERS, 4, 40, 10, num_sweeps=2, num_burn_in=20, seed=seed)
+
+
+def _adaptive_population(seed):
+    return partition.population_annealing(*_PARAMETERS, 20, 50, 2, seed=seed)
+
+
+def _fixed_population(seed):
+    return partition.population_annealing(*_PARAMETERS, 20, 50, 2, num_temperatures=10, seed=seed)
+
+
+def _both_sides(seed):
+    return partition.estimate(*_PARAMETERS, 30, _NUM_CHAINS, seed, max_exact_units=1)
+
+
+def _scores(method):
+    """(log Z - its value) / its standard error, of independent runs."""
+    found = [method((7, seed)) for seed in range(_NUM_RUNS)]
+    values, errors = (np.array([float(getattr(run, name)) for run in found]) for name in found[0]._fields[:2])
+    return (values - reference.log_partition(_MACHINE)) / errors
+
+
+def _are_honest(scores):
+    """Errors known from 20 groups make a variance of 1.12, and 200 runs know it to 0.12."""
+    return 0.7 < scores.var() < 1.4 and abs(scores.mean()) < 4 / np.sqrt(_NUM_RUNS)
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        _forward,
+        _reverse,
+        pytest.param(_bridge, marks=pytest.mark.slow),
+        pytest.param(_adaptive_population, marks=pytest.mark.slow),
+        pytest.param(_fixed_population, marks=pytest.mark.slow),
+        pytest.param(_both_sides, marks=pytest.mark.slow),
+    ],
+    ids=lambda method: method.__name__.strip("_"),
+)
+def test_standard_errors_are_honest(method):
+    scores = _scores(method)
+    assert _are_honest(scores), f"mean {scores.mean():.3f}, variance {scores.var():.3f}"
+
+
+@pytest.mark.parametrize("method", [_forward, _reverse], ids=["forward", "reverse"])
+def test_the_check_catches_the_mean_of_the_logs(method, monkeypatch):
+    monkeypatch.setattr(ais, "log_mean_exp", lambda values, axis=0: tf.reduce_mean(values, axis))
+    assert not _are_honest(_scores(method))
+
+
+def test_the_check_catches_errors_of_half_the_size():
+    scores = np.random.default_rng(1).standard_t(19, _NUM_RUNS)
+    assert _are_honest(scores)
+    assert not _are_honest(2 * scores)
+    assert not _are_honest(scores / 2)
+    assert not _are_honest(scores + 0.5)
