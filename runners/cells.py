@@ -1,14 +1,24 @@
-"""Where the cell of a table lives: <dataset>/<struct>/<baseline>-k<k>-<iterations>-seed<seed>."""
+"""Where the cell of a table lives: <dataset>/<struct>/<baseline>-k<k>-<iterations>-seed<seed>.
+
+What differs from the tables' cells is in the name: `-nW` where the couplings are not the baseline's own, and
+the sampler with its size where it is another one, as in `dvaes_power-pa1000x40`.
+"""
 
 import pathlib
 
 from dvae_tf.config import Recipe
 
+# Of the tables' negative phase.
+_SAMPLER = ("pcd", 100, 20)
+
 
 def cell_folder(recipe: Recipe) -> pathlib.Path:
     """The folder of a recipe's result, relative to where results are collected."""
-    as_published = recipe.couplings == recipe.system.recipe.get("couplings", True)
-    name = recipe.baseline if as_published else f"{recipe.baseline}-nW"
+    name = recipe.baseline
+    if recipe.couplings != recipe.system.recipe.get("couplings", True):
+        name += "-nW"
+    if (recipe.sampler, recipe.num_chains, recipe.num_sweeps) != _SAMPLER:
+        name += f"-{recipe.sampler}{recipe.num_chains}x{recipe.num_sweeps}"
     return (
         pathlib.Path(recipe.dataset)
         / recipe.struct

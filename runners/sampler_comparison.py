@@ -1,0 +1,146 @@
+"""Trains one cell with several samplers of the negative phase, each for the same wall time, and compares.
+
+A sampler that costs more takes fewer steps: the speed of each is measured first, and the schedule scaled
+to the steps that fit. `--out` gathers the rows, so samplers may be run one after another or by several
+processes at a time; a run that is there already is not repeated.
+"""
+
+import pathlib
+import re
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import tensorflow as tf
+from absl import flags
+from rich.console import Console
+from rich.table import Table
+
+from dvae_tf import config, data, provenance, storage, training
+from dvae_tf.models import DVAE
+
+from . import common
+from .console import ConsoleMonitor
+
+# Steps of a timed call, calls that are timed; the schedule is rounded down to whole thousands.
+_STEPS, _CALLS, _ROUND = 50, 20, 1_000
+_PATTERN = re.compile(r"(?P<sampler>[a-z]+):(?P<num_chains>\d+)x(?P<num_sweeps>\d+)")
+
+
+def main() -> None:
+    """Entry point."""
+    flags.DEFINE_list(
+        "samplers",
+        ["pcd:100x20", "pcd:1000x40", "pa:100x20", "pa:1000x40", "pt:10x20"],
+        "Samplers as name:chains x sweeps; `pt` has 20 temperatures for each of its chains.",
+    )
+    flags.DEFINE_float("minutes", 20.0, "Training time of each, validations and test not counted.")
+    flags.DEFINE_string("dataset", "binarized_mnist", f"One of {', '.join(config.DATASETS)}.")
+    flags.DEFINE_string("struct", "2-layer-nonlin", f"One of {', '.join(config.STRUCTURES)}.")
+    flags.DEFINE_string("baseline", "dvaes_power", f"One of {', '.join(config.BASELINES)}.")
+    flags.DEFINE_integer("k", 1, "Importance samples of the training bound.")
+    flags.DEFINE_integer("seed", 0, "From which every random number follows.")
+    flags.DEFINE_string("data_dir", None, "Where TFDS keeps prepared data; its own default if empty.")
+    flags.DEFINE_string("manual_dir", None, "A folder with the raw data files: then no network is used.")
+    flags.DEFINE_string("runs_dir", "runs/samplers", "Where the runs are kept.")
+    flags.DEFINE_string("out", None, "The table as JSON; rows of other samplers in it are kept.")
+    common.start(_compare)
+
+
+def _compare(_: Sequence[str]) -> None:
+    values = flags.FLAGS
+    console = Console()
+    samplers = {name: _parse(name) for name in values.samplers}
+    images = data.load(values.dataset, data_dir=values.data_dir or None, manual_dir=values.manual_dir or None)
+    out = pathlib.Path(values.out) if values.out else None
+    rows: dict[str, Any] = {}
+    for name, sampler in samplers.items():
+        rows[name] = _row(console, name, sampler, images)
+        if out is not None:
+            # As it is now: another process may have written meanwhile.
+            others = storage.read_json(out)["rows"] if out.exists() else {}
+            rows = others | rows
+            storage.write_json(out, {"rows": rows} | provenance.describe())
+    console.print(_table(rows))
+
+
+def _parse(text: str) -> dict[str, Any]:
+    found = _PATTERN.fullmatch(text)
+    if found is None or found["sampler"] not in config.SAMPLERS:
+        known = ", ".join(config.SAMPLERS)
+        raise ValueError(f"samplers: expected name:chains x sweeps like pcd:100x20, of {known}; got {text!r}")
+    return {
+        "sampler": found["sampler"],
+        "num_chains": int(found["num_chains"]),
+        "num_sweeps": int(found["num_sweeps"]),
+    }
+
+
+def _row(console: Console, name: str, sampler: dict[str, Any], images: data.Images) -> dict[str, Any]:
+    values = flags.FLAGS
+
+    def cell(**changes: Any) -> config.Recipe:
+        changes |= sampler | {"seed": values.seed, "num_validations": 10, "eval_iw_samples": 500}
+        return config.recipe(values.dataset, values.struct, values.baseline, values.k, **changes)
+
+    folder = pathlib.Path(values.runs_dir) / f"{name.replace(':', '-')}-seed{values.seed}"
+    console.rule(name)
+    if (folder / "config.json").exists():
+        # Begun before: its schedule stands.
+        recipe = config.Recipe.from_json(storage.read_json(folder / "config.json"))
+    else:
+        seconds = _seconds_per_step(cell(), images)
+        steps = int(60 * values.minutes / seconds / _ROUND) * _ROUND or _ROUND
+        console.print(f"{1e3 * seconds:.1f} ms a step: {steps:,} steps in {values.minutes:g} minutes")
+        recipe = cell(num_train_iter=steps)
+    result = training.train(recipe, images, str(folder), monitor=ConsoleMonitor(console))
+    return {
+        key: result[key]
+        for key in (
+            "num_train_iter",
+            "test_nll",
+            "test_nll_standard_error",
+            "test_nll_monte_carlo_error",
+            "best_val_nll",
+            "log_partition",
+            "log_partition_standard_error",
+            "log_partition_converged",
+            "log_partition_tracking_error",
+            "active_units",
+            "seconds",
+            "git_commit",
+        )
+    } | {"recipe": recipe.to_json()}
+
+
+def _seconds_per_step(recipe: config.Recipe, images: data.Images) -> float:
+    """Of the compiled training loop alone, after its compilation."""
+    model = DVAE(recipe, images.train.mean(0))
+    model.compile()
+    loop = training.compiled_loop(model)
+    batches = data.batch_indices(0, 0, _STEPS, len(images.train), recipe.train_batchsize)
+    call = (tf.constant(images.train, tf.uint8), tf.constant(batches), tf.constant(_STEPS))
+    loop(*call)
+    start = time.perf_counter()
+    for _ in range(_CALLS):
+        loop(*call).numpy()
+    return (time.perf_counter() - start) / (_CALLS * _STEPS)
+
+
+def _table(rows: dict[str, Any]) -> Table:
+    table = Table("sampler", "steps", "test NLL", "log Z", "tracking error", "minutes with validations")
+    for name, row in rows.items():
+        tracking = row["log_partition_tracking_error"]
+        table.add_row(
+            name,
+            f"{row['num_train_iter']:,}",
+            f"{row['test_nll']:.2f}",
+            f"{row['log_partition']:.2f} ± {row['log_partition_standard_error']:.3f}",
+            "-" if tracking is None else f"{tracking:.2f}",
+            f"{row['seconds'] / 60:.1f}",
+        )
+    return table
+
+
+if __name__ == "__main__":
+    main()
