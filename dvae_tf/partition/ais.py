@@ -1,9 +1,11 @@
 """Annealed importance sampling of log Z (Neal, 2001; Salakhutdinov and Murray, 2008), both ways.
 
-A chain goes along the path of `rbm.tempering`, t_0, t_1, ..., t_N, visiting left states z_l^0, z_l^1, ...
-(one Gibbs sweep at each t_k leaves p_t_k invariant), and its log weight is
+A chain goes along the path of `rbm.tempering`, t_0, t_1, ..., t_N, one Gibbs sweep for each step, and is
+weighted twice a sweep: t moves half way before the right side z_r is drawn and the other half before the
+left side z_l is drawn. With f_t and g_t the log marginals of the two sides, and h_k half way,
 
-    log w = sum over k of f_{t_k}(z_l^{k-1}) - f_{t_{k-1}}(z_l^{k-1}),    E[w] = Z_{t_N} / Z_{t_0}.
+    log w = sum over k of   f_{h_k}(z_l^{k-1}) - f_{t_{k-1}}(z_l^{k-1})
+                          + g_{t_k}(z_r^k)     - g_{h_k}(z_r^k),            E[w] = Z_{t_N} / Z_{t_0}.
 
 Forward, from t = 0 where a draw is exact, log mean w is on average below log Z / Z_0. In reverse, from
 draws of the machine at t = 1, it is on average below log Z_0 / Z: the other side of log Z.
@@ -14,7 +16,7 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from ..numerics import Seed, effective_sample_size, log_mean_exp, split
-from ..rbm import TemperedPath, as_rbm, tempered_path
+from ..rbm import TemperedPath, as_rbm, sample_right, tempered_path
 
 _NUM_BOOTSTRAPS = 200
 # Part of the chains that the weights must be worth.
@@ -113,8 +115,11 @@ def reverse_annealed_importance_sampling(
     few = left.shape.rank == 2 and left.shape[0] is not None and left.shape[0] < 2
     if left.shape.rank != 2 or left.shape[1] != path.rbm.num_left or few:
         raise ValueError(f"left: expected shape [states >= 2, {path.rbm.num_left}], got {left.shape}")
-    for_chains, for_bootstrap = split(seed)
-    chains = _anneal(path, left, tf.constant(num_temperatures), False, for_chains)
+    for_right, for_chains, for_bootstrap = split(seed, 3)
+    # Forward chains backwards: what they drew last, the left side, is left first.
+    right = sample_right(path.rbm, left, for_right)
+    ends = _anneal(path.transposed, right, tf.constant(num_temperatures), False, for_chains)
+    chains = _Chains(ends.log_weights, ends.right, ends.left)
     return _estimate(path.log_base - log_mean_exp(chains.log_weights), chains, for_bootstrap)
 
 
@@ -161,11 +166,8 @@ def _anneal(
         return (index if forward else last - index) / last
 
     def rung(index: tf.Tensor, chains: _Chains, seed: tf.Tensor) -> tuple:
-        sweep_seed, seed = split(seed)
-        # One product serves the weights and the sweep.
-        products = tf.matmul(chains.left, path.rbm.weights)
-        change = path.log_marginal_change(chains.left, products, time(index + 1), time(index))
-        left, right = path.sweep(products, time(index + 1), sweep_seed)
+        now, seed = split(seed)
+        change, left, right = path.advance(chains.left, time(index), time(index + 1), now)
         return index + 1, _Chains(chains.log_weights + change, left, right), seed
 
     num_chains = tf.shape(left)[0]

@@ -18,9 +18,10 @@ from .bridge import BridgeEstimate, bennett, bridge_sampling
 _MAX_DISAGREEMENT = 3.0
 # Errors on either side of the interval.
 _WIDTH = 2.0
-# Parallel tempering takes so many ladders, and at least so many samples of each.
+# Parallel tempering takes so many ladders, and at least so many samples of each: fewer leave R-hat of a
+# machine of 200 + 200 units above what is asked of it.
 _NUM_LADDERS = 100
-_MIN_SAMPLES = 20
+_MIN_SAMPLES = 100
 
 
 class Estimate(NamedTuple):
@@ -89,7 +90,7 @@ def estimate(
     if left is None:
         samples = -(-num_chains // _NUM_LADDERS)
         tempering = bridge_sampling(
-            *rbm, num_chains=_NUM_LADDERS, num_samples=max(samples, 20), seed=for_draws
+            *rbm, num_chains=_NUM_LADDERS, num_samples=max(samples, _MIN_SAMPLES), seed=for_draws
         )
         # The latest ones, num_chains of them.
         left = tf.reshape(tempering.left[-samples:], [-1, rbm.num_left])[:num_chains]

@@ -56,18 +56,19 @@ def sample_both(rbm: RBM, logits: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor
     """One sweep, for use inside XLA programs: z_r of the given log-odds [C, R], then z_l given that z_r."""
     width = max(rbm.num_left, rbm.num_right)
     for_right, for_left = uniform_pair([tf.shape(logits)[0], width], seed, rbm.dtype)
-    right = _bernoulli(logits, for_right[:, : rbm.num_right])
-    left = _bernoulli(left_logits(rbm, right), for_left[:, : rbm.num_left])
+    right = bernoulli(logits, for_right[:, : rbm.num_right])
+    left = bernoulli(left_logits(rbm, right), for_left[:, : rbm.num_left])
     return left, right
 
 
 def sample_right(rbm: RBM, left: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     """z_r given `left` [..., L]: [..., R]; no gradient flows."""
     logits = right_logits(rbm, left)
-    return tf.stop_gradient(_bernoulli(logits, uniform(tf.shape(logits), seed, rbm.dtype)))
+    return tf.stop_gradient(bernoulli(logits, uniform(tf.shape(logits), seed, rbm.dtype)))
 
 
-def _bernoulli(logits: tf.Tensor, rho: tf.Tensor) -> tf.Tensor:
+def bernoulli(logits: tf.Tensor, rho: tf.Tensor) -> tf.Tensor:
+    """Bits of the given log-odds, from uniform numbers."""
     return tf.cast(rho < tf.math.sigmoid(logits), logits.dtype)
 
 
@@ -100,9 +101,9 @@ def _clamped_gibbs(
     def sweep(index: tf.Tensor, left: tf.Tensor, right: tf.Tensor, seed: tf.Tensor) -> tuple:
         now, seed = split(seed)
         for_right, for_left = uniform_pair([tf.shape(left)[0], width], now, rbm.dtype)
-        drawn = _bernoulli(right_logits(rbm, left), for_right[:, : rbm.num_right])
+        drawn = bernoulli(right_logits(rbm, left), for_right[:, : rbm.num_right])
         right = tf.where(keep_right, z_right, drawn)
-        drawn = _bernoulli(left_logits(rbm, right), for_left[:, : rbm.num_left])
+        drawn = bernoulli(left_logits(rbm, right), for_left[:, : rbm.num_left])
         return index + 1, tf.where(keep_left, z_left, drawn), right, seed
 
     _, left, right, _ = tf.while_loop(lambda index, *_: index < num_sweeps, sweep, (0, z_left, z_right, seed))

@@ -4,16 +4,17 @@
 
 with c the log-odds of the product distribution; c = 0, the fair bits, is the machine at infinite
 temperature. Summing over the right side gives f_t(z_l) = log sum over z_r of exp(-E_t(z)), the marginal
-of the *tempered* machine: it is not t f_1(z_l). Weights along the path are ratios of exp(f_t).
+of the *tempered* machine: it is not t f_1(z_l). Weights along the path are ratios of exp(f_t), and of
+exp(g_t), the marginal of the right side.
 """
 
 from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from ..numerics import softplus_difference
-from .energy import RBM
-from .gibbs import sample_both
+from ..numerics import softplus_difference, uniform_pair
+from .energy import RBM, split_sides, transposed
+from .gibbs import bernoulli
 
 # Probabilities of the product distribution are kept this far from 0 and 1: a unit that never fires in the
 # samples may fire.
@@ -41,15 +42,52 @@ class TemperedPath(NamedTuple):
         change = softplus_difference(now.right_bias + t * products, then.right_bias + before * products)
         return tf.linalg.matvec(left, now.left_bias - then.left_bias) + tf.reduce_sum(change, -1)
 
-    def sweep(self, products: tf.Tensor, t: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """One Gibbs sweep at t from left states with the given products; the new (left, right)."""
-        machine = self.at(t)
-        return sample_both(machine, machine.right_bias + t * products, seed)
+    @property
+    def transposed(self) -> "TemperedPath":
+        """The same path with the sides exchanged."""
+        num_left = self.rbm.num_left
+        logits = tf.concat([self.base_logits[num_left:], self.base_logits[:num_left]], 0)
+        return TemperedPath(transposed(self.rbm), logits)
+
+    def advance(
+        self, left: tf.Tensor, before: tf.Tensor, t: tf.Tensor, seed: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """One Gibbs sweep while t moves in two halves, weighted at each half.
+
+        With h half way from `before` to `t`, from left states z_l:
+
+            log w = f_h(z_l) - f_before(z_l),   z_r ~ p_h(z_r | z_l),
+            log w += g_t(z_r) - g_h(z_r),       z_l ~ p_t(z_l | z_r).
+
+        The products that the sweep needs serve both weights, so a step costs no more of them than one
+        weighted once a sweep, which leaves about twice the variance.
+
+        Args:
+          left: [C, L], properly weighted for p_before.
+          before: a scalar.
+          t: a scalar, above or below it.
+          seed: an `int32[2]` seed.
+
+        Returns:
+          log w [C] in nats, and the new (left, right), properly weighted for p_t with it.
+        """
+        half, back = (before + t) / 2, self.transposed
+        width = max(self.rbm.num_left, self.rbm.num_right)
+        for_right, for_left = uniform_pair([tf.shape(left)[0], width], seed, self.rbm.dtype)
+        products = tf.matmul(left, self.rbm.weights)
+        log_weights = self.log_marginal_change(left, products, half, before)
+        logits = self.at(half).right_bias + half * products
+        right = bernoulli(logits, for_right[:, : self.rbm.num_right])
+        products = tf.matmul(right, self.rbm.weights, transpose_b=True)
+        log_weights += back.log_marginal_change(right, products, t, half)
+        logits = self.at(t).left_bias + t * products
+        left = bernoulli(logits, for_left[:, : self.rbm.num_left])
+        return log_weights, left, right
 
     def draw_base(self, num_samples: int, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Exact draws at t = 0, where the sides are independent."""
-        nothing = tf.zeros([num_samples, self.rbm.num_right], self.rbm.dtype)
-        return self.sweep(nothing, tf.zeros([], self.rbm.dtype), seed)
+        """Exact draws at t = 0, where all units are independent: [C, L] and [C, R]."""
+        rho, _ = uniform_pair([num_samples, self.base_logits.shape[0]], seed, self.rbm.dtype)
+        return split_sides(bernoulli(self.base_logits, rho), self.rbm.num_left)
 
     @property
     def log_base(self) -> tf.Tensor:

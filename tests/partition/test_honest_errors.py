@@ -58,10 +58,10 @@ def _are_honest(scores):
     [
         _forward,
         _reverse,
-        pytest.param(_bridge, marks=pytest.mark.slow),
-        pytest.param(_adaptive_population, marks=pytest.mark.slow),
-        pytest.param(_fixed_population, marks=pytest.mark.slow),
-        pytest.param(_both_sides, marks=pytest.mark.slow),
+        _bridge,
+        _adaptive_population,
+        _fixed_population,
+        _both_sides,
     ],
     ids=lambda method: method.__name__.strip("_"),
 )

@@ -81,16 +81,61 @@ def test_changes_of_log_marginals_of_strong_couplings(dtype):
 
 @each_base
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_sweeps_leave_the_machines_of_the_path_invariant(based, dtype):
+def test_steps_that_go_nowhere_leave_the_machines_of_the_path_invariant(based, dtype):
     machine, base_logits, path = _path((4, 3), based, dtype)
     for seed, t in enumerate(TIMES):
         there = reference.tempered(machine, t, base_logits)
         start = tf.constant(reference.exact_draws(there, 40_000, seed)[:, :4], dtype)
-        products = tf.matmul(start, path.rbm.weights)
-        left, right = path.sweep(products, tf.constant(t, dtype), tf.constant([1, seed]))
+        t = tf.constant(t, dtype)
+        log_weights, left, right = path.advance(start, t, t, tf.constant([1, seed]))
         assert left.dtype == right.dtype == dtype
+        np.testing.assert_array_equal(log_weights, 0)
         numbers = reference.state_numbers(np.concatenate([left, right], 1))
         assert reference.chi_square_p_value(numbers, np.exp(reference.joint_log_probs(there)[0])) > 1e-4
+
+
+@each_base
+@pytest.mark.parametrize(("before", "t"), [(0.0, 0.25), (0.5, 1.0), (1.0, 0.5), (0.125, 0.0)])
+def test_steps_weight_properly(based, before, t):
+    """E[w] is the ratio of the partition functions, E[w 1(z)] that times p_t(z), for every z."""
+    machine, base_logits, path = _path((4, 3), based, np.float64)
+    there, target = (reference.tempered(machine, each, base_logits) for each in (before, t))
+    start = tf.constant(reference.exact_draws(there, 40_000, 3)[:, :4])
+    times = (tf.constant(each, tf.float64) for each in (before, t))
+    log_weights, left, right = path.advance(start, *times, tf.constant([4, 1]))
+    weights = np.exp(log_weights)
+    assert weights.std() > 0.05
+    ratio = np.exp(reference.log_partition(target) - reference.log_partition(there))
+    assert abs(weights.mean() - ratio) < 4 * weights.std() / 200
+    indicator = reference.state_numbers(np.concatenate([left, right], 1))[:, np.newaxis] == np.arange(128)
+    terms = weights[:, np.newaxis] * indicator
+    expected = ratio * np.exp(reference.joint_log_probs(target)[0].ravel())
+    error = np.sqrt(expected * weights.max() / 40_000)
+    assert (np.abs(terms.mean(0) - expected) < 5 * error).all()
+
+
+def test_weights_at_both_halves_vary_less_than_weights_at_one():
+    machine = rbm.as_rbm(*reference.random_machine(30, 30, seed=43, stddev=0.3).cast(np.float32))
+    path, times = rbm.tempered_path(machine), np.linspace(0, 1, 41, dtype=np.float32)
+    left, _ = path.draw_base(2_000, tf.constant([5, 0]))
+    once, twice, start = 0.0, 0.0, left
+    for step, (before, t) in enumerate(itertools.pairwise(times)):
+        change, left, _ = path.advance(left, before, t, tf.constant([6, step]))
+        twice += change
+    left = start
+    for step, (before, t) in enumerate(itertools.pairwise(times)):
+        once += path.log_marginal_change(left, left @ machine.weights, t, before)
+        left, _ = rbm.block_gibbs(path.at(t), left, 1, (7, step))
+    assert np.var(twice) < 0.7 * np.var(once)
+
+
+@each_size
+@each_base
+def test_the_transposed_path_is_that_of_the_transposed_machine(size, based):
+    _, _, path = _path(size, based, np.float64)
+    t = tf.constant(0.3, tf.float64)
+    for found, expected in zip(path.transposed.at(t), rbm.transposed(path.at(t)), strict=True):
+        np.testing.assert_array_equal(found, expected)
 
 
 @each_base
