@@ -1,8 +1,9 @@
 """Trains one cell with several samplers of the negative phase, each for the same wall time, and compares.
 
 A sampler that costs more takes fewer steps: the speed of each is measured first (the fastest of some
-calls, so that other work on the machine does not count), and the schedule scaled to the steps that fit. `--out` gathers the rows, so samplers may be run one after another or by several
-processes at a time; a run that is there already is not repeated.
+calls, so that other work on the machine does not count), and the schedule scaled to the steps that fit.
+`--out` gathers the rows, so samplers may be run one after another or by several processes at a time; a run
+that is there already is not repeated.
 """
 
 import pathlib
