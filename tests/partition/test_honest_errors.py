@@ -20,9 +20,12 @@ def _forward(seed):
     return partition.annealed_importance_sampling(*_PARAMETERS, 30, _NUM_CHAINS, seed)
 
 
+def _draws(seed):
+    return rbm.exact.sample(rbm.as_rbm(*_PARAMETERS), _NUM_CHAINS, tf.constant([9, seed[1]]))[0]
+
+
 def _reverse(seed):
-    left = rbm.exact.sample(rbm.as_rbm(*_PARAMETERS), _NUM_CHAINS, tf.constant([9, seed[1]]))[0]
-    return partition.reverse_annealed_importance_sampling(*_PARAMETERS, left, 30, seed)
+    return partition.reverse_annealed_importance_sampling(*_PARAMETERS, _draws(seed), 30, seed)
 
 
 def _bridge(seed):
@@ -38,7 +41,7 @@ def _fixed_population(seed):
 
 
 def _both_sides(seed):
-    return partition.estimate(*_PARAMETERS, 30, _NUM_CHAINS, seed, max_exact_units=1)
+    return partition.estimate(*_PARAMETERS, 30, _NUM_CHAINS, seed, left=_draws(seed), max_exact_units=1)
 
 
 def _scores(method):
