@@ -31,7 +31,7 @@ setuptools.setup(
     ],
     # Shipped inside the package, so that no top-level `runners` lands among other people's packages.
     package_dir={"dvae_tf.runners": "runners"},
-    package_data={"dvae_tf": ["py.typed"]},
+    package_data={"dvae_tf": ["py.typed"], "dvae_tf.data.builders": ["checksums.tsv"]},
     install_requires=[
         "absl-py",
         "importlib_resources",  # tensorflow-datasets needs it and does not say so

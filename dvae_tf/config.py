@@ -8,6 +8,7 @@ Tables 1 and 2); a dagger marks facts of the published experiments that the pape
 import dataclasses
 import json
 import math
+import re
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -41,18 +42,24 @@ STRUCTURES = {
 
 
 class DatasetFacts(NamedTuple):
-    """What a recipe needs to know of a dataset before it is loaded; `betas` is its part of `BETA`."""
+    """What a recipe takes from a dataset.
 
-    image_shape: tuple[int, int]
-    num_train: int
+    Attributes:
+      dynamic_binarization: whether training images are pixel probabilities, drawn afresh for every batch.
+      betas: the part of `BETA`.
+    """
+
     dynamic_binarization: bool
     betas: str = "mnist"
 
 
 DATASETS = {
-    "digits": DatasetFacts((8, 8), 1_297, True),
-    "binarized_mnist": DatasetFacts((28, 28), 50_000, False),
+    "digits": DatasetFacts(True),
+    "binarized_mnist": DatasetFacts(False),
+    "omniglot": DatasetFacts(True, "omniglot"),
+    "caltech101_silhouettes": DatasetFacts(False, "omniglot"),
 }
+_DATASET_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 
 class Betas(NamedTuple):
@@ -143,7 +150,7 @@ class Recipe:
     """Everything that determines a run; the defaults are the published recipe.
 
     The sampler's size is the exception: the paper used 1000 states and 40 sweeps, the default here is
-    what two CPU cores carry.
+    what two CPU cores carry. A `dataset` that is not in `DATASETS` is the user's own.
     """
 
     dataset: str
@@ -151,6 +158,7 @@ class Recipe:
     baseline: str
     k: int
     beta: float | None
+    dynamic_binarization: bool
     temperature: float | None = None
     prior_temperature: float | None = None
     seed: int = 0
@@ -177,6 +185,8 @@ class Recipe:
     num_chains: int = 100
     num_sweeps: int = 20
     num_validations: int = 50
+    # Validations without a better one before training stops early; None goes on to the end.
+    patience: int | None = None
     validation_iw_samples: int = 100
     validation_ais_temperatures: int = 1_000
     eval_batchsize: int = 100
@@ -185,8 +195,11 @@ class Recipe:
     ais_chains: int = 1_000
 
     def __post_init__(self) -> None:
+        if not isinstance(self.dataset, str) or not _DATASET_NAME.fullmatch(self.dataset):
+            raise ValueError(
+                f"dataset: expected a name of letters, digits and any of . _ -, got {self.dataset!r}"
+            )
         for name, known in (
-            ("dataset", DATASETS),
             ("struct", STRUCTURES),
             ("baseline", BASELINES),
             ("sampler", SAMPLERS),
@@ -195,11 +208,6 @@ class Recipe:
         for field in dataclasses.fields(self):
             _check_number(field, getattr(self, field.name))
         self._check_sharpness()
-        if self.train_batchsize > self.facts.num_train:
-            raise ValueError(
-                f"train_batchsize: expected at most the {self.facts.num_train} training images of "
-                f"{self.dataset}, got {self.train_batchsize}"
-            )
         starts = [start for start, _ in self.lr_steps]
         if not starts or starts[0] != 0.0 or starts != sorted(set(starts)) or starts[-1] >= 1:
             raise ValueError(
@@ -231,11 +239,6 @@ class Recipe:
         return STRUCTURES[self.struct]
 
     @property
-    def facts(self) -> DatasetFacts:
-        """The row of `DATASETS`."""
-        return DATASETS[self.dataset]
-
-    @property
     def published(self) -> PublishedNLL | None:
         """The paper's figure for this cell, where there is one."""
         return PUBLISHED.get((self.dataset, self.struct, self.baseline, self.k))
@@ -251,7 +254,7 @@ class Recipe:
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> "Recipe":
-        """The inverse of `to_json`; temperatures may be missing, as before there were any.
+        """The inverse of `to_json`; fields that there were not at first may be missing.
 
         Raises:
           ValueError: if a field is missing, unknown, or has a bad value, naming it.
@@ -259,10 +262,13 @@ class Recipe:
         known = {field.name for field in dataclasses.fields(cls)}
         if unknown := sorted(set(values) - known):
             raise ValueError(f"config: unknown fields {unknown}")
-        if missing := sorted(known - set(values) - {"temperature", "prior_temperature"}):
+        values = dict(values)
+        if (facts := DATASETS.get(values.get("dataset", ""))) is not None:
+            values.setdefault("dynamic_binarization", facts.dynamic_binarization)
+        if missing := sorted(known - set(values) - {"temperature", "prior_temperature", "patience"}):
             raise ValueError(f"config: missing fields {missing}")
         steps = tuple((float(start), float(factor)) for start, factor in values["lr_steps"])
-        return cls(**{**values, "lr_steps": steps})
+        return cls(**values | {"lr_steps": steps})
 
 
 def recipe(
@@ -271,7 +277,8 @@ def recipe(
     """Returns the published recipe of one cell, with changes.
 
     Args:
-      dataset: a key of `DATASETS`.
+      dataset: a key of `DATASETS`, or a name for data of your own; then `dynamic_binarization` has to be
+        among the changes, and MNIST's sharpness is taken where none is given.
       struct: a key of `STRUCTURES`.
       baseline: one of `BASELINES`.
       k: importance samples of the training bound.
@@ -284,7 +291,10 @@ def recipe(
     """
     _check_name("baseline", baseline, BASELINES)
     _check_name("struct", struct, STRUCTURES)
-    _check_name("dataset", dataset, DATASETS)
+    if dataset in DATASETS:
+        changes = {"dynamic_binarization": DATASETS[dataset].dynamic_binarization} | changes
+    elif "dynamic_binarization" not in changes:
+        _check_name("dataset", dataset, DATASETS)
     system = SYSTEMS[baseline]
     if beta is None and system.beta is not None:
         beta = _published_beta(system.beta, dataset, struct)
@@ -294,7 +304,8 @@ def recipe(
 def _published_beta(column: str | float, dataset: str, struct: str) -> float:
     if not isinstance(column, str):
         return column
-    return float(getattr(BETA[DATASETS[dataset].betas, STRUCTURES[struct].beta_row], column))
+    betas = DATASETS[dataset].betas if dataset in DATASETS else "mnist"
+    return float(getattr(BETA[betas, STRUCTURES[struct].beta_row], column))
 
 
 def _check_name(argument: str, name: Any, known: Any) -> None:
@@ -306,8 +317,9 @@ _MAY_BE_ZERO = {"seed", "weight_decay", "kl_warmup_fraction"}
 
 
 def _check_number(field: dataclasses.Field, value: Any) -> None:
-    kind = float if field.type == float | None else field.type
-    if kind not in (int, float) or (value is None and kind is not field.type):
+    kinds: dict[Any, type] = {float: float, int: int, float | None: float, int | None: int}
+    kind = kinds.get(field.type)
+    if kind is None or (value is None and kind is not field.type):
         return
     least = "at least 0" if field.name in _MAY_BE_ZERO else "above 0"
     good = isinstance(value, kind | int) and not isinstance(value, bool)

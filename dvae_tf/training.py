@@ -105,7 +105,7 @@ def train(
     """
     if "likelihood" not in parts:
         check(images)
-    _check_images(recipe, images)
+    _check_images(recipe, images, "likelihood" in parts)
     folder = RunFolder(log_dir)
     folder.claim(recipe)
     if folder.result is not None:
@@ -140,8 +140,7 @@ class _Run:
         self.history = History()
         self.events = tf.summary.create_file_writer(str(folder.path / "events"))
         self.loop = compiled_loop(model)
-        bits = np.isin(images.train, (0, 1)).all()
-        self.train_images = tf.constant(images.train, tf.uint8 if bits else tf.float32)
+        self.train_images = tf.constant(images.train, tf.uint8 if images.is_binary else tf.float32)
         self.started = time.monotonic()
         # Now: the checkout may change while a long run goes on.
         self.origin = provenance.describe()
@@ -181,7 +180,7 @@ class _Run:
         self.callbacks.on_train_begin()
         sums, count = np.zeros(len(StepReport._fields)), 0
         step = self.step
-        while step < recipe.num_train_iter and not self.model.stop_training:
+        while step < recipe.num_train_iter and not self.model.stop_training and not self._out_of_patience:
             stop = min(step + _STEPS_PER_CALL, (step // interval + 1) * interval)
             reports = self._call(step, min(stop, recipe.num_train_iter))
             sums, count = sums + reports.sum(0), count + len(reports)
@@ -194,6 +193,12 @@ class _Run:
                 self._validate(step, dict(zip(StepReport._fields, sums / count, strict=True)))
                 sums, count = np.zeros(len(StepReport._fields)), 0
         self.callbacks.on_train_end()
+
+    @property
+    def _out_of_patience(self) -> bool:
+        """Whether the last validations of as many as the recipe allows have all been worse than the best."""
+        best, patience = self.history.best, self.recipe.patience
+        return best is not None and patience is not None and len(self.history.step) - 1 - best >= patience
 
     def _live(self, before: int, step: int) -> None:
         """Where log Z runs along: the NLL of some validation images, without annealing."""
@@ -388,11 +393,15 @@ def result_record(recipe: Recipe, measured: evaluation.Evaluation, origin: dict[
     } | origin
 
 
-def _check_images(recipe: Recipe, images: Images) -> None:
+def _check_images(recipe: Recipe, images: Images, own_likelihood: bool) -> None:
     if images.name != recipe.dataset:
         raise ValueError(f"images: expected {recipe.dataset}, the recipe's; got {images.name}")
     if recipe.train_batchsize > len(images.train):
         raise ValueError(
             f"train_batchsize: expected at most the {len(images.train)} training images, "
             f"got {recipe.train_batchsize}"
+        )
+    if not (recipe.dynamic_binarization or own_likelihood or images.is_binary):
+        raise ValueError(
+            "dynamic_binarization: expected True for training images that are grey levels, got False"
         )

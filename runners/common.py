@@ -33,8 +33,8 @@ _RECIPE_FLAGS = {
     "base_lr": "Learning rate before its steps.",
     "seed": "From which every random number of the run follows.",
 }
-# Fields whose default is the baseline's.
-_SYSTEM_FLAGS = ("temperature", "couplings", "adam_epsilon")
+# Fields whose default is the baseline's, or none.
+_OPTIONAL_FLAGS = ("temperature", "couplings", "adam_epsilon", "patience")
 
 _DEFINE: dict[type, Any] = {
     bool: flags.DEFINE_bool,
@@ -46,8 +46,6 @@ _DEFINE: dict[type, Any] = {
 def define_flags(struct: str, num_train_iter: int) -> None:
     """Defines the flags of a training runner, with a dataset's own defaults."""
     defaults = config.Recipe.__dataclass_fields__
-    flags.DEFINE_string("data_dir", None, "Where TFDS keeps prepared data; its own default if empty.")
-    flags.DEFINE_string("manual_dir", None, "A folder with the raw data files: then no network is used.")
     # absl's logging has a flag of this name, which nothing here uses.
     flags.DEFINE_string(
         "log_dir",
@@ -69,6 +67,9 @@ def define_flags(struct: str, num_train_iter: int) -> None:
         "temperature", None, "Sharpness of the Concrete relaxation; the baseline's if not given."
     )
     flags.DEFINE_float("adam_epsilon", None, "Of Adam; the baseline's if not given.")
+    flags.DEFINE_integer(
+        "patience", None, "Validations without a better one before training stops; to the end if not given."
+    )
     flags.DEFINE_bool(
         "couplings",
         None,
@@ -80,7 +81,7 @@ def define_flags(struct: str, num_train_iter: int) -> None:
 def recipe_from_flags(dataset: str, **changes: Any) -> config.Recipe:
     """The recipe that the flags describe, with changes."""
     values = flags.FLAGS
-    given = {name: getattr(values, name) for name in _SYSTEM_FLAGS if getattr(values, name) is not None}
+    given = {name: getattr(values, name) for name in _OPTIONAL_FLAGS if getattr(values, name) is not None}
     changes = {name: getattr(values, name) for name in _RECIPE_FLAGS} | given | changes
     return config.recipe(
         dataset,
@@ -94,25 +95,40 @@ def recipe_from_flags(dataset: str, **changes: Any) -> config.Recipe:
     )
 
 
-def run(dataset: str, struct: str, num_train_iter: int) -> None:
-    """The whole of a training runner."""
+def run(dataset: str, struct: str, num_train_iter: int, **defaults: Any) -> None:
+    """The whole of a training runner for a dataset of the library; `defaults` are those of other flags."""
+    flags.DEFINE_string("data_dir", None, "Where TFDS keeps prepared data; its own default if empty.")
+    flags.DEFINE_string("manual_dir", None, "A folder with the raw data files: then no network is used.")
     define_flags(struct, num_train_iter)
+    for name, value in defaults.items():
+        flags.FLAGS.set_default(name, value)
 
     def main(_: Sequence[str]) -> None:
         recipe = recipe_from_flags(dataset)
         values = flags.FLAGS
-        console = Console()
-        if not values.dry_run and not values.log_dir:
-            raise ValueError("log_dir: expected a folder for the run, got none")
-        images = data.load(dataset, data_dir=values.data_dir or None, manual_dir=values.manual_dir or None)
-        announce(console, recipe, images)
-        if values.dry_run:
-            return
-        result = training.train(recipe, images, values.log_dir, monitor=ConsoleMonitor(console))
-        show_result(console, result)
-        console.print(f"Run folder: {values.log_dir}")
+        train(
+            recipe,
+            lambda: data.load(
+                dataset, data_dir=values.data_dir or None, manual_dir=values.manual_dir or None
+            ),
+        )
 
     start(main)
+
+
+def train(recipe: config.Recipe, load: Callable[[], data.Images]) -> None:
+    """Announces a run, trains, and shows the result, as the flags say."""
+    values = flags.FLAGS
+    console = Console()
+    if not values.dry_run and not values.log_dir:
+        raise ValueError("log_dir: expected a folder for the run, got none")
+    images = load()
+    announce(console, recipe, images)
+    if values.dry_run:
+        return
+    result = training.train(recipe, images, values.log_dir, monitor=ConsoleMonitor(console))
+    show_result(console, result)
+    console.print(f"Run folder: {values.log_dir}")
 
 
 def start(main: Callable[[Sequence[str]], None]) -> None:

@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 from absl import flags
 from rich.console import Console
 
-from dvae_tf import data, evaluation, models, provenance, training
+from dvae_tf import config, data, evaluation, models, provenance, training
 
 from . import common
 
@@ -17,6 +18,7 @@ def main() -> None:
     )
     flags.DEFINE_string("data_dir", None, "Where TFDS keeps prepared data; its default if empty.")
     flags.DEFINE_string("manual_dir", None, "A folder with the raw data files: no network is used.")
+    flags.DEFINE_string("test", None, "Your own images instead, as for `custom`.")
     flags.DEFINE_enum("split", "test", ["train", "validation", "test"], "Which images.")
     flags.DEFINE_integer("eval_iw_samples", 4000, "Importance samples, K.")
     flags.DEFINE_integer("eval_batchsize", 100, "Images at a time; bounds memory.")
@@ -31,14 +33,9 @@ def _evaluate(_: Sequence[str]) -> None:
     if not values.log_dir:
         raise ValueError("log_dir: expected the folder of a run, got none")
     model = models.load(values.log_dir)
-    images = data.load(
-        model.recipe.dataset,
-        data_dir=values.data_dir or None,
-        manual_dir=values.manual_dir or None,
-    )
     measured = evaluation.evaluate(
         model,
-        getattr(images, values.split),
+        _images(model.recipe.dataset),
         values.eval_iw_samples,
         (0, values.seed),
         values.eval_batchsize,
@@ -46,6 +43,17 @@ def _evaluate(_: Sequence[str]) -> None:
     )
     console.print(f"{values.split} images: {measured.num_images:,}, K = {values.eval_iw_samples:,}")
     common.show_result(console, training.result_record(model.recipe, measured, provenance.describe()))
+
+
+def _images(dataset: str) -> np.ndarray:
+    values = flags.FLAGS
+    if values.test:
+        own = data.read_array(values.test)
+        return data.from_arrays(own, own, own, name=dataset).test
+    if dataset not in config.DATASETS:
+        raise ValueError(f"test: expected a file with images of {dataset}, which are your own; got none")
+    images = data.load(dataset, data_dir=values.data_dir or None, manual_dir=values.manual_dir or None)
+    return getattr(images, values.split)
 
 
 if __name__ == "__main__":

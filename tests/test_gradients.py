@@ -141,7 +141,7 @@ def structures(monkeypatch):
         for groups in (1, 2):
             structure = config.Structure(groups, units // groups, (), "1-lin")
             monkeypatch.setitem(config.STRUCTURES, f"{groups}-{units}", structure)
-    monkeypatch.setitem(config.DATASETS, "three", config.DatasetFacts((1, 3), 1_000, False))
+    monkeypatch.setitem(config.DATASETS, "three", config.DatasetFacts(False))
     monkeypatch.setattr(priors.BoltzmannPrior, "binary", lambda layer: priors.BoltzmannMachine(*layer.rbm))
 
 

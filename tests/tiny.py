@@ -21,8 +21,7 @@ def tiny_structures(monkeypatch):
     for name, structure in STRUCTURES.items():
         monkeypatch.setitem(config.STRUCTURES, name, structure)
     monkeypatch.setitem(config.BETA, ("mnist", "tiny"), config.Betas(*[20.0] * 8))
-    facts = config.DatasetFacts((2, 3), 1_000, False)
-    monkeypatch.setitem(config.DATASETS, "tiny", facts)
+    monkeypatch.setitem(config.DATASETS, "tiny", config.DatasetFacts(False))
 
 
 def recipe(struct="tiny", k=1, baseline="dvaes_power", **changes):

@@ -3,18 +3,30 @@
 import os
 from collections.abc import Callable
 
-from . import binarized_mnist, digits
+from . import binarized_mnist, caltech101_silhouettes, digits, omniglot
+from .arrays import from_arrays, read_array
 from .batches import batch_indices
 from .binarization import binarize_once
 from .images import DataError, Images, check
 
-__all__ = ["DataError", "Images", "batch_indices", "binarize_once", "check", "load"]
+__all__ = [
+    "DataError",
+    "Images",
+    "batch_indices",
+    "binarize_once",
+    "check",
+    "from_arrays",
+    "load",
+    "read_array",
+]
 
 _Folder = str | os.PathLike[str] | None
 
 _LOADERS: dict[str, Callable[[_Folder, _Folder], Images]] = {
     "binarized_mnist": binarized_mnist.load,
+    "caltech101_silhouettes": caltech101_silhouettes.load,
     "digits": digits.load,
+    "omniglot": omniglot.load,
 }
 
 
@@ -22,7 +34,7 @@ def load(name: str, *, data_dir: _Folder = None, manual_dir: _Folder = None) -> 
     """Loads a dataset by name.
 
     Args:
-      name: `binarized_mnist` or `digits`.
+      name: `binarized_mnist`, `omniglot`, `caltech101_silhouettes` or `digits`.
       data_dir: The folder where prepared datasets are kept; None is the default of TensorFlow
         Datasets.
       manual_dir: The folder with files of the dataset that were put in place by hand; None if

@@ -28,3 +28,11 @@ def binarize_once(probs: np.ndarray, seed: int) -> np.ndarray:
         raise ValueError("probs must be finite and within [0, 1].")
     generator = np.random.Generator(np.random.Philox(np.random.SeedSequence(seed)))
     return (generator.random(probs.shape) < probs).astype(np.float32)
+
+
+def binarize_held_out(splits: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Binarises `validation` and `test` once, with the seeds above; `train` keeps its probabilities."""
+    return splits | {
+        "validation": binarize_once(splits["validation"], VALIDATION_SEED),
+        "test": binarize_once(splits["test"], TEST_SEED),
+    }

@@ -1,14 +1,32 @@
 """The 8x8 digits that come with scikit-learn: they need no file and train in minutes."""
 
 import os
+from typing import NamedTuple
 
 import numpy as np
 
 from . import binarization, images
 
-_NUM_TRAIN = 1297
-_NUM_VALIDATION = 250
+_ENDS = {"train": 1297, "validation": 1297 + 250, "test": 1297 + 250 + 250}
 _MAX_LEVEL = 16
+
+
+class Split(NamedTuple):
+    """Pixel probabilities, float32 [N, 64], and which digit each is, int64 [N]."""
+
+    probs: np.ndarray
+    labels: np.ndarray
+
+
+def splits() -> dict[str, Split]:
+    """The digits, permuted once by seed 0: 1,297 for training, 250 for validation, 250 for the test."""
+    from sklearn import datasets  # Slow to import.
+
+    digits = datasets.load_digits()
+    order = np.random.default_rng(0).permutation(len(digits.data))
+    probs, labels = (digits.data / _MAX_LEVEL).astype(np.float32)[order], digits.target[order]
+    starts = dict(zip(_ENDS, (0, *_ENDS.values()), strict=False))
+    return {name: Split(probs[starts[name] : end], labels[starts[name] : end]) for name, end in _ENDS.items()}
 
 
 def load(
@@ -28,15 +46,8 @@ def load(
       The digits, image_shape (8, 8).
     """
     del data_dir, manual_dir
-    from sklearn import datasets  # Slow to import.
-
-    probs = (datasets.load_digits().data / _MAX_LEVEL).astype(np.float32)
-    probs = probs[np.random.default_rng(0).permutation(len(probs))]
-    train, validation, test = np.split(probs, [_NUM_TRAIN, _NUM_TRAIN + _NUM_VALIDATION])
     return images.Images(
-        train=train,
-        validation=binarization.binarize_once(validation, binarization.VALIDATION_SEED),
-        test=binarization.binarize_once(test, binarization.TEST_SEED),
+        **binarization.binarize_held_out({name: split.probs for name, split in splits().items()}),
         image_shape=(8, 8),
         name="digits",
         source="load_digits of scikit-learn, grey levels / 16 as pixel probabilities",

@@ -10,45 +10,47 @@ _BLOCK = 1 << 20
 
 
 def missing(folder: pathlib.Path, names: Iterable[str]) -> list[str]:
-    """Names the files that are not in a folder.
-
-    Args:
-      folder: Where to look.
-      names: The names of the files.
-
-    Returns:
-      Those of `names` that are not files in `folder`, sorted.
-    """
+    """Names the files that are not in a folder, sorted."""
     return sorted(name for name in names if not (folder / name).is_file())
 
 
-def check_digests(folder: pathlib.Path, sha256: Mapping[str, str]) -> None:
-    """Checks the SHA-256 digests of files.
+def identify(
+    path: pathlib.Path, sha256: Mapping[str, str], git_blob_ids: Mapping[str, str] | None = None
+) -> str:
+    """Says which of the known files a file is, by its digest.
 
     Args:
-      folder: The folder that holds the files.
-      sha256: The expected hexadecimal digest of each name.
+      path: The file.
+      sha256: Hexadecimal SHA-256 digests of known files, and what each is called.
+      git_blob_ids: The same by the ids under which Git stores them.
+
+    Returns:
+      What the file is called.
 
     Raises:
-      DataError: If a file cannot be read or has another digest.
+      DataError: If it cannot be read or is none of them.
     """
-    for name, expected in sorted(sha256.items()):
-        path = folder / name
-        try:
-            got = _sha256(path)
-        except OSError as error:
-            raise images.DataError(f"{path} cannot be read: {error}.") from error
-        if got != expected:
-            raise images.DataError(
-                f"{path} is not the published file: its SHA-256 should be {expected}, but is "
-                f"{got}. Replace it by an undamaged copy."
-            )
+    try:
+        digest, blob_id = _digests(path)
+    except OSError as error:
+        raise images.DataError(f"{path} cannot be read: {error}.") from error
+    known = {**sha256, **(git_blob_ids or {})}
+    for key in (digest, blob_id):
+        if key in known:
+            return known[key]
+    also = f", or its Git blob id {' or '.join(git_blob_ids)}" if git_blob_ids else ""
+    raise images.DataError(
+        f"{path} is not the published file: its SHA-256 should be {' or '.join(sha256)}{also}, but is "
+        f"{digest}. Replace it by an undamaged copy."
+    )
 
 
-def _sha256(path: pathlib.Path) -> str:
-    """Hashes a file block by block."""
+def _digests(path: pathlib.Path) -> tuple[str, str]:
+    """The SHA-256 of a file, and its Git blob id: the SHA-1 of its size and content."""
     digest = hashlib.sha256()
+    blob = hashlib.sha1(b"blob %d\0" % path.stat().st_size, usedforsecurity=False)
     with path.open("rb") as file:
         while block := file.read(_BLOCK):
             digest.update(block)
-    return digest.hexdigest()
+            blob.update(block)
+    return digest.hexdigest(), blob.hexdigest()

@@ -30,6 +30,11 @@ class Images(NamedTuple):
     name: str
     source: str
 
+    @property
+    def is_binary(self) -> bool:
+        """Whether the training images are bits, rather than pixel probabilities."""
+        return bool(np.isin(self.train, (0, 1)).all())
+
 
 def check(images: Images) -> None:
     """Checks that the splits are what `Images` promises.

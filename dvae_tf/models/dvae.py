@@ -266,7 +266,7 @@ class DVAE(keras.Model):
         """
         step = tf.convert_to_tensor(self.optimizer.iterations)
         seed = fold_in((0, self.recipe.seed), Tag.POSTERIOR, step)
-        if self.recipe.facts.dynamic_binarization:
+        if self.recipe.dynamic_binarization:
             x = binarize(x, fold_in((0, self.recipe.seed), Tag.BINARIZATION, step))
         chain_energy = self.prior.advance()
         kl_weight = self.kl_weight(step)

@@ -165,7 +165,9 @@ def test_batch_indices_refuse(arguments, match):
 
 
 def test_load_names_the_known_datasets():
-    with pytest.raises(ValueError, match="binarized_mnist, digits, got 'mnist'"):
+    with pytest.raises(
+        ValueError, match="binarized_mnist, caltech101_silhouettes, digits, omniglot, got 'mnist'"
+    ):
         data.load("mnist")
 
 
@@ -370,6 +372,7 @@ def prepared(benchmark_data, tmp_path_factory):
 
 
 @pytest.mark.data
+@pytest.mark.slow
 def test_mnist_splits(prepared):
     _, images = prepared
     assert [split.shape for split in images[:3]] == [(50_000, 784), (10_000, 784), (10_000, 784)]
@@ -381,6 +384,7 @@ def test_mnist_splits(prepared):
 
 
 @pytest.mark.data
+@pytest.mark.slow
 @pytest.mark.parametrize("split", list(_FILES))
 def test_mnist_holds_the_rows_of_the_files(prepared, benchmark_data, split):
     loaded = {row.tobytes() for row in getattr(prepared[1], split).astype(np.uint8)}
@@ -390,6 +394,7 @@ def test_mnist_holds_the_rows_of_the_files(prepared, benchmark_data, split):
 
 
 @pytest.mark.data
+@pytest.mark.slow
 def test_mnist_prepared_is_read_again_without_files(prepared, tmp_path):
     images = data.load("binarized_mnist", data_dir=prepared[0], manual_dir=tmp_path)
     for one, other in zip(images[:3], prepared[1][:3], strict=True):
@@ -407,6 +412,7 @@ def test_mnist_one_changed_pixel_is_refused(benchmark_data, tmp_path):
 
 
 @pytest.mark.data
+@pytest.mark.slow
 def test_mnist_truncated_prepared_dataset(prepared, tmp_path):
     shutil.copytree(prepared[0] / "binarized_mnist", tmp_path / "binarized_mnist")
     (record,) = tmp_path.rglob("*-test.tfrecord*")

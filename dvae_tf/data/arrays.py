@@ -1,0 +1,155 @@
+"""The user's own images: NumPy arrays, or `.npy` and `.npz` files of them."""
+
+import math
+import os
+import pathlib
+import zipfile
+from typing import Any
+
+import numpy as np
+
+from . import binarization, images
+
+_MAX_LEVEL = 255
+# Part of the training images that is held out where no validation images are given.
+_HELD_OUT = 0.1
+# Of one array in a file: more is a damaged header, or does not fit anyway.
+_MAX_BYTES = 1 << 34
+
+
+def from_arrays(
+    train: Any,
+    test: Any,
+    validation: Any = None,
+    *,
+    name: str = "custom",
+    image_shape: tuple[int, int] | None = None,
+    source: str = "arrays",
+) -> images.Images:
+    """Makes a dataset of arrays: booleans, grey levels in [0, 1], or whole numbers from 0 to 255.
+
+    Grey levels are taken as pixel probabilities. `train` keeps them, to be binarised afresh for every batch;
+    `validation` and `test` are binarised once, with `VALIDATION_SEED` and `TEST_SEED` of `binarization`.
+
+    Args:
+      train: [N, H, W], [N, H, W, 1] or [N, D].
+      test: alike.
+      validation: alike; None takes the last tenth of `train`.
+      name: of the dataset, for folders and tables.
+      image_shape: (H, W) for arrays [N, D]; None takes a square where D is one, otherwise a line of pixels.
+      source: where the images came from, one line for people.
+
+    Raises:
+      DataError: if an array is none of these, or two disagree; the message says what was found.
+    """
+    splits = {"train": train, "validation": validation, "test": test}
+    given = {split: np.asarray(array) for split, array in splits.items() if array is not None}
+    levels = {split: _levels(split, array) for split, array in given.items()}
+    shape = _image_shape(levels, image_shape)
+    flat = {split: array.reshape(len(array), -1) for split, array in levels.items()}
+    if validation is None:
+        count = math.ceil(_HELD_OUT * len(flat["train"]))
+        if count >= len(flat["train"]):
+            raise images.DataError("train must hold at least 2 images, of which a tenth is for validation.")
+        flat["train"], flat["validation"] = np.split(flat["train"], [-count])
+    found = images.Images(**binarization.binarize_held_out(flat), image_shape=shape, name=name, source=source)
+    images.check(found)
+    return found
+
+
+def read_array(path: str | os.PathLike[str]) -> np.ndarray:
+    """Reads an array from a `.npy` file, or from a `.npz` file that holds one; nothing is unpickled.
+
+    Args:
+      path: the file; `file.npz:key` chooses one of several arrays.
+
+    Raises:
+      DataError: if there is no such array; the message says what was found.
+    """
+    text, _, key = os.fspath(path).partition(".npz:")
+    file = pathlib.Path(f"{text}.npz" if key else text)
+    if not file.is_file():
+        raise images.DataError(f"{file} is not a file.")
+    if file.suffix not in (".npy", ".npz"):
+        raise images.DataError(f"{file} must end with .npy or .npz.")
+    try:
+        return _read_npz(file, key) if file.suffix == ".npz" else _read_npy(file)
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, MemoryError, NotImplementedError) as error:
+        raise images.DataError(f"{file} cannot be read: {type(error).__name__}: {error}") from error
+
+
+def _read_npy(file: pathlib.Path) -> np.ndarray:
+    # Mapped first: a header that promises more than the file holds is refused without any memory.
+    return np.array(np.load(file, mmap_mode="r", allow_pickle=False))
+
+
+def _read_npz(file: pathlib.Path, key: str) -> np.ndarray:
+    with zipfile.ZipFile(file) as archive:
+        sizes = {info.filename.removesuffix(".npy"): info.file_size for info in archive.infolist()}
+        if key and key not in sizes:
+            raise images.DataError(f"{file} holds no array {key!r}, but {', '.join(sorted(sizes))}.")
+        if not key and len(sizes) != 1:
+            raise images.DataError(
+                f"{file} must hold one array, got {len(sizes)}: {', '.join(sorted(sizes))}. "
+                f"Choose one as {file}:name."
+            )
+        name = key or next(iter(sizes))
+        if sizes[name] > _MAX_BYTES:
+            raise images.DataError(f"{file} says that {name!r} has {sizes[name]:,} bytes; too many.")
+        with archive.open(f"{name}.npy") as member:
+            return _read_member(member, sizes[name])
+
+
+def _read_member(member: Any, size: int) -> np.ndarray:
+    """An array of a zip file, whose header must promise no more than what is there."""
+    version = np.lib.format.read_magic(member)
+    header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+    if version not in header:
+        raise ValueError(f"format version {version} is not known")
+    shape, fortran_order, dtype = header[version](member)
+    if dtype.hasobject:
+        raise ValueError("objects are not read")
+    count = math.prod(shape)
+    if count * dtype.itemsize > size:
+        raise ValueError(f"its header promises {count * dtype.itemsize:,} bytes, there are {size:,}")
+    flat = np.frombuffer(member.read(count * dtype.itemsize), dtype, count)
+    return flat.reshape(shape, order="F" if fortran_order else "C")
+
+
+def _levels(split: str, array: np.ndarray) -> np.ndarray:
+    """The pixels as float32 in [0, 1]."""
+    found = f"{split}: found {array.dtype} of shape {list(array.shape)}"
+    if array.ndim == 4 and array.shape[-1] == 1:
+        array = array[..., 0]
+    if array.ndim not in (2, 3) or not array.size:
+        raise images.DataError(f"{found}; expected images as [N, H, W] or [N, D].")
+    if array.dtype.kind not in "buif":
+        raise images.DataError(f"{found}; expected booleans or numbers.")
+    low, high = array.min(), array.max()
+    # NaN compares false.
+    if low >= 0 and high <= 1:
+        return array.astype(np.float32)
+    if low >= 0 and high <= _MAX_LEVEL and (array == np.round(array)).all():
+        return array.astype(np.float32) / np.float32(_MAX_LEVEL)
+    raise images.DataError(
+        f"{found}, values from {low} to {high}; expected booleans, grey levels in [0, 1], or whole numbers "
+        f"from 0 to {_MAX_LEVEL}."
+    )
+
+
+def _image_shape(levels: dict[str, np.ndarray], given: tuple[int, int] | None) -> tuple[int, int]:
+    shapes = {split: array.shape[1:] for split, array in levels.items()}
+    if len(set(shapes.values())) > 1:
+        raise images.DataError(f"Images of the splits must have one shape, got {shapes}.")
+    shape = shapes["train"]
+    if len(shape) == 2:
+        if given not in (None, shape):
+            raise images.DataError(f"image_shape: the arrays say {shape}, got {given}.")
+        return shape[0], shape[1]
+    (pixels,) = shape
+    if given is not None:
+        if math.prod(given) != pixels:
+            raise images.DataError(f"image_shape: expected {pixels} pixels, got {given}.")
+        return given
+    side = math.isqrt(pixels)
+    return (side, side) if side * side == pixels else (1, pixels)

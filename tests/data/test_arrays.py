@@ -1,0 +1,144 @@
+"""The user's own images: what is taken, how it is read, what is refused."""
+
+import io
+import zipfile
+
+import numpy as np
+import pytest
+
+from dvae_tf import data
+
+RNG = np.random.default_rng(0)
+BITS = RNG.integers(0, 2, (20, 4, 3))
+LEVELS = RNG.integers(0, 256, (20, 4, 3))
+
+
+@pytest.mark.parametrize(
+    ("train", "expected"),
+    [
+        (BITS.astype(bool), BITS),
+        (BITS.astype(np.uint8), BITS),
+        (BITS.astype(np.float64), BITS),
+        (LEVELS.astype(np.uint8), LEVELS / 255),
+        (LEVELS.astype(np.float32), LEVELS / 255),
+        (LEVELS / 255, LEVELS / 255),
+        (LEVELS[..., np.newaxis], LEVELS / 255),
+        (LEVELS.reshape(20, 12), LEVELS / 255),
+        (BITS.tolist(), BITS),
+    ],
+    ids=["bool", "uint8 bits", "float bits", "uint8", "whole floats", "floats", "NHW1", "ND", "lists"],
+)
+def test_what_is_taken(train, expected):
+    rest = BITS.reshape(20, 12) if np.ndim(train) == 2 else BITS
+    images = data.from_arrays(train, rest, rest)
+    np.testing.assert_allclose(images.train, expected.reshape(20, 12), rtol=1e-6)
+    assert images.train.dtype == np.float32
+    assert images.is_binary == (expected is BITS)
+
+
+def test_held_out_splits_are_binarised_once():
+    images = data.from_arrays(LEVELS, LEVELS, LEVELS)
+    for split, seed in ((images.validation, 1), (images.test, 2)):
+        np.testing.assert_array_equal(split, data.binarize_once(images.train, seed))
+
+
+def test_without_validation_images_the_last_tenth_of_the_training_images_is_held_out():
+    images = data.from_arrays(BITS, BITS)
+    np.testing.assert_array_equal(images.train, BITS[:18].reshape(18, 12))
+    np.testing.assert_array_equal(images.validation, BITS[18:].reshape(2, 12))
+
+
+@pytest.mark.parametrize(
+    ("shape", "given", "expected"),
+    [
+        ((5, 4, 3), None, (4, 3)),
+        ((5, 16), None, (4, 4)),
+        ((5, 12), None, (1, 12)),
+        ((5, 12), (3, 4), (3, 4)),
+    ],
+)
+def test_image_shape(shape, given, expected):
+    assert data.from_arrays(np.zeros(shape), np.zeros(shape), image_shape=given).image_shape == expected
+
+
+@pytest.mark.parametrize(
+    ("changes", "messages"),
+    [
+        ({"train": np.zeros(5)}, ["train", "[5]", "[N, H, W]"]),
+        ({"train": np.zeros((0, 4, 3))}, ["train", "[0, 4, 3]"]),
+        ({"test": np.full((2, 4, 3), 300)}, ["test", "from 300 to 300", "255"]),
+        ({"test": np.full((2, 4, 3), -1)}, ["test", "-1"]),
+        ({"train": np.full((5, 4, 3), 1.5)}, ["train", "1.5", "whole numbers"]),
+        ({"train": np.full((5, 4, 3), np.nan)}, ["train", "nan"]),
+        ({"train": np.full((5, 4, 3), "a")}, ["train", "<U1", "numbers"]),
+        ({"train": np.zeros((5, 4, 3), complex)}, ["train", "complex"]),
+        ({"test": np.zeros((2, 3, 4))}, ["one shape", "(3, 4)"]),
+        ({"image_shape": (3, 4)}, ["image_shape", "(4, 3)"]),
+        ({"train": np.zeros((1, 4, 3))}, ["train", "at least 2"]),
+    ],
+    ids=lambda value: str(value)[:20],
+)
+def test_what_is_refused_says_what_was_found(changes, messages):
+    with pytest.raises(data.DataError) as error:
+        data.from_arrays(**{"train": BITS, "test": BITS} | changes)
+    for message in messages:
+        assert message in str(error.value)
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_files(tmp_path, order):
+    array = np.asarray(LEVELS.astype(np.uint8), order=order)
+    np.save(tmp_path / "one.npy", array)
+    np.savez_compressed(tmp_path / "one.npz", array)
+    np.savez(tmp_path / "two.npz", a=array, b=BITS)
+    for path in (tmp_path / "one.npy", f"{tmp_path}/one.npz", f"{tmp_path}/two.npz:a"):
+        found = data.read_array(path)
+        np.testing.assert_array_equal(found, LEVELS)
+        assert found.dtype == np.uint8
+
+
+def _header(shape, descr="'|u1'"):
+    text = f"{{'descr': {descr}, 'fortran_order': False, 'shape': {shape}, }}".ljust(117) + "\n"
+    return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text.encode()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("none.npy", None, "not a file"),
+        ("text.txt", b"1", "must end with"),
+        ("empty.npy", b"", "cannot be read"),
+        ("short.npy", _header((1000,)) + b"1", "cannot be read"),
+        ("large.npy", _header((10**15,)) + b"1", "cannot be read"),
+        ("large.npz", {"a.npy": _header((10**15,)) + b"1"}, "promises 1,000,000,000,000,000 bytes"),
+        ("text.npz", b"1", "cannot be read"),
+        ("object.npz", {"a.npy": _header((1,), "'|O'") + b"12345678"}, "objects"),
+        ("two.npz", {"a.npy": b"", "b.npy": b""}, "must hold one array, got 2: a, b"),
+        ("none.npz", {}, "must hold one array, got 0"),
+    ],
+)
+def test_files_that_are_refused(tmp_path, name, content, message):
+    file = tmp_path / name
+    if isinstance(content, dict):
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w") as archive:
+            for member, data_of_member in content.items():
+                archive.writestr(member, data_of_member)
+        content = buffer.getvalue()
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(data.DataError, match=message) as error:
+        data.read_array(file)
+    assert str(file) in str(error.value)
+
+
+def test_pickled_objects_are_not_read(tmp_path):
+    np.save(tmp_path / "objects.npy", np.array([{}, []], object), allow_pickle=True)
+    with pytest.raises(data.DataError, match="cannot be read"):
+        data.read_array(tmp_path / "objects.npy")
+
+
+def test_an_array_that_is_not_in_the_file(tmp_path):
+    np.savez(tmp_path / "two.npz", a=BITS, b=BITS)
+    with pytest.raises(data.DataError, match="no array 'c', but a, b"):
+        data.read_array(f"{tmp_path}/two.npz:c")
