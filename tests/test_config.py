@@ -103,6 +103,24 @@ def test_gumbolt_has_its_own_recipe():
     assert (concrete.temperature, concrete.prior_temperature) == (2 / 3, 1 / 2)
 
 
+def test_data_of_ones_own():
+    """A name that is not in the tables takes MNIST's sharpness, and says how its images are binarised."""
+    own = config.recipe("shoes-2", "2-layer-nonlin", "dvaes_power", 1, dynamic_binarization=True)
+    assert (own.beta, own.dynamic_binarization, own.published) == (30, True, None)
+    assert config.Recipe.from_json(own.to_json()) == own
+    assert config.recipe("omniglot", "2-layer-nonlin", "dvaes_power", 1).beta == 20
+    assert config.recipe("omniglot", "2-layer-nonlin", "dvaes_power", 1).dynamic_binarization
+    assert not config.recipe("caltech101_silhouettes", "2-layer-nonlin", "gumbolt", 1).dynamic_binarization
+
+
+def test_configurations_from_before_there_were_all_fields():
+    recipe = config.recipe("omniglot", "2-layer-small", "dvaes_power", 5)
+    values = recipe.to_json()
+    for name in ("temperature", "prior_temperature", "dynamic_binarization", "patience"):
+        del values[name]
+    assert config.Recipe.from_json(values) == recipe
+
+
 @pytest.mark.parametrize("baseline", ["dvaes_power", "concrete"])
 def test_json_round_trip_is_exact_and_strict(baseline):
     recipe = config.recipe("digits", "2-layer-small", baseline, 5, seed=3)

@@ -99,6 +99,31 @@ def test_resuming_without_a_piece_of_the_state_is_noticed(forgotten, tmp_path, m
     assert not same(*states)
 
 
+def test_patience_ends_a_run_that_no_longer_improves(tmp_path, monkeypatch):
+    """Validation after 30, 60, 90 steps, each worse than the last: with a patience of 2 the third ends it."""
+    measure, measured = evaluation.image_nll, []
+
+    def ever_worse(*arguments):
+        found = measure(*arguments)
+        measured.append(found)
+        return found._replace(nll=found.nll + 100 * len(measured))
+
+    monkeypatch.setattr(evaluation, "image_nll", ever_worse)
+    settings, images = recipe("tiny", **SMALL, patience=2), tiny_images()
+    with pytest.raises(KeyboardInterrupt):
+        training.train(settings, images, tmp_path, monitor=StopAt(60, "validation"))
+    result = training.train(settings, images, tmp_path)
+    assert result["num_steps"] == 90
+    assert result["best_step"] == 30
+
+
+def test_grey_levels_need_a_recipe_that_binarises(tmp_path):
+    images = tiny_images()
+    with pytest.raises(ValueError, match="dynamic_binarization: expected True"):
+        training.train(recipe("tiny", **SMALL), images._replace(train=0.5 * images.train), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 def test_results_do_not_depend_on_the_steps_per_call(tmp_path, monkeypatch):
     settings, images = recipe("tiny", **SMALL), tiny_images()
     training.train(settings, images, tmp_path / "fifty")

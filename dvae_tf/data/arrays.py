@@ -138,18 +138,15 @@ def _levels(split: str, array: np.ndarray) -> np.ndarray:
 
 
 def _image_shape(levels: dict[str, np.ndarray], given: tuple[int, int] | None) -> tuple[int, int]:
+    """(H, W) of all splits: as the arrays say, as given, or a square."""
     shapes = {split: array.shape[1:] for split, array in levels.items()}
-    if len(set(shapes.values())) > 1:
-        raise images.DataError(f"Images of the splits must have one shape, got {shapes}.")
-    shape = shapes["train"]
-    if len(shape) == 2:
-        if given not in (None, shape):
-            raise images.DataError(f"image_shape: the arrays say {shape}, got {given}.")
-        return shape[0], shape[1]
-    (pixels,) = shape
-    if given is not None:
-        if math.prod(given) != pixels:
-            raise images.DataError(f"image_shape: expected {pixels} pixels, got {given}.")
-        return given
+    known = {shape for shape in shapes.values() if len(shape) == 2} | ({tuple(given)} if given else set())
+    if len(known) > 1 or len({math.prod(shape) for shape in (*shapes.values(), *known)}) > 1:
+        asked = f", and image_shape {given}" if given else ""
+        raise images.DataError(f"Images of the splits must have one shape, got {shapes}{asked}.")
+    if known:
+        height, width = known.pop()
+        return height, width
+    (pixels,) = shapes["train"]
     side = math.isqrt(pixels)
     return (side, side) if side * side == pixels else (1, pixels)

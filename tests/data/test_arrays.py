@@ -29,8 +29,7 @@ LEVELS = RNG.integers(0, 256, (20, 4, 3))
     ids=["bool", "uint8 bits", "float bits", "uint8", "whole floats", "floats", "NHW1", "ND", "lists"],
 )
 def test_what_is_taken(train, expected):
-    rest = BITS.reshape(20, 12) if np.ndim(train) == 2 else BITS
-    images = data.from_arrays(train, rest, rest)
+    images = data.from_arrays(train, BITS, BITS)
     np.testing.assert_allclose(images.train, expected.reshape(20, 12), rtol=1e-6)
     assert images.train.dtype == np.float32
     assert images.is_binary == (expected is BITS)
@@ -73,7 +72,8 @@ def test_image_shape(shape, given, expected):
         ({"train": np.full((5, 4, 3), "a")}, ["train", "<U1", "numbers"]),
         ({"train": np.zeros((5, 4, 3), complex)}, ["train", "complex"]),
         ({"test": np.zeros((2, 3, 4))}, ["one shape", "(3, 4)"]),
-        ({"image_shape": (3, 4)}, ["image_shape", "(4, 3)"]),
+        ({"test": np.zeros((2, 13))}, ["one shape", "(13,)"]),
+        ({"image_shape": (3, 4)}, ["image_shape", "(4, 3)", "(3, 4)"]),
         ({"train": np.zeros((1, 4, 3))}, ["train", "at least 2"]),
     ],
     ids=lambda value: str(value)[:20],

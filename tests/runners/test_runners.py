@@ -3,6 +3,7 @@
 import json
 import time
 
+import numpy as np
 import pytest
 from programs import run
 
@@ -110,3 +111,19 @@ def test_missing_data_are_noticed_at_once(tmp_path):
     assert "Traceback" not in err
     assert time.monotonic() - started < 60  # imports included
     assert not (tmp_path / "run").exists()
+
+
+def test_images_of_ones_own(tmp_path):
+    rng = np.random.default_rng(0)
+    np.savez(tmp_path / "images.npz", train=rng.integers(0, 256, (200, 6, 5), np.uint8), test=np.eye(30) > 0)
+    flags = [f"--train={tmp_path}/images.npz:train", f"--log_dir={tmp_path / 'run'}", "--name=toys"]
+    _, err = run("custom", *flags, code=2)
+    assert "test: expected a .npy or .npz file, got none" in err
+    flags += [f"--test={tmp_path}/images.npz:test", "--struct=1-layer-small", *QUICK]
+    _, err = run("custom", *flags, "--image_shape=5,5", code=2)
+    assert "one shape" in err
+    out, _ = run("custom", *flags)
+    assert "test NLL" in out
+    assert json.loads((tmp_path / "run" / "config.json").read_text())["dataset"] == "toys"
+    out, _ = run("evaluate", f"--log_dir={tmp_path / 'run'}", f"--test={tmp_path}/images.npz:test")
+    assert "test images: 30" in out
