@@ -53,7 +53,11 @@ setuptools.setup(
             "dvae-demo = dvae_tf.runners.demo:main",
             "dvae-digits = dvae_tf.runners.digits:main",
             "dvae-binarized-mnist = dvae_tf.runners.binarized_mnist:main",
+            "dvae-omniglot = dvae_tf.runners.omniglot:main",
+            "dvae-caltech101-silhouettes = dvae_tf.runners.caltech101_silhouettes:main",
+            "dvae-custom = dvae_tf.runners.custom:main",
             "dvae-evaluate = dvae_tf.runners.evaluate:main",
+            "dvae-export = dvae_tf.runners.export:main",
             "dvae-table = dvae_tf.runners.table:main",
         ]
     },

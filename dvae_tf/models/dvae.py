@@ -204,7 +204,7 @@ class DVAE(keras.Model):
         x = tf.convert_to_tensor(x, tf.float32)
         if log_partition is None:
             log_partition = self.prior.log_partition
-        block = min(num_importance_samples, max(1, _ROWS // max(1, x.shape[0] or 1)))
+        block = int(likelihood_block(num_importance_samples, x.shape[0] or 1))
         estimate = self._stream(x, tf.constant(num_importance_samples), block, as_seed(seed))
         log_partition = tf.cast(tf.convert_to_tensor(log_partition), tf.float32)
         return LikelihoodEstimate(estimate.log_likelihood - log_partition, estimate.variance)
@@ -327,6 +327,11 @@ class DVAE(keras.Model):
         """Keras's `evaluate`, after a fresh estimate of log Z."""
         self.anchor_log_partition(fold_in((0, self.recipe.seed), Tag.ANNEALING))
         return super().evaluate(*args, **kwargs)
+
+
+def likelihood_block(num_samples: int, num_images: int | tf.Tensor) -> tf.Tensor:
+    """Samples of one block of a likelihood estimate, for a number of images: what memory allows."""
+    return tf.minimum(num_samples, tf.maximum(1, _ROWS // tf.maximum(1, num_images)))
 
 
 def binarize(probs: tf.Tensor, seed: Seed) -> tf.Tensor:

@@ -1,0 +1,51 @@
+"""Writes a trained run as a SavedModel that needs TensorFlow alone.
+
+log Z is measured anew first, from both sides where it is not exact; it is inside `log_likelihood`.
+"""
+
+from collections.abc import Sequence
+
+from absl import flags
+from rich.console import Console
+from rich.table import Table
+
+from dvae_tf import export, models
+
+from . import common
+
+
+def main() -> None:
+    """Entry point."""
+    flags.DEFINE_string(
+        "log_dir", None, "A run folder, or a folder of results with weights.", allow_override=True
+    )
+    flags.DEFINE_string("out", None, "The folder to write; must be new.")
+    flags.DEFINE_integer("iw_samples", 1000, "Importance samples of `log_likelihood`, K.")
+    flags.DEFINE_integer("num_sweeps", 1000, "Gibbs sweeps of `sample`, from the stored chains.")
+    flags.DEFINE_integer(
+        "ais_temperatures", 10_000, "Temperatures of the estimate of log Z; 0 keeps the stored."
+    )
+    flags.DEFINE_integer("seed", 0, "Of the estimate of log Z.")
+    common.start(_export)
+
+
+def _export(_: Sequence[str]) -> None:
+    values = flags.FLAGS
+    console = Console()
+    for name in ("log_dir", "out"):
+        if not getattr(values, name):
+            raise ValueError(f"{name}: expected a folder, got none")
+    model = models.load(values.log_dir)
+    if values.ais_temperatures:
+        found = model.anchor_log_partition((0, values.seed), values.ais_temperatures, both_sides=True)
+        doubt = "" if found.converged else " NOT CONVERGED"
+        console.print(f"log Z {found.log_partition:.3f} ± {found.standard_error:.3f}{doubt}")
+    path = export.save(model, values.out, values.iw_samples, values.num_sweeps)
+    table = Table("signature", "takes", "gives", title=str(path))
+    for name, (takes, gives) in export.signatures(path).items():
+        table.add_row(name, takes, gives)
+    console.print(table)
+
+
+if __name__ == "__main__":
+    main()
