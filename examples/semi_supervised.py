@@ -14,8 +14,7 @@ from sklearn import linear_model
 from dvae_tf import priors, samplers, smoothing
 from dvae_tf.data import digits
 
-BITS, LABELS = 64, 100
-LABEL_WEIGHT = 100.0
+BITS, LABELS, LABEL_WEIGHT = 64, 100, 100.0
 
 
 class Classifier(keras.Model):
