@@ -1,0 +1,360 @@
+"""Writes a page about one run, or several side by side: a single HTML file that needs no network."""
+
+import base64
+import dataclasses
+import functools
+import pathlib
+from collections.abc import Callable, Sequence
+from html import escape
+from typing import Any
+
+from absl import flags
+from rich.console import Console
+
+from dvae_tf import config, data, models, report, storage, training
+from dvae_tf.models.store import BEST_FILE, CONFIG_FILE, WEIGHTS_FILE
+from dvae_tf.run_folder import RESULT_FILE
+
+from . import common
+from .cost import readable
+
+# What the page cannot do without.
+_NUMBERS = (
+    "test_nll",
+    "test_nll_standard_error",
+    "test_nll_monte_carlo_error",
+    "log_partition",
+    "log_partition_standard_error",
+    "active_units",
+    "num_units",
+    "eval_iw_samples",
+    "num_test_images",
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """A finished run as the page shows it.
+
+    Attributes:
+      label: short, and different for every run of the page.
+      folder: as the user named it.
+      recipe: its configuration.
+      result: the content of `result.json`.
+      history: None where the folder has no checkpoint.
+      pictures: of `report.pictures`; none where the folder has no weights.
+    """
+
+    label: str
+    folder: pathlib.Path
+    recipe: config.Recipe
+    result: dict[str, Any]
+    history: training.History | None
+    pictures: dict[str, bytes]
+
+
+def main() -> None:
+    """Entry point."""
+    flags.DEFINE_list(
+        "log_dir", [], "Folders of finished runs, or of committed results.", allow_override=True
+    )
+    flags.DEFINE_string("out", None, "The HTML file to write.")
+    flags.DEFINE_string("data_dir", None, "Where TFDS keeps prepared data; its default if empty.")
+    flags.DEFINE_string("manual_dir", None, "A folder with the raw data files: no network is used.")
+    flags.DEFINE_string("test", None, "Your own images instead, as for `custom`.")
+    common.start(_report)
+
+
+def _report(_: Sequence[str]) -> None:
+    values = flags.FLAGS
+    write(values.log_dir, values.out, _images)
+    Console().print(f"Report: {values.out}")
+
+
+def write(log_dir: Sequence[str], out: str | None, load: Callable[[str], data.Images | None]) -> None:
+    """Writes the page.
+
+    Args:
+      log_dir: folders of finished runs.
+      out: the file to write.
+      load: called with a dataset's name; None where there are no images of it.
+
+    Raises:
+      FileNotFoundError: if there is no finished run in a folder.
+      ValueError: if a file cannot be written there, or holds something else than expected.
+    """
+    folders = [pathlib.Path(folder) for folder in log_dir]
+    if not folders or not all((folder / RESULT_FILE).is_file() for folder in folders):
+        raise FileNotFoundError(f"log_dir: expected finished runs with {RESULT_FILE}, got {[*log_dir]}")
+    file = pathlib.Path(out or "")
+    if not out or file.is_dir() or not file.parent.is_dir():
+        raise ValueError(f"out: expected a file to write, in a folder that is there; got {out}")
+    load = functools.cache(load)
+    runs = []
+    for number, folder in enumerate(folders, 1):
+        recipe = config.Recipe.from_json(storage.read_json(folder / CONFIG_FILE))
+        label = recipe.baseline if len(folders) == 1 else f"{number}: {recipe.baseline}"
+        result, history = _result(folder / RESULT_FILE), report.read_history(folder)
+        has_weights = any((folder / name).is_file() for name in (BEST_FILE, WEIGHTS_FILE))
+        pictures = report.pictures(models.load(folder), load(recipe.dataset)) if has_weights else {}
+        runs.append(Run(label, folder, recipe, result, history, pictures))
+    storage.write_bytes(file, _page(runs).encode())
+
+
+def _result(file: pathlib.Path) -> dict[str, Any]:
+    result = storage.read_json(file)
+    if not isinstance(result, dict):
+        raise ValueError(f"log_dir: {file}: expected a result, got {type(result).__name__}")
+    if bad := [name for name in _NUMBERS if not isinstance(result.get(name), int | float)]:
+        raise ValueError(f"log_dir: {file}: expected numbers for {bad}")
+    return result
+
+
+def _images(dataset: str) -> data.Images | None:
+    values = flags.FLAGS
+    if values.test:
+        own = data.read_array(values.test)
+        return data.from_arrays(own, own, own, name=dataset)
+    if dataset not in config.DATASETS:
+        return None
+    return data.load(dataset, data_dir=values.data_dir or None, manual_dir=values.manual_dir or None)
+
+
+# The page. Every text is escaped where it becomes HTML.
+
+_STYLE = """
+:root { color-scheme: light; }
+body { max-width: 1180px; margin: 0 auto; padding: 1.5rem; color: #222;
+  font: 15px/1.5 system-ui, sans-serif; }
+h1 { font-size: 1.6rem; margin: 0 0 1rem; }
+h2 { font-size: 1.15rem; margin: 0 0 .3rem; padding-bottom: .2rem; border-bottom: 1px solid #ccc; }
+main { display: grid; grid-template-columns: repeat(2, minmax(0, 1fr)); gap: 2rem 2.5rem; }
+section { grid-column: 1 / -1; }
+p { margin: .3rem 0 .8rem; color: #555; }
+.scroll + p { margin-top: 1.2rem; }
+.missing { font-style: italic; }
+.scroll { overflow-x: auto; }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
+th, td { padding: .35rem 1rem .35rem 0; border-bottom: 1px solid #eee; text-align: left; }
+th, td { vertical-align: top; white-space: nowrap; }
+thead th { font-weight: 600; font-size: .85rem; color: #555; vertical-align: bottom; white-space: normal; }
+tbody th { font-weight: 600; }
+small { display: block; font-weight: 400; color: #777; white-space: normal; overflow-wrap: anywhere; }
+.differs td { background: #fff3c4; border-right: 4px solid #fff; padding-left: .4rem; white-space: normal; }
+.differs td { overflow-wrap: break-word; }
+dl { columns: 3; column-gap: 2.5rem; margin: .6rem 0 0; font-size: .9rem; }
+dl div { display: flex; justify-content: space-between; gap: 1rem; padding: .15rem 0; }
+dl div { break-inside: avoid; border-bottom: 1px solid #eee; }
+dt { color: #555; white-space: nowrap; }
+dd { margin: 0; text-align: right; overflow-wrap: anywhere; }
+.figures { display: grid; gap: 1.5rem 2.5rem;
+  grid-template-columns: repeat(auto-fit, minmax(min(320px, 100%), 1fr)); }
+.stacked { grid-template-columns: minmax(0, 1fr); }
+figure { margin: 0; }
+figcaption { font-weight: 600; }
+img { display: block; width: 100%; }
+@media (min-width: 800px) { .alone .half { grid-column: auto; } }
+@media (max-width: 800px) { dl { columns: 1; } }
+"""
+
+
+def _page(runs: Sequence[Run]) -> str:
+    alone = len(runs) == 1
+    recipe = runs[0].recipe
+    datasets = ", ".join(sorted({run.recipe.dataset for run in runs}))
+    title = f"{recipe.baseline}, {recipe.struct}, {datasets}" if alone else f"{len(runs)} runs, {datasets}"
+    no_images = "the images are your own, and no file of them was given with --test"
+    sections = [
+        _section("Result", _result_table(runs)),
+        _section("Learning curves", _curves(runs)),
+        _section(
+            "Samples",
+            "<p>Pixel means at draws of the prior.</p>" + _figures(runs, "samples"),
+            "half",
+        ),
+        _section(
+            "Reconstructions",
+            "<p>Rows of test images, and below each its reconstruction.</p>"
+            + _figures(runs, "reconstructions", no_images),
+            "half",
+        ),
+        _section(
+            "Use of the code",
+            "<p>Active: q(z = 1 | x) varies over test images, here at most 1,000.</p>"
+            + _figures(runs, "usage", no_images),
+            "half",
+        ),
+        _section(
+            "Energies",
+            "<p>E(z), or −log p(z) of a directed prior; alike where it fits the codes.</p>"
+            + _figures(runs, "energies"),
+            "half",
+        ),
+        _section(
+            "Boltzmann machine",
+            _figures(runs, "machine", "the prior is directed, without a machine", "figures stacked"),
+        ),
+        _section("Configuration", _fields(runs, [run.recipe.to_json() for run in runs])),
+        _section("Origin", _fields(runs, [_origin(run) for run in runs])),
+    ]
+    kind = "alone" if alone else "beside"
+    return (
+        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        # Whatever a file of a run might hold, the browser fetches and runs nothing.
+        '<meta http-equiv="Content-Security-Policy" '
+        "content=\"default-src 'none'; img-src data:; style-src 'unsafe-inline'\">\n"
+        '<meta name="viewport" content="width=device-width">\n'
+        f"<title>{escape(title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
+        f'<h1>{escape(title)}</h1>\n<main class="{kind}">\n{"".join(sections)}</main>\n'
+        "</body>\n</html>\n"
+    )
+
+
+def _section(title: str, content: str, kind: str = "whole") -> str:
+    return f'<section class="{kind}">\n<h2>{title}</h2>\n{content}\n</section>\n'
+
+
+def _result_table(runs: Sequence[Run]) -> str:
+    columns = (
+        "run",
+        "test NLL ± standard error over images",
+        "Monte Carlo error",
+        "log Z ± error",
+        "NLL by both sides of log Z",
+        "log Z converged",
+        "published NLL",
+        "active units",
+        "K",
+        "images",
+    )
+    best: dict[str, float] = {}
+    for run in runs:
+        if run.result.get("log_partition_converged", True):
+            dataset, nll = run.recipe.dataset, round(run.result["test_nll"], 2)
+            best[dataset] = min(nll, best.get(dataset, nll))
+    rows = "".join(_result_row(run, best.get(run.recipe.dataset)) for run in runs)
+    head = "".join(f"<th>{column}</th>" for column in columns)
+    return (
+        "<p>Nats; in bold the lowest NLL of a dataset. The Monte Carlo error is that of the measurement.</p>"
+        f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>'
+    )
+
+
+def _result_row(run: Run, best: float | None) -> str:
+    result, published = run.result, run.recipe.published
+    converged = result.get("log_partition_converged")
+    nll = f"{result['test_nll']:.2f} ± {result['test_nll_standard_error']:.2f}"
+    figure = "none" if published is None else f"{published.mean:.2f}"
+    if published is not None and published.standard_deviation is not None:
+        figure += f" ± {published.standard_deviation}"
+    bracket = result.get("test_nll_bracket")
+    texts = (
+        f"{result['test_nll_monte_carlo_error']:.3f}",
+        common.log_partition_text(result),
+        "not recorded" if bracket is None else "{:.3f} to {:.3f}".format(*bracket),
+        "not recorded" if converged is None else "yes" if converged else "no",
+        figure,
+        f"{result['active_units']} of {result['num_units']}",
+        f"{result['eval_iw_samples']:,}",
+        f"{result['num_test_images']:,}",
+    )
+    is_best = best is not None and converged is not False and round(result["test_nll"], 2) == best
+    cells = "".join(f"<td>{escape(text)}</td>" for text in texts)
+    return (
+        f"<tr><th>{escape(run.label)}<small>{escape(str(run.folder))}</small></th>"
+        f"<td>{f'<b>{nll}</b>' if is_best else nll}</td>{cells}</tr>"
+    )
+
+
+def _curves(runs: Sequence[Run]) -> str:
+    there = {run.label: (run.recipe, run.history) for run in runs if run.history is not None}
+    missing = [run for run in runs if run.history is None]
+    content = _left_out(missing, "the folder holds no checkpoint, which is where the curves are")
+    if there:
+        content += _figure(report.curves_png(there), "Learning curves")
+    return content
+
+
+def _figures(runs: Sequence[Run], name: str, otherwise: str = "", kind: str = "figures") -> str:
+    """One picture of each run, and why others have none."""
+    figures = "".join(
+        _figure(run.pictures[name], f"{name}, {run.label}", run.label if len(runs) > 1 else "")
+        for run in runs
+        if name in run.pictures
+    )
+    blind = _left_out([run for run in runs if not run.pictures], "the folder holds no weights")
+    lacking = _left_out([run for run in runs if run.pictures and name not in run.pictures], otherwise)
+    return f'{blind}{lacking}<div class="{kind}">{figures}</div>'
+
+
+def _left_out(runs: Sequence[Run], reason: str) -> str:
+    if not runs:
+        return ""
+    labels = ", ".join(run.label for run in runs)
+    return f'<p class="missing">Left out for {escape(labels)} because {escape(reason)}.</p>'
+
+
+def _figure(png: bytes, alt: str, caption: str = "") -> str:
+    source = base64.b64encode(png).decode()
+    text = f"<figcaption>{escape(caption)}</figcaption>" if caption else ""
+    return f'<figure>{text}<img alt="{escape(alt)}" src="data:image/png;base64,{source}"></figure>\n'
+
+
+def _origin(run: Run) -> dict[str, Any]:
+    found = run.result.get
+    return {
+        "folder": str(run.folder),
+        "data": found("data_source"),
+        "steps taken": found("num_steps"),
+        "best step": found("best_step"),
+        "training took": _time(found("seconds")),
+        "test took": _time(found("test_seconds")),
+        "commit": found("git_commit"),
+        "processor": found("cpu"),
+        "versions": found("versions"),
+    }
+
+
+def _time(seconds: Any) -> str:
+    return readable(seconds) if isinstance(seconds, int | float) else "not recorded"
+
+
+def _fields(runs: Sequence[Run], records: Sequence[dict[str, Any]]) -> str:
+    """What differs between runs, marked; then what they share."""
+    first = records[0]
+    differing = [name for name in first if any(record[name] != first[name] for record in records)]
+    rows = "".join(
+        f'<tr class="differs"><th>{escape(name)}</th>'
+        + "".join(f"<td>{escape(_text(record[name]))}</td>" for record in records)
+        + "</tr>"
+        for name in differing
+    )
+    head = "".join(f"<th>{escape(run.label)}</th>" for run in runs)
+    table = (
+        f'<p>The runs differ in:</p><div class="scroll"><table><thead><tr><th></th>{head}</tr></thead>'
+        f"<tbody>{rows}</tbody></table></div><p>They share:</p>"
+    )
+    shared = "".join(
+        f"<div><dt>{escape(name)}</dt><dd>{escape(_text(value))}</dd></div>"
+        for name, value in first.items()
+        if name not in differing
+    )
+    return f"{table if differing else ''}<dl>{shared}</dl>"
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_text(item)}" for name, item in value.items())
+    if isinstance(value, list):
+        return f"[{', '.join(map(_text, value))}]"
+    return str(value)
+
+
+if __name__ == "__main__":
+    main()
