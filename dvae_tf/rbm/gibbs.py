@@ -119,5 +119,5 @@ def uniform_states(
     num_chains: int, num_left: int, num_right: int, seed: Seed, dtype: tf.DType = tf.float32
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Draws independent fair bits: the machine at infinite temperature, [C, L] and [C, R]."""
-    states = _coin_flips((num_chains, num_left + num_right), dtype, as_seed(seed))
+    states = _coin_flips((num_chains, num_left + num_right), tf.as_dtype(dtype), as_seed(seed))
     return states[:, :num_left], states[:, num_left:]

@@ -1,0 +1,32 @@
+"""The code of the documentation runs as it stands."""
+
+import pathlib
+import re
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parent.parent
+PAGES = [*sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md"]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_code_of_a_page(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    blocks = re.findall(r"```python\n(.*?)```", page.read_text(), re.S)
+    assert blocks
+    # One page is one session: later blocks use the names of earlier ones.
+    names = {}
+    for block in blocks:
+        exec(compile(block, str(page), "exec"), names)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_files_that_a_page_names_are_there(page):
+    text = page.read_text()
+    prose = re.sub(r"```.*?```", "", text, flags=re.S)
+    for link in re.findall(r"\]\(([^)#]+)\)", prose):
+        assert (page.parent / link).exists(), link
+    for name in re.findall(r"(?:runners\.|python -m dvae_tf\.runners\.)([a-z0-9_]+)", text):
+        assert (ROOT / "runners" / f"{name}.py").exists(), name
+    for name in re.findall(r"examples/(\w+\.py)", text):
+        assert (ROOT / "examples" / name).exists(), name
