@@ -32,7 +32,18 @@ def block_gibbs(
     """
     if not tf.is_tensor(num_sweeps) and num_sweeps < 1:
         raise ValueError(f"num_sweeps: expected at least 1, got {num_sweeps}")
-    return _block_gibbs(rbm, left, tf.convert_to_tensor(num_sweeps, tf.int32), as_seed(seed))
+    left = tf.convert_to_tensor(left)
+    states = _block_gibbs(rbm, left, tf.convert_to_tensor(num_sweeps, tf.int32), as_seed(seed))
+    return _with_chains_of(left, *states)
+
+
+def _with_chains_of(start: tf.Tensor, left: tf.Tensor, right: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """The states with the static number of chains that they started with.
+
+    TensorFlow answers a call of known shape with a trace of unknown shape where it has one, as it has after
+    an export, and the callers' loops would no longer fit.
+    """
+    return tuple(tf.ensure_shape(side, [start.shape[0], side.shape[-1]]) for side in (left, right))
 
 
 @tf.function(jit_compile=True)
@@ -87,7 +98,9 @@ def clamped_gibbs(
     Returns:
       `(left, right)`: [C, L] and [C, R].
     """
-    return _clamped_gibbs(rbm, z, given, tf.convert_to_tensor(num_sweeps, tf.int32), as_seed(seed))
+    z = tf.convert_to_tensor(z)
+    states = _clamped_gibbs(rbm, z, given, tf.convert_to_tensor(num_sweeps, tf.int32), as_seed(seed))
+    return _with_chains_of(z, *states)
 
 
 @tf.function(jit_compile=True)

@@ -140,3 +140,20 @@ def test_uniform_states_are_fair_bits(dtype):
     assert left.dtype == right.dtype == dtype
     numbers = reference.state_numbers(np.concatenate([left, right], 1))
     assert reference.chi_square_p_value(numbers, np.ones(32)) > 1e-4
+
+
+@pytest.mark.parametrize("clamped", [False, True])
+def test_the_number_of_chains_stays_known_after_it_was_unknown_once(clamped):
+    """A trace for any number of chains must not answer for a known one without saying the number."""
+    machine = rbm.as_rbm(np.zeros(3, np.float32), np.zeros(2, np.float32), np.zeros((3, 2), np.float32))
+
+    def step(states):
+        if clamped:
+            return rbm.clamped_gibbs(machine, states, tf.ones_like(states) > 0, 1, (0, 1))
+        return rbm.block_gibbs(machine, states, 1, (0, 1))
+
+    width = 5 if clamped else 3
+    free = tf.function(step).get_concrete_function(tf.TensorSpec([None, width]))
+    assert [side.shape.as_list() for side in free.structured_outputs] == [[None, 3], [None, 2]]
+    known = tf.function(step).get_concrete_function(tf.TensorSpec([4, width]))
+    assert [side.shape.as_list() for side in known.structured_outputs] == [[4, 3], [4, 2]]

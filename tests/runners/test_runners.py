@@ -65,7 +65,7 @@ def test_a_run_a_second_time_an_evaluation_and_a_publication(tmp_path):
     out, _ = run("evaluate", f"--log_dir={folder}", *effort)
     assert "K = 7" in out
     run("publish", f"--log_dir={folder}", f"--results_dir={tmp_path}", "--weights")
-    published = tmp_path / "digits" / "1-layer-small" / "dvaes_power-k1-60-seed0"
+    published = tmp_path / "digits" / "1-layer-small" / "dvaes_power-pcd10x2-k1-60-seed0"
     assert {file.name for file in published.iterdir()} == {
         "config.json",
         "result.json",
