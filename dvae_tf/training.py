@@ -21,7 +21,7 @@ from .numerics import Tag, fold_in
 from .run_folder import RunFolder
 
 # Steps of one call of the compiled loop; results do not depend on it.
-_STEPS_PER_CALL = 50
+STEPS_PER_CALL = 50
 # With a sampler that tracks log Z: live values between two validations, of so many images and samples.
 _LIVE_VALUES = 5
 _LIVE_IMAGES = 1_000
@@ -139,8 +139,7 @@ class _Run:
         self.callbacks = keras.callbacks.CallbackList(list(callbacks), model=model)
         self.history = History()
         self.events = tf.summary.create_file_writer(str(folder.path / "events"))
-        self.loop = compiled_loop(model)
-        self.train_images = tf.constant(images.train, tf.uint8 if images.is_binary else tf.float32)
+        self.loop = TrainingLoop(model, images)
         self.started = time.monotonic()
         # Now: the checkout may change while a long run goes on.
         self.origin = provenance.describe()
@@ -181,7 +180,7 @@ class _Run:
         sums, count = np.zeros(len(StepReport._fields)), 0
         step = self.step
         while step < recipe.num_train_iter and not self.model.stop_training and not self._out_of_patience:
-            stop = min(step + _STEPS_PER_CALL, (step // interval + 1) * interval)
+            stop = min(step + STEPS_PER_CALL, (step // interval + 1) * interval)
             reports = self._call(step, min(stop, recipe.num_train_iter))
             sums, count = sums + reports.sum(0), count + len(reports)
             step += len(reports)
@@ -222,17 +221,8 @@ class _Run:
         self.monitor.live(step, report)
 
     def _call(self, step: int, stop: int) -> np.ndarray:
-        """Runs steps [step, stop) in one program; returns their reports, [steps, fields]."""
-        indices = np.zeros((_STEPS_PER_CALL, self.recipe.train_batchsize), np.int32)
-        indices[: stop - step] = batch_indices(
-            self.recipe.seed,
-            step,
-            stop - step,
-            len(self.images.train),
-            self.recipe.train_batchsize,
-        )
-        reports = self.loop(self.train_images, tf.constant(indices), tf.constant(stop - step))
-        reports = reports.numpy()[: stop - step].astype(np.float64)
+        """Runs steps [step, stop); returns their reports, [steps, fields]."""
+        reports = self.loop(step, stop)
         bad = np.flatnonzero(~np.isfinite(reports).all(1))
         if len(bad):
             first = reports[bad[0]]
@@ -338,6 +328,30 @@ class _Run:
             return None
         pairs = zip(self.history.log_partition_before, self.history.log_partition, strict=True)
         return max(abs(before - measured) for before, measured in pairs)
+
+
+class TrainingLoop:
+    """The training steps of a model on a dataset; what a step draws follows from its number."""
+
+    def __init__(self, model: DVAE, images: Images) -> None:
+        self._recipe = model.recipe
+        self._loop = compiled_loop(model)
+        self._num_images = len(images.train)
+        # Bits take a quarter of the memory.
+        self._images = tf.constant(images.train, tf.uint8 if images.is_binary else tf.float32)
+
+    def __call__(self, step: int, stop: int) -> np.ndarray:
+        """Takes steps [step, stop), at most `STEPS_PER_CALL`, in one program.
+
+        Returns:
+          The fields of `StepReport` for each, float64 [steps, fields].
+        """
+        count, size = stop - step, self._recipe.train_batchsize
+        # Of one length, so that the program is compiled once.
+        indices = np.zeros((STEPS_PER_CALL, size), np.int32)
+        indices[:count] = batch_indices(self._recipe.seed, step, count, self._num_images, size)
+        reports = self._loop(self._images, tf.constant(indices), tf.constant(count))
+        return reports.numpy()[:count].astype(np.float64)
 
 
 def compiled_loop(model: DVAE) -> Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]:

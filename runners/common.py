@@ -43,6 +43,26 @@ _DEFINE: dict[type, Any] = {
 }
 
 
+def define_data_flags() -> None:
+    """Defines where the datasets of the library are."""
+    flags.DEFINE_string("data_dir", None, "Where TFDS keeps prepared data; its own default if empty.")
+    flags.DEFINE_string("manual_dir", None, "A folder with the raw data files: then no network is used.")
+
+
+def load_images(dataset: str) -> data.Images:
+    """A dataset of the library, from where the flags say."""
+    values = flags.FLAGS
+    return data.load(dataset, data_dir=values.data_dir or None, manual_dir=values.manual_dir or None)
+
+
+def load_test_images(dataset: str) -> data.Images | None:
+    """The images of `--test` where it is given; else the dataset; None if that is the user's own."""
+    if flags.FLAGS.test:
+        own = data.read_array(flags.FLAGS.test)
+        return data.from_arrays(own, own, own, name=dataset)
+    return load_images(dataset) if dataset in config.DATASETS else None
+
+
 def define_flags(struct: str, num_train_iter: int) -> None:
     """Defines the flags of a training runner, with a dataset's own defaults."""
     defaults = config.Recipe.__dataclass_fields__
@@ -97,21 +117,13 @@ def recipe_from_flags(dataset: str, **changes: Any) -> config.Recipe:
 
 def run(dataset: str, struct: str, num_train_iter: int, **defaults: Any) -> None:
     """The whole of a training runner for a dataset of the library; `defaults` are those of other flags."""
-    flags.DEFINE_string("data_dir", None, "Where TFDS keeps prepared data; its own default if empty.")
-    flags.DEFINE_string("manual_dir", None, "A folder with the raw data files: then no network is used.")
+    define_data_flags()
     define_flags(struct, num_train_iter)
     for name, value in defaults.items():
         flags.FLAGS.set_default(name, value)
 
     def main(_: Sequence[str]) -> None:
-        recipe = recipe_from_flags(dataset)
-        values = flags.FLAGS
-        train(
-            recipe,
-            lambda: data.load(
-                dataset, data_dir=values.data_dir or None, manual_dir=values.manual_dir or None
-            ),
-        )
+        train(recipe_from_flags(dataset), lambda: load_images(dataset))
 
     start(main)
 

@@ -6,7 +6,7 @@ import numpy as np
 from absl import flags
 from rich.console import Console
 
-from dvae_tf import config, data, evaluation, models, provenance, training
+from dvae_tf import evaluation, models, provenance, training
 
 from . import common
 
@@ -16,8 +16,7 @@ def main() -> None:
     flags.DEFINE_string(
         "log_dir", None, "A run folder, or a folder of committed results.", allow_override=True
     )
-    flags.DEFINE_string("data_dir", None, "Where TFDS keeps prepared data; its default if empty.")
-    flags.DEFINE_string("manual_dir", None, "A folder with the raw data files: no network is used.")
+    common.define_data_flags()
     flags.DEFINE_string("test", None, "Your own images instead, as for `custom`.")
     flags.DEFINE_enum("split", "test", ["train", "validation", "test"], "Which images.")
     flags.DEFINE_integer("eval_iw_samples", 4000, "Importance samples, K.")
@@ -46,14 +45,10 @@ def _evaluate(_: Sequence[str]) -> None:
 
 
 def _images(dataset: str) -> np.ndarray:
-    values = flags.FLAGS
-    if values.test:
-        own = data.read_array(values.test)
-        return data.from_arrays(own, own, own, name=dataset).test
-    if dataset not in config.DATASETS:
+    images = common.load_test_images(dataset)
+    if images is None:
         raise ValueError(f"test: expected a file with images of {dataset}, which are your own; got none")
-    images = data.load(dataset, data_dir=values.data_dir or None, manual_dir=values.manual_dir or None)
-    return getattr(images, values.split)
+    return images.test if flags.FLAGS.test else getattr(images, flags.FLAGS.split)
 
 
 if __name__ == "__main__":

@@ -23,7 +23,6 @@ from dvae_tf.numerics import Tag, bernoulli_entropy, fold_in, log_mean_exp, unif
 
 from . import common
 
-_STEPS_PER_CALL = 50
 _FRACTIONS = tuple(np.linspace(0, 1, 12))
 
 
@@ -37,8 +36,7 @@ def main() -> None:
     flags.DEFINE_integer(
         "num_train_iter", None, "Iterations of each training; as the figure says if not given."
     )
-    flags.DEFINE_string("data_dir", None, "Where TFDS keeps prepared data; its own default if empty.")
-    flags.DEFINE_string("manual_dir", None, "A folder with the raw data files: then no network is used.")
+    common.define_data_flags()
     flags.DEFINE_integer("seed", 0, "From which every random number follows.")
     common.start(_draw)
 
@@ -117,11 +115,6 @@ def _inverse_cdf(relaxation: smoothing.Relaxation, rho: tf.Tensor) -> tuple[np.n
 # What the others train.
 
 
-def _images() -> data.Images:
-    values = flags.FLAGS
-    return data.load(values.dataset, data_dir=values.data_dir or None, manual_dir=values.manual_dir or None)
-
-
 def _recipe(baseline: str, short: int, full: int, **changes: Any) -> config.Recipe:
     values = flags.FLAGS
     steps = values.num_train_iter or (full if values.full else short)
@@ -135,18 +128,11 @@ def _along_training(
     """The model at fractions of its training."""
     model = models.DVAE(recipe, images.train.mean(0))
     model.compile()
-    loop = training.compiled_loop(model)
-    on_device = tf.constant(images.train, tf.uint8 if images.is_binary else tf.float32)
+    loop = training.TrainingLoop(model, images)
     step = 0
     for stop in sorted({max(1, round(fraction * recipe.num_train_iter)) for fraction in fractions}):
         while step < stop:
-            count = min(_STEPS_PER_CALL, stop - step)
-            batches = np.zeros((_STEPS_PER_CALL, recipe.train_batchsize), np.int32)
-            batches[:count] = data.batch_indices(
-                recipe.seed, step, count, len(images.train), recipe.train_batchsize
-            )
-            loop(on_device, tf.constant(batches), tf.constant(count))
-            step += count
+            step += len(loop(step, min(step + training.STEPS_PER_CALL, stop)))
         console.print(f"{recipe.baseline}, beta {recipe.beta}, K {recipe.k}: step {step:,}")
         yield step, model
 
@@ -206,7 +192,7 @@ def _relaxation(model: models.DVAE) -> priors.OverlappingRelaxation:
 
 
 def _mean_field(console: Console) -> _Drawn:
-    images = _images()
+    images = common.load_images(flags.FLAGS.dataset)
     recipe = _recipe("dvaes_power", 3_000, 1_000_000)
     *_, (step, model) = _along_training(console, recipe, images, [1.0])
     seed = fold_in((0, recipe.seed), Tag.PICTURES)
@@ -276,7 +262,7 @@ _SETTINGS = {
 
 
 def _training(console: Console) -> _Drawn:
-    images = _images()
+    images = common.load_images(flags.FLAGS.dataset)
     size = {"train_batchsize": 1_000} if flags.FLAGS.full else {}
     figure = matplotlib.figure.Figure(figsize=(10, 4), layout="constrained")
     axes = figure.subplots(1, 2)
@@ -312,7 +298,7 @@ _OBJECTIVE_IMAGES, _OBJECTIVE_SAMPLES = 500, 20
 
 
 def _gumbolt(console: Console) -> _Drawn:
-    images = _images()
+    images = common.load_images(flags.FLAGS.dataset)
     recipe = _recipe("gumbolt", 3_000, 1_000_000, k=_OBJECTIVE_SAMPLES)
     chosen = {
         "training": data.binarize_once(images.train[:_OBJECTIVE_IMAGES], recipe.seed),

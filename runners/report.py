@@ -59,15 +59,14 @@ def main() -> None:
         "log_dir", [], "Folders of finished runs, or of committed results.", allow_override=True
     )
     flags.DEFINE_string("out", None, "The HTML file to write.")
-    flags.DEFINE_string("data_dir", None, "Where TFDS keeps prepared data; its default if empty.")
-    flags.DEFINE_string("manual_dir", None, "A folder with the raw data files: no network is used.")
+    common.define_data_flags()
     flags.DEFINE_string("test", None, "Your own images instead, as for `custom`.")
     common.start(_report)
 
 
 def _report(_: Sequence[str]) -> None:
     values = flags.FLAGS
-    write(values.log_dir, values.out, _images)
+    write(values.log_dir, values.out, common.load_test_images)
     Console().print(f"Report: {values.out}")
 
 
@@ -108,16 +107,6 @@ def _result(file: pathlib.Path) -> dict[str, Any]:
     if bad := [name for name in _NUMBERS if not isinstance(result.get(name), int | float)]:
         raise ValueError(f"log_dir: {file}: expected numbers for {bad}")
     return result
-
-
-def _images(dataset: str) -> data.Images | None:
-    values = flags.FLAGS
-    if values.test:
-        own = data.read_array(values.test)
-        return data.from_arrays(own, own, own, name=dataset)
-    if dataset not in config.DATASETS:
-        return None
-    return data.load(dataset, data_dir=values.data_dir or None, manual_dir=values.manual_dir or None)
 
 
 # The page. Every text is escaped where it becomes HTML.

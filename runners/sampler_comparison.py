@@ -12,7 +12,6 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-import tensorflow as tf
 from absl import flags
 from rich.console import Console
 from rich.table import Table
@@ -23,8 +22,8 @@ from dvae_tf.models import DVAE
 from . import common
 from .console import ConsoleMonitor
 
-# Steps of a timed call, calls that are timed; the schedule is rounded down to whole thousands.
-_STEPS, _CALLS, _ROUND = 50, 20, 1_000
+# Calls of the training loop that are timed; the schedule is rounded down to whole thousands.
+_CALLS, _ROUND = 20, 1_000
 _PATTERN = re.compile(r"(?P<sampler>[a-z]+):(?P<num_chains>\d+)x(?P<num_sweeps>\d+)")
 
 
@@ -41,8 +40,7 @@ def main() -> None:
     flags.DEFINE_string("baseline", "dvaes_power", f"One of {', '.join(config.BASELINES)}.")
     flags.DEFINE_integer("k", 1, "Importance samples of the training bound.")
     flags.DEFINE_integer("seed", 0, "From which every random number follows.")
-    flags.DEFINE_string("data_dir", None, "Where TFDS keeps prepared data; its own default if empty.")
-    flags.DEFINE_string("manual_dir", None, "A folder with the raw data files: then no network is used.")
+    common.define_data_flags()
     flags.DEFINE_string("runs_dir", "runs/samplers", "Where the runs are kept.")
     flags.DEFINE_string("out", None, "The table as JSON; rows of other samplers in it are kept.")
     common.start(_compare)
@@ -52,7 +50,7 @@ def _compare(_: Sequence[str]) -> None:
     values = flags.FLAGS
     console = Console()
     samplers = {name: _parse(name) for name in values.samplers}
-    images = data.load(values.dataset, data_dir=values.data_dir or None, manual_dir=values.manual_dir or None)
+    images = common.load_images(values.dataset)
     out = pathlib.Path(values.out) if values.out else None
     rows: dict[str, Any] = {}
     for name, sampler in samplers.items():
@@ -118,16 +116,14 @@ def _seconds_per_step(recipe: config.Recipe, images: data.Images) -> float:
     """Of the compiled training loop alone, after its compilation."""
     model = DVAE(recipe, images.train.mean(0))
     model.compile()
-    loop = training.compiled_loop(model)
-    batches = data.batch_indices(0, 0, _STEPS, len(images.train), recipe.train_batchsize)
-    call = (tf.constant(images.train, tf.uint8), tf.constant(batches), tf.constant(_STEPS))
-    loop(*call)
-    seconds = []
-    for _ in range(_CALLS):
+    loop = training.TrainingLoop(model, images)
+    steps, seconds = training.STEPS_PER_CALL, []
+    # The first call compiles.
+    for call in range(1 + _CALLS):
         start = time.perf_counter()
-        loop(*call).numpy()
+        loop(call * steps, (call + 1) * steps)
         seconds.append(time.perf_counter() - start)
-    return min(seconds) / _STEPS
+    return min(seconds) / steps
 
 
 def _table(rows: dict[str, Any]) -> Table:

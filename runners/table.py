@@ -17,7 +17,7 @@ from absl import flags
 from rich.console import Console
 from rich.table import Table
 
-from dvae_tf import config, data, storage, training
+from dvae_tf import config, storage, training
 from dvae_tf.models.store import CONFIG_FILE
 from dvae_tf.run_folder import RESULT_FILE, config_differences
 
@@ -73,8 +73,7 @@ def main() -> None:
     flags.DEFINE_integer("num_validations", None, "Of each run; those of the scale if not given.")
     flags.DEFINE_string("runs_dir", "runs/table", "Where the runs are kept.")
     flags.DEFINE_string("results_dir", "results", "Where finished results are looked for, too.")
-    flags.DEFINE_string("data_dir", None, "Where TFDS keeps prepared data; its own default if empty.")
-    flags.DEFINE_string("manual_dir", None, "A folder with the raw data files: then no network is used.")
+    common.define_data_flags()
     flags.DEFINE_bool("train", True, "Whether to train the cells that are missing.")
     flags.DEFINE_string("out", None, "Where to write the table as Markdown.")
     common.start(_table)
@@ -139,7 +138,7 @@ def _result(recipe: config.Recipe) -> dict[str, Any] | None:
 
 def _train(console: Console, dataset: str, recipes: Sequence[config.Recipe]) -> None:
     values = flags.FLAGS
-    images = data.load(dataset, data_dir=values.data_dir or None, manual_dir=values.manual_dir or None)
+    images = common.load_images(dataset)
     for index, recipe in enumerate(recipes, 1):
         folder = pathlib.Path(values.runs_dir) / cell_folder(recipe)
         console.rule(f"{index} of {len(recipes)}: {cell_folder(recipe)}")

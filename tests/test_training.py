@@ -127,7 +127,7 @@ def test_grey_levels_need_a_recipe_that_binarises(tmp_path):
 def test_results_do_not_depend_on_the_steps_per_call(tmp_path, monkeypatch):
     settings, images = recipe("tiny", **SMALL), tiny_images()
     training.train(settings, images, tmp_path / "fifty")
-    monkeypatch.setattr(training, "_STEPS_PER_CALL", 7)
+    monkeypatch.setattr(training, "STEPS_PER_CALL", 7)
     training.train(settings, images, tmp_path / "seven")
     assert same(newest_state(tmp_path / "fifty"), newest_state(tmp_path / "seven"))
 
