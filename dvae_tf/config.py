@@ -184,6 +184,8 @@ class Recipe:
     sampler: str = "pcd"
     num_chains: int = 100
     num_sweeps: int = 20
+    # Replicas that bring log Z along between validations (`priors.BoltzmannPrior`); 0 for none.
+    num_witnesses: int = 0
     num_validations: int = 50
     # Validations without a better one before training stops early; None goes on to the end.
     patience: int | None = None
@@ -265,7 +267,7 @@ class Recipe:
         values = dict(values)
         if (facts := DATASETS.get(values.get("dataset", ""))) is not None:
             values.setdefault("dynamic_binarization", facts.dynamic_binarization)
-        if missing := sorted(known - set(values) - {"temperature", "prior_temperature", "patience"}):
+        if missing := sorted(known - set(values) - _ADDED):
             raise ValueError(f"config: missing fields {missing}")
         steps = tuple((float(start), float(factor)) for start, factor in values["lr_steps"])
         return cls(**values | {"lr_steps": steps})
@@ -295,6 +297,9 @@ def recipe(
         changes = {"dynamic_binarization": DATASETS[dataset].dynamic_binarization} | changes
     elif "dynamic_binarization" not in changes:
         _check_name("dataset", dataset, DATASETS)
+    if changes.get("sampler") == "pa":
+        # With this one, log Z is tracked as the papers' population annealing would.
+        changes = {"num_witnesses": changes.get("num_chains", Recipe.num_chains)} | changes
     system = SYSTEMS[baseline]
     if beta is None and system.beta is not None:
         beta = _published_beta(system.beta, dataset, struct)
@@ -313,7 +318,9 @@ def _check_name(argument: str, name: Any, known: Any) -> None:
         raise ValueError(f"{argument}: expected one of {', '.join(known)}; got {name!r}")
 
 
-_MAY_BE_ZERO = {"seed", "weight_decay", "kl_warmup_fraction"}
+# Fields that the first configurations did not have.
+_ADDED = {"temperature", "prior_temperature", "patience", "num_witnesses"}
+_MAY_BE_ZERO = {"seed", "weight_decay", "kl_warmup_fraction", "num_witnesses"}
 
 
 def _check_number(field: dataclasses.Field, value: Any) -> None:

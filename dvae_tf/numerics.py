@@ -31,6 +31,7 @@ class Tag(enum.IntEnum):
     BATCH_ORDER = 10
     MIXING = 11
     LIVE = 12
+    WITNESSES = 13
 
 
 def as_seed(seed: Seed | int) -> tf.Tensor:

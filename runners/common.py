@@ -34,7 +34,7 @@ _RECIPE_FLAGS = {
     "seed": "From which every random number of the run follows.",
 }
 # Fields whose default is the baseline's, or none.
-_OPTIONAL_FLAGS = ("temperature", "couplings", "adam_epsilon", "patience")
+_OPTIONAL_FLAGS = ("temperature", "couplings", "adam_epsilon", "patience", "num_witnesses")
 
 _DEFINE: dict[type, Any] = {
     bool: flags.DEFINE_bool,
@@ -89,6 +89,12 @@ def define_flags(struct: str, num_train_iter: int) -> None:
     flags.DEFINE_float("adam_epsilon", None, "Of Adam; the baseline's if not given.")
     flags.DEFINE_integer(
         "patience", None, "Validations without a better one before training stops; to the end if not given."
+    )
+    flags.DEFINE_integer(
+        "num_witnesses",
+        None,
+        "Replicas that track log Z between validations, for a live validation NLL; as many as chains with "
+        "--sampler=pa, otherwise none, if not given.",
     )
     flags.DEFINE_bool(
         "couplings",

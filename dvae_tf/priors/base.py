@@ -66,8 +66,11 @@ class Prior(keras.layers.Layer):
         Annealing forward is enough to follow a training; `both_sides` brackets it.
         """
 
-    def tracked_log_partition(self) -> tf.Tensor | None:
-        """Log Z at the current parameters as `advance` follows it, nats; None if it stays as measured."""
+    def track(self) -> tf.Tensor | None:
+        """Brings `log_partition` to the current parameters without measuring it anew; returns it, nats.
+
+        None if it stays as measured last.
+        """
         return None
 
     def diagnostics(self) -> dict[str, Any]:

@@ -80,11 +80,6 @@ class Sampler(abc.ABC):
         del state
         return {}
 
-    def log_partition(self, left_bias: Any, right_bias: Any, weights: Any, state: Any) -> tf.Tensor | None:
-        """The log Z that the state tracks, at the given parameters, nats; None if it tracks none."""
-        del left_bias, right_bias, weights, state
-        return None
-
     def anchor(
         self, left_bias: Any, right_bias: Any, weights: Any, state: Any, log_partition: tf.Tensor
     ) -> Any:

@@ -7,34 +7,23 @@ import functools
 
 import keras
 import numpy as np
+import populations
 import pytest
 import reference
 import tensorflow as tf
 from scipy import special, stats
 
-from dvae_tf.numerics import as_seed, fold_in
-from dvae_tf.rbm import as_rbm, block_gibbs, tempered_path
+from dvae_tf.numerics import fold_in
+from dvae_tf.rbm import block_gibbs
 from dvae_tf.samplers import (
     PopulationAnnealing,
-    anneal,
+    PopulationAnnealingState,
     count_families,
     population_annealing,
     systematic_resampling,
 )
 
-LENGTH = 8
 each_dtype = pytest.mark.parametrize("dtype", [np.float32, np.float64])
-
-
-@functools.cache
-def _path(size=(3, 3), stddev=1.0, length=LENGTH):
-    """Machines that change slowly, from nearly none to one that is, in a roundabout way."""
-    first, last = (reference.random_machine(*size, seed=seed, stddev=stddev) for seed in (60, 61))
-    times = np.arange(1, length + 1) / length
-    machines = [
-        reference.Machine(*(t * (1 - t) * a + t * b for a, b in zip(first, last, strict=True))) for t in times
-    ]
-    return [machine.cast(np.float32).cast(np.float64) for machine in machines]
 
 
 def _stacked(path, dtype):
@@ -70,35 +59,12 @@ def _runs(sampler, path, num_runs, tag, dtype=np.float32):
     return type(found)(*(each.numpy() for each in found))
 
 
-def _frequencies(left, right, log_weights, num_states):
-    """By run and state: the weights of all replicas that are in it; [N, C, ...] gives [N, S]."""
-    numbers = reference.state_numbers(np.concatenate([left, right], -1))
-    weights = np.exp(np.asarray(log_weights, np.float64))
-    return np.stack([np.bincount(n, w, minlength=num_states) for n, w in zip(numbers, weights, strict=True)])
-
-
 def _joint_p_value(state, machine):
     """Whether exp(log Z) times the weights of a state's replicas is Z p(z) on average, over runs."""
     relative = state.log_partition.astype(np.float64) - reference.log_partition(machine)
     log_weights = state.log_weights + relative[:, np.newaxis]
-    frequencies = _frequencies(state.left, state.right, log_weights, 2**machine.num_units)
+    frequencies = populations.frequencies(state.left, state.right, log_weights, 2**machine.num_units)
     return reference.weighted_p_value(frequencies, np.exp(reference.joint_log_probs(machine)[0]))
-
-
-def _z_score(log_partition, machine):
-    """Of the mean of Z over runs."""
-    relative = np.asarray(log_partition, np.float64) - reference.log_partition(machine)
-    return float(reference.z_scores(np.exp(relative), 1.0))
-
-
-def _advanced(sampler, path, dtype=np.float32, tag=0):
-    """A state that has followed a path, outside any program; the infos too."""
-    size = path[0].weights.shape
-    state, infos = sampler.init(*size, (tag, 0), tf.as_dtype(dtype)), []
-    for index, machine in enumerate(path):
-        state, info = sampler.step(*machine.cast(dtype), state, (tag, 1 + index))
-        infos.append(info)
-    return state, infos
 
 
 def _reweighted(state, machine):
@@ -118,10 +84,10 @@ def _reweighted(state, machine):
 def test_few_replicas_measure_z_without_bias(dtype, threshold):
     """And the weighted replicas are draws of the joint law, however few sweeps there are."""
     sampler = PopulationAnnealing(num_chains=5, num_sweeps=1, threshold=threshold)
-    state = _runs(sampler, _path(), 6000, 1, dtype)
+    state = _runs(sampler, populations.path(), 6000, 1, dtype)
     assert state.left.dtype == state.log_partition.dtype == dtype
-    assert abs(_z_score(state.log_partition, _path()[-1])) < 4
-    assert _joint_p_value(state, _path()[-1]) > 1e-4
+    assert abs(populations.z_score(state.log_partition, populations.path()[-1])) < 4
+    assert _joint_p_value(state, populations.path()[-1]) > 1e-4
     np.testing.assert_allclose(special.logsumexp(state.log_weights, axis=1), np.zeros(6000), atol=1e-5)
     assert (np.ptp(state.log_weights) == 0) == (threshold == 1)
 
@@ -145,15 +111,15 @@ def _forget_the_right_side(monkeypatch):
 @pytest.mark.parametrize("spoil", [_drop_weights, _forget_the_right_side])
 def test_the_checks_catch_wrong_weights(monkeypatch, spoil):
     sampler = PopulationAnnealing(num_chains=5000, num_sweeps=1, threshold=1.0)
-    path = _path()[3::4]
+    path = populations.path()[3::4]
     probs = np.exp(reference.joint_log_probs(path[-1])[0]).ravel()
 
     def z_scores():
         """Of Z and of the part of the most likely state, over runs."""
-        states = [_advanced(sampler, path, tag=tag)[0] for tag in range(8)]
+        states = [populations.advanced(sampler, path, tag=tag)[0] for tag in range(8)]
         numbers = reference.state_numbers([np.concatenate([each.left, each.right], 1) for each in states])
         part = (numbers == probs.argmax()).mean(1)
-        of_z = _z_score([state.log_partition for state in states], path[-1])
+        of_z = populations.z_score([state.log_partition for state in states], path[-1])
         return np.abs([of_z, float(reference.z_scores(part, probs.max()))])
 
     # t of 7 degrees of freedom.
@@ -166,14 +132,14 @@ def test_the_checks_catch_wrong_weights(monkeypatch, spoil):
 def test_a_large_population_has_the_joint_law(dtype):
     """Weighted, unresampled replicas are independent; without their weights they lag behind."""
     sampler = PopulationAnnealing(num_chains=20_000, num_sweeps=3, threshold=0.0)
-    state, infos = _advanced(sampler, _path()[3::4], dtype)
+    state, infos = populations.advanced(sampler, populations.path()[3::4], dtype)
     assert state.left.dtype == dtype
     assert not any(info.resampled for info in infos)
-    machine = _path()[-1]
+    machine = populations.path()[-1]
     left, right, log_weights = (
         each.numpy()[:, np.newaxis] for each in (state.left, state.right, state.log_weights)
     )
-    frequencies = _frequencies(left, right, log_weights, 64)
+    frequencies = populations.frequencies(left, right, log_weights, 64)
     probs = np.exp(reference.joint_log_probs(machine)[0])
     assert reference.weighted_p_value(frequencies, probs) > 1e-4
     numbers = reference.state_numbers(np.concatenate([left, right], -1))
@@ -183,15 +149,18 @@ def test_a_large_population_has_the_joint_law(dtype):
 def test_a_large_population_has_the_joint_law_once_resampled():
     """The sweeps of the last steps, at the same machine, part the copies."""
     sampler = PopulationAnnealing(num_chains=20_000, num_sweeps=20, threshold=1.0)
-    state, infos = _advanced(sampler, [*_path(), _path()[-1]])
+    state, infos = populations.advanced(sampler, [*populations.path(), populations.path()[-1]])
     assert all(info.resampled for info in infos[:-1])
     numbers = reference.state_numbers(np.concatenate([state.left, state.right], 1))
-    assert reference.chi_square_p_value(numbers, np.exp(reference.joint_log_probs(_path()[-1])[0])) > 1e-4
+    assert (
+        reference.chi_square_p_value(numbers, np.exp(reference.joint_log_probs(populations.path()[-1])[0]))
+        > 1e-4
+    )
 
 
 def test_log_partition_is_as_near_as_it_can_be():
     """With sweeps enough, each step adds a relative variance of chi^2(new || old) / C to Z."""
-    path, num_chains, num_runs = _path(), 50, 400
+    path, num_chains, num_runs = populations.path(), 50, 400
     sampler = PopulationAnnealing(num_chains, 10, threshold=1.0)
     state = _runs(sampler, path, num_runs, 3)
     errors = state.log_partition.astype(np.float64) - reference.log_partition(path[-1])
@@ -209,13 +178,74 @@ def test_log_partition_is_as_near_as_it_can_be():
 
 def test_a_step_that_changes_nothing_changes_no_weights():
     sampler = PopulationAnnealing(num_chains=100, num_sweeps=2, threshold=0.5)
-    machine = _path()[-1].cast(np.float32)
-    state, _ = _advanced(sampler, _path())
+    machine = populations.path()[-1].cast(np.float32)
+    state, _ = populations.advanced(sampler, populations.path())
     again, info = sampler.step(*machine, state, (7, 7))
     np.testing.assert_allclose(again.log_weights, state.log_weights, atol=1e-5)
     np.testing.assert_allclose(again.log_partition, state.log_partition, atol=1e-5)
     np.testing.assert_allclose(info.log_partition_change, 0, atol=1e-5)
     assert np.any(again.left != state.left)
+
+
+# --------------------------------------------------------------------------- the straight way
+
+
+def _followed(sampler, machine, num_runs, num_rungs, dtype=np.float32):
+    """Independent populations that went from no parameters to a machine; leading dimension [N]."""
+    found = []
+    for seed in range(num_runs):
+        state = sampler.init(*machine.weights.shape, (seed, 0), tf.as_dtype(dtype))
+        state = sampler.follow(*machine.cast(dtype), state, num_rungs, (seed, 1))
+        found.append([each.numpy() for each in state])
+    return PopulationAnnealingState(*(np.stack(each) for each in zip(*found, strict=True)))
+
+
+@pytest.mark.parametrize(("dtype", "num_rungs"), [(np.float32, 6), (np.float64, 3)])
+def test_the_straight_way_measures_z_without_bias(dtype, num_rungs):
+    """With few replicas and rungs; and the weighted replicas are draws of the joint law."""
+    machine = populations.path()[-1]
+    sampler = PopulationAnnealing(num_chains=5, num_sweeps=1)
+    state = _followed(sampler, machine, 1500, num_rungs, dtype)
+    assert state.log_partition.dtype == dtype
+    assert abs(populations.z_score(state.log_partition, machine)) < 4
+    assert _joint_p_value(state, machine) > 1e-4
+    for each, value in zip(PopulationAnnealingState(*state).rbm, machine.cast(dtype), strict=True):
+        np.testing.assert_array_equal(each, np.broadcast_to(value, each.shape))
+
+
+def test_more_rungs_measure_better():
+    machine = populations.path()[-1]
+    sampler = PopulationAnnealing(num_chains=20, num_sweeps=2)
+    exact = reference.log_partition(machine)
+    errors = [_followed(sampler, machine, 60, rungs).log_partition - exact for rungs in (1, 20)]
+    rough, fine = (np.mean(each.astype(np.float64) ** 2) for each in errors)
+    # F of 60 and 60 degrees of freedom: 3 has a probability below 1e-4.
+    assert rough > 3 * fine
+
+
+def test_rungs_of_the_straight_way_are_steps_and_do_not_trace_again():
+    """One rung is a step with another seed; their number is data of the program."""
+    machine = populations.path()[-1].cast(np.float32)
+    sampler = PopulationAnnealing(num_chains=2000, num_sweeps=3, threshold=0.0)
+    state, _ = populations.advanced(sampler, populations.path()[:4])
+    stepped, _ = sampler.step(*machine, state, (1, 2))
+    followed = sampler.follow(*machine, state, 1, (1, 2))
+    assert [each.shape for each in followed] == [each.shape for each in state]
+    spread = float(np.exp(followed.log_weights).std() * np.sqrt(2000))
+    np.testing.assert_allclose(followed.log_partition, stepped.log_partition, atol=8 * spread)
+    before = population_annealing._follow.experimental_get_tracing_count()
+    for num_rungs in (2, 5):
+        sampler.follow(*machine, state, num_rungs, (3, num_rungs))
+    assert population_annealing._follow.experimental_get_tracing_count() == before
+
+
+def test_the_straight_way_is_a_function_of_its_seed():
+    machine = populations.path()[-1].cast(np.float32)
+    sampler = PopulationAnnealing(num_chains=50, num_sweeps=1)
+    state, _ = populations.advanced(sampler, populations.path()[:3])
+    one, again, other = (sampler.follow(*machine, state, 4, seed) for seed in ((1, 2), (1, 2), (1, 3)))
+    assert populations.equal(one, again)
+    assert np.any(one.left != other.left)
 
 
 # --------------------------------------------------------------------------- along its own gradient
@@ -281,11 +311,11 @@ def test_log_partition_runs_along_with_a_training(monkeypatch):
 def test_weights_are_ratios_of_marginals(dtype, monkeypatch):
     """Of the left states after the sweeps, for the old machine and the new; without a resampling."""
     sampler = PopulationAnnealing(num_chains=50, num_sweeps=2, threshold=0.0)
-    state, _ = _advanced(sampler, _path()[:4], dtype)
+    state, _ = populations.advanced(sampler, populations.path()[:4], dtype)
     monkeypatch.setattr(population_annealing, "block_gibbs", lambda rbm, left, *_: (left, None))
-    new, info = sampler.step(*_path()[6].cast(dtype), state, (1, 2))
+    new, info = sampler.step(*populations.path()[6].cast(dtype), state, (1, 2))
     np.testing.assert_array_equal(new.left, state.left)
-    log_weights, log_partition = _reweighted(state, _path()[6])
+    log_weights, log_partition = _reweighted(state, populations.path()[6])
     tolerance = {"rtol": 1e-5, "atol": 1e-5} if dtype == np.float32 else {"rtol": 1e-12, "atol": 1e-12}
     np.testing.assert_allclose(new.log_weights, log_weights, **tolerance)
     np.testing.assert_allclose(new.log_partition, log_partition, **tolerance)
@@ -294,8 +324,8 @@ def test_weights_are_ratios_of_marginals(dtype, monkeypatch):
     ess = 1 / (np.exp(log_weights) ** 2).sum()
     np.testing.assert_allclose(info.effective_sample_size, ess, rtol=1e-4)
     z = np.concatenate([new.left, new.right], 1)
-    np.testing.assert_allclose(info.energy, reference.energy(_path()[6], z), rtol=1e-5, atol=1e-5)
-    for each, value in zip(new.rbm, _path()[6].cast(dtype), strict=True):
+    np.testing.assert_allclose(info.energy, reference.energy(populations.path()[6], z), rtol=1e-5, atol=1e-5)
+    for each, value in zip(new.rbm, populations.path()[6].cast(dtype), strict=True):
         np.testing.assert_array_equal(each, value)
 
 
@@ -308,7 +338,7 @@ def test_resampling_waits_for_the_threshold():
         assert equal == bool(info.resampled)
         return bool(info.resampled), float(info.effective_sample_size)
 
-    machine = _path()[-1]
+    machine = populations.path()[-1]
     _, ess = resampled(0.0, machine)
     assert 5 < ess < 40
     for threshold in (0.0, 0.3, ess / 50 - 0.01, ess / 50 + 0.01, 0.9, 1.0):
@@ -321,7 +351,7 @@ def test_replicas_of_a_resampling_carry_their_families(monkeypatch):
     first = sampler.init(3, 3, (1, 1))
     monkeypatch.setattr(population_annealing, "block_gibbs", lambda rbm, left, *_: (left, None))
     state = first
-    for index, machine in enumerate(_path()):
+    for index, machine in enumerate(populations.path()):
         state, _ = sampler.step(*machine.cast(np.float32), state, (2, index))
         np.testing.assert_array_equal(state.left, first.left.numpy()[state.families])
     assert len(np.unique(state.families)) < 150
@@ -332,16 +362,16 @@ def test_families_die_out_and_are_founded_by_an_anchor():
     state = sampler.init(3, 3, (1, 2))
     assert count_families(state.families) == 200
     counts = []
-    for index, machine in enumerate(_path()):
+    for index, machine in enumerate(populations.path()):
         state, _ = sampler.step(*machine.cast(np.float32), state, (2, index))
         counts.append(int(count_families(state.families)))
         assert counts[-1] == len(np.unique(state.families))
         assert sampler.summary(state)["population_families"] == counts[-1]
     assert 200 > counts[0] > counts[3] > counts[-1] > 1
     assert np.all(np.diff(counts) <= 0)
-    anchored = sampler.anchor(*_path()[-1].cast(np.float32), state, tf.constant(3.0))
+    anchored = sampler.anchor(*populations.path()[-1].cast(np.float32), state, tf.constant(3.0))
     np.testing.assert_array_equal(anchored.families, np.arange(200))
-    kept, _ = _advanced(PopulationAnnealing(200, 3, threshold=0.0), _path())
+    kept, _ = populations.advanced(PopulationAnnealing(200, 3, threshold=0.0), populations.path())
     np.testing.assert_array_equal(kept.families, np.arange(200))
 
 
@@ -351,23 +381,10 @@ def test_count_families():
 
 
 @each_dtype
-def test_log_partition_at_other_parameters(dtype):
-    sampler = PopulationAnnealing(num_chains=300, num_sweeps=3)
-    state, _ = _advanced(sampler, _path()[:5], dtype)
-    rtol = 1e-5 if dtype == np.float32 else 1e-12
-    for machine in _path()[3:]:
-        found = sampler.log_partition(*machine.cast(dtype), state)
-        assert found.dtype == dtype
-        np.testing.assert_allclose(found, _reweighted(state, machine)[1], rtol=rtol)
-    here = sampler.log_partition(*_path()[4].cast(dtype), state)
-    np.testing.assert_allclose(here, state.log_partition, rtol=1e-6)
-
-
-@each_dtype
 def test_anchor(dtype):
     sampler = PopulationAnnealing(num_chains=300, num_sweeps=3)
-    state, _ = _advanced(sampler, _path()[:5], dtype)
-    machine = _path()[5]
+    state, _ = populations.advanced(sampler, populations.path()[:5], dtype)
+    machine = populations.path()[5]
     anchored = sampler.anchor(*machine.cast(dtype), state, tf.constant(12.5, tf.float64))
     assert anchored.log_partition.dtype == dtype
     assert float(anchored.log_partition) == 12.5
@@ -376,9 +393,9 @@ def test_anchor(dtype):
     for each, value in zip(anchored.rbm, machine.cast(dtype), strict=True):
         np.testing.assert_array_equal(each, value)
     # The weights go on from there: what is found later is relative to the anchor.
-    later, _ = sampler.step(*_path()[6].cast(dtype), anchored, (1, 1))
+    later, _ = sampler.step(*populations.path()[6].cast(dtype), anchored, (1, 1))
     unanchored, _ = sampler.step(
-        *_path()[6].cast(dtype), anchored._replace(log_partition=state.log_partition), (1, 1)
+        *populations.path()[6].cast(dtype), anchored._replace(log_partition=state.log_partition), (1, 1)
     )
     difference = float(later.log_partition - unanchored.log_partition)
     np.testing.assert_allclose(difference, 12.5 - float(state.log_partition), rtol=1e-5)
@@ -386,7 +403,7 @@ def test_anchor(dtype):
 
 def test_summary():
     sampler = PopulationAnnealing(num_chains=300, num_sweeps=3, threshold=0.0)
-    state, _ = _advanced(sampler, _path())
+    state, _ = populations.advanced(sampler, populations.path())
     weights = np.exp(state.log_weights.numpy().astype(np.float64))
     found = sampler.summary(state)["population_effective_sample_size"]
     np.testing.assert_allclose(found, weights.sum() ** 2 / (weights**2).sum(), rtol=1e-4)
@@ -406,45 +423,42 @@ def test_first_replicas_are_fair_bits_with_the_log_z_of_no_parameters():
     assert {each.dtype for each in state} == {tf.float64, tf.int32}
 
 
-def _equal(one, other):
-    return all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
-
-
 def test_steps_are_pure_and_seeds_matter():
     sampler = PopulationAnnealing(num_chains=50, num_sweeps=3, threshold=1.0)
-    state, _ = _advanced(sampler, _path()[:3])
+    state, _ = populations.advanced(sampler, populations.path()[:3])
     copies = [np.array(each) for each in state]
-    machine = _path()[3].cast(np.float32)
+    machine = populations.path()[3].cast(np.float32)
     one, info = sampler.step(*machine, state, (5, 6))
     again, same_info = sampler.step(*machine, state, tf.constant([5, 6]))
-    assert _equal(one, again)
-    assert _equal(info, same_info)
-    assert _equal(state, copies)
+    assert populations.equal(one, again)
+    assert populations.equal(info, same_info)
+    assert populations.equal(state, copies)
     assert [each.shape for each in one] == [each.shape for each in state]
     other, _ = sampler.step(*machine, state, (5, 7))
     for name in ("left", "right", "families"):
         assert np.any(getattr(one, name) != getattr(other, name))
-    assert not _equal(sampler.init(3, 3, (0, 1))[:2], sampler.init(3, 3, (0, 2))[:2])
+    assert not populations.equal(sampler.init(3, 3, (0, 1))[:2], sampler.init(3, 3, (0, 2))[:2])
 
 
 def test_temperature_divides_the_parameters():
     sampler = PopulationAnnealing(num_chains=50, num_sweeps=3)
     state = sampler.init(3, 3, (0, 1))
-    machine = _path()[3]
+    machine = populations.path()[3]
     hot, _ = sampler.step(*machine.cast(np.float32), state, (5, 6), temperature=2.0)
     halved, _ = sampler.step(*reference.tempered(machine, 0.5).cast(np.float32), state, (5, 6))
-    assert _equal(hot, halved)
+    assert populations.equal(hot, halved)
 
 
 def test_no_gradient_flows():
-    parameters = [tf.constant(each, tf.float32) for each in _path()[3]]
+    parameters = [tf.constant(each, tf.float32) for each in populations.path()[3]]
     sampler = PopulationAnnealing(num_chains=50, num_sweeps=1)
-    state, _ = _advanced(sampler, _path()[:2])
+    state, _ = populations.advanced(sampler, populations.path()[:2])
     with tf.GradientTape() as tape:
         tape.watch(parameters)
         moved, info = sampler.step(*parameters, state, (0, 0))
-        here = sampler.log_partition(*parameters, state)
-        total = sum(tf.reduce_sum(tf.cast(each, tf.float32)) for each in (*moved[:5], *info[1:], here))
+        there = sampler.follow(*parameters, state, 2, (0, 0))
+        told = (*moved[:5], *info[1:], *there[:5])
+        total = sum(tf.reduce_sum(tf.cast(each, tf.float32)) for each in told)
     assert tape.gradient(total, parameters) == [None] * 3
 
 
@@ -470,7 +484,7 @@ def test_wrong_shapes_are_refused_by_name():
     with pytest.raises(ValueError, match="right_bias"):
         sampler.step(np.zeros(3), np.zeros(4), np.zeros((3, 3)), state, (0, 0))
     with pytest.raises(ValueError, match="left_bias"):
-        sampler.log_partition(np.zeros(4), np.zeros(3), np.zeros((3, 3)), state)
+        sampler.follow(np.zeros(4), np.zeros(3), np.zeros((3, 3)), state, 1, (0, 0))
     with pytest.raises(ValueError, match="weights"):
         sampler.anneal(np.zeros(3), np.zeros(3), np.zeros(9), (0, 0))
 
@@ -483,192 +497,10 @@ def test_keras_serialisation():
     assert sampler != PopulationAnnealing(12, 34, 0.5)
 
 
-# --------------------------------------------------------------------------- from infinite temperature
-
-
-def _annealed(machine, num_populations, num_chains, seed, dtype=np.float32, base_probs=None, **kwargs):
-    path = tempered_path(as_rbm(*machine.cast(dtype)), base_probs)
-    return anneal(path, num_populations, num_chains, seed=seed, **({"num_sweeps": 1} | kwargs))
-
-
-def _annealed_p_value(found, machine):
-    relative = found.log_partition.numpy().astype(np.float64) - reference.log_partition(machine)
-    num_populations, num_chains = found.families.shape
-    log_weights = np.broadcast_to(relative[:, np.newaxis] - np.log(num_chains), (num_populations, num_chains))
-    frequencies = _frequencies(found.left, found.right, log_weights, 2**machine.num_units)
-    return reference.weighted_p_value(frequencies, np.exp(reference.joint_log_probs(machine)[0]))
-
-
-@pytest.mark.parametrize(
-    ("size", "stddev", "dtype", "based"),
-    [
-        ((3, 3), 1.0, np.float32, False),
-        ((5, 6), 0.6, np.float64, True),
-    ],
-    ids=["3+3", "5+6 float64 given means"],
-)
-def test_fixed_ladders_measure_z_without_bias(size, stddev, dtype, based):
-    """A few rungs, a sweep and some replicas are enough, for Z and for the states weighted by Z."""
-    machine = reference.random_machine(*size, seed=80, stddev=stddev)
-    base_probs = np.linspace(0.3, 0.7, sum(size)) if based else None
-    found = _annealed(machine, 4000, 8, (1, 2), dtype, base_probs, num_temperatures=6)
-    assert found.log_partition.dtype == dtype
-    assert int(found.num_rungs) == 6
-    assert abs(_z_score(found.log_partition, machine)) < 4
-    if sum(size) < 8:
-        assert _annealed_p_value(found, machine) > 1e-4
-    assert np.all((found.families.numpy() >= 0) & (found.families.numpy() < 8))
-
-
-@pytest.fixture
-def uncompiled(monkeypatch):
-    """Runs the annealing as it is written, so that it sees patched parts, and they see numbers."""
-    monkeypatch.setattr(population_annealing, "_anneal", population_annealing._anneal.python_function)
-
-
-@pytest.mark.usefixtures("uncompiled")
-def test_the_checks_catch_one_seed_for_everything(monkeypatch):
-    """Sweeps that see the same random numbers at every rung do not sample."""
-    machine = reference.random_machine(3, 3, seed=80)
-
-    def p_value():
-        found = _annealed(machine, 4000, 8, (1, 2), num_temperatures=6)
-        of_z = 2 * stats.norm.sf(abs(_z_score(found.log_partition, machine)))
-        return min(_annealed_p_value(found, machine), of_z)
-
-    assert p_value() > 1e-4
-    monkeypatch.setattr(population_annealing, "split", lambda seed, num=2: [as_seed(seed)] * num)
-    assert p_value() < 1e-6
-
-
-def _recorded_seeds(monkeypatch):
-    """Names and seeds of all that draws, in order."""
-    seen = []
-
-    def recording(name):
-        function = getattr(population_annealing, name)
-
-        def wrapped(*args):
-            seen.append((name, tuple(np.asarray(args[-1]))))
-            return function(*args)
-
-        monkeypatch.setattr(population_annealing, name, wrapped)
-
-    for name in ("block_gibbs", "systematic_resampling", "sample_right"):
-        recording(name)
-    return seen
-
-
 def test_no_seed_is_used_twice_along_a_path(monkeypatch):
-    seen = _recorded_seeds(monkeypatch)
-    _advanced(PopulationAnnealing(num_chains=5, num_sweeps=1, threshold=1.0), _path()[:4])
+    seen = populations.recorded_seeds(monkeypatch)
+    populations.advanced(
+        PopulationAnnealing(num_chains=5, num_sweeps=1, threshold=1.0), populations.path()[:4]
+    )
     assert {name for name, _ in seen} == {"block_gibbs", "systematic_resampling", "sample_right"}
     assert len(seen) == len({seed for _, seed in seen}) == 12
-
-
-@pytest.mark.usefixtures("uncompiled")
-def test_no_seed_is_used_twice_in_an_annealing(monkeypatch):
-    """Of the rungs: only the replicas and their families are chosen by one seed, as they must be."""
-    seen = _recorded_seeds(monkeypatch)
-    found = _annealed(reference.random_machine(3, 3, seed=80), 2, 5, (1, 2), num_temperatures=4)
-    assert int(found.num_rungs) == 4
-    sweeps, choices = (
-        [seed for name, seed in seen if name == wanted] for wanted in ("block_gibbs", "systematic_resampling")
-    )
-    assert len(set(sweeps)) == len(set(choices)) == 4
-    assert not set(sweeps) & set(choices)
-
-
-@pytest.mark.usefixtures("uncompiled")
-def test_replicas_of_an_annealing_carry_their_families(monkeypatch):
-    """Without sweeps a replica is the ancestor that its family names, within its own population."""
-    first = []
-
-    def unmoved(rbm, left, num_sweeps, seed):
-        first.append(left)
-        return left, tf.zeros([len(left), 3])
-
-    monkeypatch.setattr(population_annealing, "block_gibbs", unmoved)
-    kwargs = {"num_chains": 40, "seed": (1, 2), "num_temperatures": 1}
-    machine = reference.random_machine(3, 3, seed=80)
-    ancestors = _annealed(reference.tempered(machine, 0.0), 3, **kwargs).left.numpy()
-    found = _annealed(machine, 3, **kwargs)
-    for population in range(3):
-        expected = ancestors[population][found.families.numpy()[population]]
-        np.testing.assert_array_equal(found.left.numpy()[population], expected)
-        assert len(np.unique(found.families.numpy()[population])) < 35
-
-
-def test_adaptive_ladders():
-    """They reach t = 1 with weights about as even as asked for; the states there are draws."""
-    machine = reference.random_machine(3, 3, seed=81, stddev=1.5)
-    probs = np.exp(reference.joint_log_probs(machine)[0]).ravel()
-    rungs = []
-    for target in (0.5, 0.8, 0.95):
-        runs = [_annealed(machine, 1, 1000, (3, seed), num_sweeps=5, target_ess=target) for seed in range(20)]
-        # Of left states alone the weights are more even than of the pairs that set the step.
-        assert all(target - 0.02 < float(found.worst_ess) < 1 for found in runs)
-        rungs.append(int(runs[0].num_rungs))
-        assert abs(_z_score([found.log_partition[0] for found in runs], machine)) < 4
-        numbers = reference.state_numbers([np.concatenate([each.left[0], each.right[0]], 1) for each in runs])
-        frequencies = np.stack([np.bincount(n, minlength=64) for n in numbers])[:, probs > 0.03]
-        assert np.abs(reference.z_scores(frequencies, 1000 * probs[probs > 0.03])).max() < 5
-    assert 1 < rungs[0] < rungs[1] < rungs[2] < 60
-
-
-def test_adaptive_steps_are_as_long_as_the_weights_allow():
-    """One rung further and a population at infinite temperature would lose more than it may."""
-    machine = reference.random_machine(3, 3, seed=81, stddev=1.5)
-    slope = -reference.energy(machine, reference.binary_states(6))
-    for target in (0.5, 0.8, 0.95):
-        found = float(
-            population_annealing._adaptive_time(
-                tf.constant(0.0, tf.float64), tf.constant(slope), tf.constant(target, tf.float64)
-            )
-        )
-        ess = np.exp(2 * special.logsumexp(found * slope) - special.logsumexp(2 * found * slope)) / 64
-        np.testing.assert_allclose(ess, target, atol=1e-4)
-    near = [tf.constant(each, tf.float64) for each in (0.9, 0.1 * slope, 0.5)]
-    assert float(population_annealing._adaptive_time(*near)) == 1
-
-
-def test_annealed_populations_go_on_along_a_path():
-    sampler = PopulationAnnealing(num_chains=1000, num_sweeps=10, threshold=0.5)
-    machine = _path()[-1]
-    state = sampler.anneal(*machine.cast(np.float32), (5, 5), num_temperatures=6)
-    assert isinstance(state, population_annealing.PopulationAnnealingState)
-    assert [each.shape for each in state] == [each.shape for each in sampler.init(3, 3, (0, 0))]
-    np.testing.assert_allclose(state.log_partition, reference.log_partition(machine), atol=0.15)
-    for each, value in zip(state.rbm, machine.cast(np.float32), strict=True):
-        np.testing.assert_array_equal(each, value)
-    # Back to the first machine of the path.
-    for index, there in enumerate(_path()[::-1]):
-        state, _ = sampler.step(*there.cast(np.float32), state, (6, index))
-    np.testing.assert_allclose(state.log_partition, reference.log_partition(_path()[0]), atol=0.25)
-    by_default = sampler.anneal(*machine.cast(np.float32), (5, 5))
-    np.testing.assert_allclose(by_default.log_partition, reference.log_partition(machine), atol=0.15)
-    hot = sampler.anneal(*machine.cast(np.float32), (5, 5), temperature=2.0, num_temperatures=6)
-    cool = reference.log_partition(reference.tempered(machine, 0.5))
-    np.testing.assert_allclose(hot.log_partition, cool, atol=0.1)
-
-
-def test_annealing_is_pure_and_seeds_matter():
-    machine = reference.random_machine(3, 3, seed=80)
-    one, again, other = (
-        _annealed(machine, 4000, 8, seed, num_temperatures=6) for seed in ((1, 2), (1, 2), (1, 3))
-    )
-    assert _equal(one, again)
-    assert np.any(one.left != other.left)
-    assert np.any(one.log_partition != other.log_partition)
-    # Populations know nothing of each other.
-    correlation = np.corrcoef(one.log_partition[1:], one.log_partition[:-1])[0, 1]
-    assert abs(correlation) * np.sqrt(4000) < 4
-
-
-def test_rungs_sweeps_and_seeds_do_not_trace_again():
-    machine = reference.random_machine(3, 3, seed=80)
-    _annealed(machine, 4000, 8, (1, 2), num_temperatures=6)
-    before = population_annealing._anneal.experimental_get_tracing_count()
-    for num_temperatures in (2, 3, None):
-        _annealed(machine, 4000, 8, (2, 2), num_temperatures=num_temperatures, num_sweeps=2)
-    assert population_annealing._anneal.experimental_get_tracing_count() == before

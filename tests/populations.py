@@ -1,0 +1,67 @@
+"""What the tests of population annealing share: a path of machines, and statistics over independent runs."""
+
+import functools
+
+import numpy as np
+import reference
+import tensorflow as tf
+
+from dvae_tf.samplers import population_annealing
+
+LENGTH = 8
+
+
+@functools.cache
+def path(size=(3, 3), stddev=1.0, length=LENGTH):
+    """Machines that change slowly, from nearly none to one that is, in a roundabout way."""
+    first, last = (reference.random_machine(*size, seed=seed, stddev=stddev) for seed in (60, 61))
+    times = np.arange(1, length + 1) / length
+    machines = [
+        reference.Machine(*(t * (1 - t) * a + t * b for a, b in zip(first, last, strict=True))) for t in times
+    ]
+    return [machine.cast(np.float32).cast(np.float64) for machine in machines]
+
+
+def frequencies(left, right, log_weights, num_states):
+    """By run and state: the weights of all replicas that are in it; [N, C, ...] gives [N, S]."""
+    numbers = reference.state_numbers(np.concatenate([left, right], -1))
+    weights = np.exp(np.asarray(log_weights, np.float64))
+    return np.stack([np.bincount(n, w, minlength=num_states) for n, w in zip(numbers, weights, strict=True)])
+
+
+def z_score(log_partition, machine):
+    """Of the mean of Z over runs."""
+    relative = np.asarray(log_partition, np.float64) - reference.log_partition(machine)
+    return float(reference.z_scores(np.exp(relative), 1.0))
+
+
+def equal(one, other):
+    return all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+def advanced(sampler, path, dtype=np.float32, tag=0):
+    """A state that has followed a path, outside any program; the infos too."""
+    size = path[0].weights.shape
+    state, infos = sampler.init(*size, (tag, 0), tf.as_dtype(dtype)), []
+    for index, machine in enumerate(path):
+        state, info = sampler.step(*machine.cast(dtype), state, (tag, 1 + index))
+        infos.append(info)
+    return state, infos
+
+
+def recorded_seeds(monkeypatch):
+    """Names and seeds of all that draws, in order."""
+    seen = []
+
+    def recording(name):
+        function = getattr(population_annealing, name)
+
+        def wrapped(*args):
+            seen.append((name, tuple(np.asarray(args[-1]))))
+            return function(*args)
+
+        monkeypatch.setattr(population_annealing, name, wrapped)
+
+    for name in ("block_gibbs", "systematic_resampling", "sample_right"):
+        recording(name)
+    return seen
