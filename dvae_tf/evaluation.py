@@ -102,7 +102,7 @@ def evaluate(
         log_partition_method=estimate.method,
         log_partition_converged=estimate.converged,
         nll_bracket=(nll + (estimate.lower - log_z), nll + (upper - log_z)),
-        active_units=count_active_units(model, images, seed),
+        active_units=int(active_units(model, images, seed).sum()),
         num_images=count,
         num_importance_samples=num_importance_samples,
     )
@@ -137,11 +137,11 @@ def image_nll(
     return ImageNLL(nll, variance)
 
 
-def count_active_units(model: DVAE, images: Any, seed: Seed = (0, 0), at_most: int = 2000) -> int:
-    """Units whose q(z = 1 | x) has a variance above 0.01 over (the first) images."""
+def active_units(model: DVAE, images: Any, seed: Seed = (0, 0), at_most: int = 2000) -> np.ndarray:
+    """Whether the q(z = 1 | x) of a unit has a variance above 0.01 over (the first) images: bool [D]."""
     logits = model.encode(_checked(model, images)[:at_most], 1, as_seed(seed)).logits[0]
     variance = tf.math.reduce_variance(tf.math.sigmoid(logits), 0)
-    return int(tf.reduce_sum(tf.cast(variance > _ACTIVE_VARIANCE, tf.int32)))
+    return (variance > _ACTIVE_VARIANCE).numpy()
 
 
 def _checked(model: DVAE, images: Any) -> np.ndarray:

@@ -1,12 +1,16 @@
 """Pictures of a run: samples of the prior, reconstructions beside their originals, the learning curve."""
 
+import io
 import pathlib
+from collections.abc import Sequence
 from typing import Any
 
 import matplotlib
+import matplotlib.axes
 import matplotlib.figure
 import numpy as np
 
+from . import storage
 from .config import PublishedNLL
 from .data import Images
 from .models import DVAE
@@ -15,6 +19,7 @@ from .numerics import Tag, fold_in
 matplotlib.use("Agg")
 
 _COLUMNS = 12
+_DPI = 144
 
 
 def tile(images: np.ndarray, image_shape: tuple[int, int], columns: int) -> np.ndarray:
@@ -27,6 +32,21 @@ def tile(images: np.ndarray, image_shape: tuple[int, int], columns: int) -> np.n
         left = (index % columns) * (width + 1) + 1
         sheet[top : top + height, left : left + width] = image.reshape(image_shape)
     return sheet
+
+
+def png(figure: matplotlib.figure.Figure) -> bytes:
+    """The content of a PNG file."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=_DPI)
+    return buffer.getvalue()
+
+
+def show_the_end(axes: matplotlib.axes.Axes, values: Sequence[float]) -> None:
+    """Limits the height of a learning curve: the first validations are far above the others."""
+    if values:
+        low = min(values)
+        spread = max(np.quantile(values, 0.8) - low, 1.0)
+        axes.set_ylim(low - 0.1 * spread, low + 1.6 * spread)
 
 
 def write_run_pictures(
@@ -61,7 +81,7 @@ def _write_sheet(path: pathlib.Path, sheet: np.ndarray, title: str) -> None:
     axes.imshow(sheet, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
     axes.set_title(title, fontsize=8)
     axes.axis("off")
-    figure.savefig(path, dpi=120)
+    storage.write_bytes(path, png(figure))
 
 
 def _write_curve(path: pathlib.Path, model: DVAE, history: Any, published: PublishedNLL | None) -> None:
@@ -77,14 +97,10 @@ def _write_curve(path: pathlib.Path, model: DVAE, history: Any, published: Publi
     axes.plot(history.step[best], history.val_nll[best], "o", label="best, the one tested")
     if published is not None:
         axes.axhline(published.mean, ls="--", c="gray", label="published test NLL (1M iterations)")
-    # The first validations are far above: the eye wants the end.
-    shown = [*history.val_nll, *training, *([published.mean] if published else [])]
-    low = min(shown)
-    spread = max(np.quantile(shown, 0.8) - low, 1.0)
-    axes.set_ylim(low - 0.1 * spread, low + 1.6 * spread)
+    show_the_end(axes, [*history.val_nll, *training, *([published.mean] if published else [])])
     for start, _ in recipe.lr_steps[1:]:
         axes.axvline(start * recipe.num_train_iter, c="gray", lw=0.5, alpha=0.5)
     axes.set_xlabel("iterations (vertical lines: learning-rate steps)")
     axes.set_ylabel("nats per image")
     axes.legend(fontsize=8)
-    figure.savefig(path, dpi=120)
+    storage.write_bytes(path, png(figure))

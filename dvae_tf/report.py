@@ -1,12 +1,10 @@
 """The pictures of a report on trained runs, as PNG files: each takes seconds, not another evaluation."""
 
-import dataclasses
 import io
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import NamedTuple
 
-import matplotlib.axes
 import matplotlib.figure
 import matplotlib.image
 import matplotlib.ticker
@@ -15,7 +13,7 @@ import tensorflow as tf
 
 from . import evaluation, plots, storage
 from .config import Recipe
-from .data import Images, from_arrays
+from .data import Images, likely_shape
 from .models import DVAE
 from .numerics import Tag, fold_in, split
 from .rbm import RBM
@@ -28,7 +26,6 @@ _NUM_IMAGES = 1_000
 _COLUMNS = 12
 _NUM_SAMPLES = 8 * _COLUMNS
 _NUM_PAIRS = 4 * _COLUMNS
-_DPI = 144
 # Of a sheet of images, at least; browsers blur what they enlarge.
 _SHEET_WIDTH = 1_000
 
@@ -67,10 +64,7 @@ def read_history(folder: pathlib.Path) -> History | None:
     checkpoints = RunFolder(folder).checkpoints()
     if not checkpoints:
         return None
-    arrays = storage.read_arrays(checkpoints[-1][1])
-    return History(
-        **{field.name: list(arrays.get(f"history/{field.name}", ())) for field in dataclasses.fields(History)}
-    )
+    return History.from_arrays(storage.read_arrays(checkpoints[-1][1]))
 
 
 def curves_png(runs: Mapping[str, tuple[Recipe, History]]) -> bytes:
@@ -89,8 +83,8 @@ def curves_png(runs: Mapping[str, tuple[Recipe, History]]) -> bytes:
         log_z_axes.plot(history.step, history.log_partition, c=line.get_color())
         nlls += history.val_nll
         objectives += negated.tolist()
-    _show_the_end(nll_axes, nlls)
-    _show_the_end(objective_axes, objectives)
+    plots.show_the_end(nll_axes, nlls)
+    plots.show_the_end(objective_axes, objectives)
     nll_axes.set_title("Validation NLL (dot: the one tested)")
     objective_axes.set_title("Training objective, negated, after warm-up")
     log_z_axes.set_title("log Z, as measured at validations")
@@ -100,15 +94,7 @@ def curves_png(runs: Mapping[str, tuple[Recipe, History]]) -> bytes:
         axes.set_xlabel("iterations")
         axes.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(5))
         axes.grid(alpha=0.3)
-    return _png(figure)
-
-
-def _show_the_end(axes: matplotlib.axes.Axes, values: Sequence[float]) -> None:
-    """Limits the height: the first validations are far above the others."""
-    if values:
-        low = min(values)
-        spread = max(np.quantile(values, 0.8) - low, 1.0)
-        axes.set_ylim(low - 0.1 * spread, low + 1.6 * spread)
+    return plots.png(figure)
 
 
 def pictures(model: DVAE, images: Images | None) -> dict[str, bytes]:
@@ -128,8 +114,7 @@ def pictures(model: DVAE, images: Images | None) -> dict[str, bytes]:
     """
     for_prior, for_codes = split(fold_in((0, model.recipe.seed), Tag.PICTURES))
     draws = _draw(model, for_prior)
-    # The shape that the library takes images of one's own to have.
-    shape = (images or from_arrays(draws.images, draws.images, draws.images)).image_shape
+    shape = likely_shape(draws.images.shape[1]) if images is None else images.image_shape
     codes = None if images is None else _encode(model, images.test, for_codes)
     found = {"samples": _sheet(draws.images, shape), "energies": _energies_png(draws, codes)}
     if codes is not None:
@@ -146,11 +131,9 @@ def _draw(model: DVAE, seed: tf.Tensor) -> _Draws:
 def _encode(model: DVAE, images: np.ndarray, seed: tf.Tensor) -> _Codes:
     images = _evenly(images, _NUM_IMAGES)
     # Checks the images, too.
-    num_active = evaluation.count_active_units(model, images, seed)
+    active = evaluation.active_units(model, images, seed)
     code = model.encode(images, 1, seed)
     probs = tf.math.sigmoid(code.logits[0]).numpy()
-    active = np.zeros(probs.shape[1], bool)
-    active[np.argsort(probs.var(0))[len(active) - num_active :]] = True
     return _Codes(
         _evenly(images, _NUM_PAIRS),
         model.decode(_evenly(code.z[0].numpy(), _NUM_PAIRS)).numpy(),
@@ -209,7 +192,7 @@ def _usage_png(codes: _Codes) -> bytes:
     for axes in (sorted_axes, histogram_axes):
         axes.grid(alpha=0.3)
         axes.set_axisbelow(True)
-    return _png(figure)
+    return plots.png(figure)
 
 
 def _energies_png(draws: _Draws, codes: _Codes | None) -> bytes:
@@ -231,7 +214,7 @@ def _energies_png(draws: _Draws, codes: _Codes | None) -> bytes:
     # Room for the legend above the bars.
     axes.margins(y=0.35)
     axes.legend(loc="upper left")
-    return _png(figure)
+    return plots.png(figure)
 
 
 def _machine_png(rbm: RBM) -> bytes:
@@ -260,10 +243,4 @@ def _machine_png(rbm: RBM) -> bytes:
     for axes in (value_axes, bias_axes):
         axes.grid(alpha=0.3)
         axes.set_axisbelow(True)
-    return _png(figure)
-
-
-def _png(figure: matplotlib.figure.Figure) -> bytes:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=_DPI)
-    return buffer.getvalue()
+    return plots.png(figure)

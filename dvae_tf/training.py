@@ -6,8 +6,8 @@ again goes on from its newest checkpoint as if it had never stopped.
 
 import dataclasses
 import time
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Self
 
 import keras
 import numpy as np
@@ -22,7 +22,7 @@ from .run_folder import RunFolder
 
 # Steps of one call of the compiled loop; results do not depend on it.
 STEPS_PER_CALL = 50
-# With a sampler that tracks log Z: live values between two validations, of so many images and samples.
+# Where log Z is tracked: live values between two validations, of so many images and samples.
 _LIVE_VALUES = 5
 _LIVE_IMAGES = 1_000
 _LIVE_SAMPLES = 10
@@ -40,9 +40,26 @@ class History:
     objective: list[float] = dataclasses.field(default_factory=list)
     val_nll: list[float] = dataclasses.field(default_factory=list)
     log_partition: list[float] = dataclasses.field(default_factory=list)
-    # As the objective used it until then: tracked by the sampler, or as last measured.
+    # Just before it was measured: tracked, or as measured last.
     log_partition_before: list[float] = dataclasses.field(default_factory=list)
     seconds: list[float] = dataclasses.field(default_factory=list)
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Self:
+        """The history that a checkpoint holds; empty where it holds none."""
+        return cls(
+            **{
+                field.name: arrays.get(f"history/{field.name}", np.zeros(0)).tolist()
+                for field in dataclasses.fields(cls)
+            }
+        )
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """For a checkpoint."""
+        return {
+            f"history/{name}": np.asarray(values, np.float64)
+            for name, values in dataclasses.asdict(self).items()
+        }
 
     @property
     def best(self) -> int | None:
@@ -60,7 +77,7 @@ class Monitor:
         """Some more steps are done."""
 
     def live(self, step: int, report: dict[str, float]) -> None:
-        """A quick look between validations, where the sampler tracks log Z: `live_val_nll`."""
+        """A quick look between validations, where log Z is tracked: `live_val_nll`."""
 
     def validation(self, step: int, report: dict[str, float], is_best: bool) -> None:
         """A validation is done."""
@@ -159,8 +176,9 @@ class _Run:
             return
         _, file = checkpoints[-1]
         arrays = storage.read_arrays(file)
-        for field in dataclasses.fields(self.history):
-            setattr(self.history, field.name, list(arrays.pop(f"history/{field.name}", ())))
+        self.history = History.from_arrays(arrays)
+        for name in self.history.arrays():
+            arrays.pop(name, None)
         storage.assign_variables(self.state, arrays, file)
         self.started -= self.history.seconds[-1]
 
@@ -169,9 +187,7 @@ class _Run:
         for path, array in arrays.items():
             if not np.isfinite(array).all():
                 raise TrainingError(self._stopped(self.step, path, "is not finite"))
-        for name, values in dataclasses.asdict(self.history).items():
-            arrays[f"history/{name}"] = np.asarray(values, np.float64)
-        self.folder.write_checkpoint(self.step, arrays)
+        self.folder.write_checkpoint(self.step, arrays | self.history.arrays())
 
     def train(self) -> None:
         recipe, interval = self.recipe, self.recipe.validation_interval
@@ -204,16 +220,16 @@ class _Run:
         interval = max(self.recipe.validation_interval // _LIVE_VALUES, 1)
         if before // interval == step // interval:
             return
-        tracked = self.model.prior.tracked_log_partition()
-        if tracked is None:
+        log_z = self.model.prior.track()
+        if log_z is None:
             return
         seed = fold_in((0, self.recipe.seed), Tag.LIVE, step)
         images = self.images.validation[:_LIVE_IMAGES]
         batch_size = min(self.recipe.eval_batchsize, len(images))
         nlls = evaluation.image_nll(self.model, images, _LIVE_SAMPLES, seed, batch_size)
         report = {
-            "live_val_nll": float(nlls.nll.mean() + tracked - self.model.prior.log_partition),
-            "live_log_partition": float(tracked),
+            "live_val_nll": float(nlls.nll.mean()),
+            "live_log_partition": float(log_z),
         }
         with self.events.as_default():
             for name, value in report.items():
@@ -242,8 +258,10 @@ class _Run:
     def _validate(self, step: int, report: dict[str, float]) -> None:
         recipe, model = self.recipe, self.model
         seed = fold_in((0, recipe.seed), Tag.VALIDATION, step)
-        tracked = model.prior.tracked_log_partition()
-        log_z_before = float(model.prior.log_partition if tracked is None else tracked)
+        model.prior.track()
+        log_z_before = float(model.prior.log_partition)
+        # Before families are founded anew.
+        diagnostics = model.prior.diagnostics()
         estimate = model.anchor_log_partition(seed)
         nlls = evaluation.image_nll(
             model, self.images.validation, recipe.validation_iw_samples, seed, recipe.eval_batchsize
@@ -263,7 +281,7 @@ class _Run:
             "log_partition_before": log_z_before,
             "learning_rate": float(model.optimizer.learning_rate),
             "kl_weight": kl_weight,
-            **model.prior.diagnostics(),
+            **diagnostics,
         }
         if estimate.effective_sample_size is not None:
             report["ais_effective_sample_size"] = estimate.effective_sample_size
@@ -324,7 +342,7 @@ class _Run:
 
     def _tracking_error(self) -> float | None:
         """How far the tracked log Z was from the measured one at most, just before it was anchored; nats."""
-        if self.model.prior.tracked_log_partition() is None:
+        if not getattr(self.model.prior, "num_witnesses", 0):
             return None
         pairs = zip(self.history.log_partition_before, self.history.log_partition, strict=True)
         return max(abs(before - measured) for before, measured in pairs)

@@ -18,7 +18,19 @@ import tensorflow as tf
 from absl import flags
 from rich.console import Console
 
-from dvae_tf import config, data, evaluation, models, priors, provenance, rbm, smoothing, storage, training
+from dvae_tf import (
+    config,
+    data,
+    evaluation,
+    models,
+    plots,
+    priors,
+    provenance,
+    rbm,
+    smoothing,
+    storage,
+    training,
+)
 from dvae_tf.numerics import Tag, bernoulli_entropy, fold_in, log_mean_exp, uniform
 
 from . import common
@@ -49,7 +61,7 @@ def _draw(_: Sequence[str]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for name in values.figures:
         numbers, figure = FIGURES[name](Console())
-        figure.savefig(folder / f"{name}.png", dpi=120)
+        storage.write_bytes(folder / f"{name}.png", plots.png(figure))
         storage.write_json(folder / f"{name}.json", numbers | provenance.describe())
         print(folder / f"{name}.png")
 

@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable
 
 from . import binarized_mnist, caltech101_silhouettes, digits, omniglot
-from .arrays import from_arrays, read_array
+from .arrays import from_arrays, likely_shape, read_array
 from .batches import batch_indices
 from .binarization import binarize_once
 from .images import DataError, Images, check
@@ -16,6 +16,7 @@ __all__ = [
     "binarize_once",
     "check",
     "from_arrays",
+    "likely_shape",
     "load",
     "read_array",
 ]

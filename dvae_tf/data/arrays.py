@@ -147,6 +147,10 @@ def _image_shape(levels: dict[str, np.ndarray], given: tuple[int, int] | None) -
     if known:
         height, width = known.pop()
         return height, width
-    (pixels,) = shapes["train"]
-    side = math.isqrt(pixels)
-    return (side, side) if side * side == pixels else (1, pixels)
+    return likely_shape(*shapes["train"])
+
+
+def likely_shape(num_pixels: int) -> tuple[int, int]:
+    """(H, W) of images of so many pixels, where nobody says: a square if it can be one, otherwise a line."""
+    side = math.isqrt(num_pixels)
+    return (side, side) if side * side == num_pixels else (1, num_pixels)
