@@ -29,10 +29,10 @@ format: $(STAMP)
 	$(BIN)/ruff format .
 
 test: lint  ## Lint, types, and all tests but the slow ones.
-	$(BIN)/python -m pytest -n $(WORKERS) -m "not slow"
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not slow"
 
 test-slow: $(STAMP)
-	$(BIN)/python -m pytest -n $(WORKERS) -m slow
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m slow
 
 clean:
 	rm -rf $(VENV) .build *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -16,6 +16,13 @@ TEST = [
     "ruff",
 ]
 
+# Cells that carry their weights; `models.load` finds them by a short name.
+PRETRAINED = [
+    str(file.relative_to(ROOT / "results"))
+    for weights in (ROOT / "results").glob("*/*/*/weights.npz")
+    for file in (weights, weights.with_name("config.json"), weights.with_name("result.json"))
+]
+
 setuptools.setup(
     name="dvae_tf",
     version=VERSION,
@@ -28,10 +35,15 @@ setuptools.setup(
     packages=[
         *setuptools.find_packages(include=["dvae_tf", "dvae_tf.*"]),
         "dvae_tf.runners",
+        "dvae_tf.pretrained",
     ],
     # Shipped inside the package, so that no top-level `runners` lands among other people's packages.
-    package_dir={"dvae_tf.runners": "runners"},
-    package_data={"dvae_tf": ["py.typed"], "dvae_tf.data.builders": ["checksums.tsv"]},
+    package_dir={"dvae_tf.runners": "runners", "dvae_tf.pretrained": "results"},
+    package_data={
+        "dvae_tf": ["py.typed"],
+        "dvae_tf.data.builders": ["checksums.tsv"],
+        "dvae_tf.pretrained": PRETRAINED,
+    },
     install_requires=[
         "absl-py",
         "importlib_resources",  # tensorflow-datasets needs it and does not say so

@@ -5,7 +5,6 @@ import pathlib
 from collections.abc import Sequence
 from typing import Any
 
-import matplotlib
 import matplotlib.axes
 import matplotlib.figure
 import numpy as np
@@ -15,8 +14,6 @@ from .config import PublishedNLL
 from .data import Images
 from .models import DVAE
 from .numerics import Tag, fold_in
-
-matplotlib.use("Agg")
 
 _COLUMNS = 12
 _DPI = 144

@@ -1,22 +1,87 @@
-"""Runs a program of the library as a user does: in a process of its own."""
+"""Runs a program of the library as a user does: in a process of its own.
 
+Importing TensorFlow takes most of the time of a short program, so the processes are forked from one that has
+imported it and done nothing else; `fresh=True` starts one from nothing.
+"""
+
+import functools
+import json
 import os
 import pathlib
 import subprocess
 import sys
+import tempfile
 
 ROOT = pathlib.Path(__file__).parent.parent
 
+_NURSERY = """
+import json, os, runpy, signal, sys, traceback
+import dvae_tf.training, matplotlib.pyplot, rich.progress, tensorflow_datasets
 
-def run(module, *flags, code=0, cwd=ROOT, timeout=240):
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3", "COLUMNS": "200"}
-    done = subprocess.run(
-        [sys.executable, "-m", f"runners.{module}", *flags],
-        capture_output=True,
+for line in sys.stdin:
+    module, arguments, folder, out, err, timeout = json.loads(line)
+    child = os.fork()
+    if child:
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+        continue
+    signal.alarm(timeout)
+    os.chdir(folder)
+    for stream, path in ((1, out), (2, err)):
+        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), stream)
+    sys.argv = [module, *arguments]
+    code = 0
+    try:
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
+    except SystemExit as exit:
+        code = exit.code if isinstance(exit.code, int) else int(exit.code is not None)
+    except BaseException:
+        traceback.print_exc()
+        code = 1
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+"""
+
+
+def run(module, *flags, code=0, cwd=ROOT, timeout=240, fresh=False):
+    """Runs `runners.<module>`; returns what it wrote to its two outputs."""
+    module = f"runners.{module}"
+    if fresh:
+        done = subprocess.run(
+            [sys.executable, "-m", module, *flags],
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            cwd=cwd,
+            env=_environment(),
+        )
+        found, out, err = done.returncode, done.stdout, done.stderr
+    else:
+        found, out, err = _forked(module, flags, cwd, timeout)
+    assert found == code, out[-2000:] + err[-2000:]
+    return out, err
+
+
+def _environment():
+    return {**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3", "COLUMNS": "200"}
+
+
+@functools.cache
+def _nursery():
+    return subprocess.Popen(
+        [sys.executable, "-c", _NURSERY],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
         text=True,
-        timeout=timeout,
-        cwd=cwd,
-        env=environment,
+        env=_environment(),
     )
-    assert done.returncode == code, done.stdout[-2000:] + done.stderr[-2000:]
-    return done.stdout, done.stderr
+
+
+def _forked(module, flags, cwd, timeout):
+    nursery = _nursery()
+    with tempfile.TemporaryDirectory() as folder:
+        out, err = (pathlib.Path(folder) / name for name in ("out", "err"))
+        nursery.stdin.write(json.dumps([module, flags, str(cwd), str(out), str(err), timeout]) + "\n")
+        nursery.stdin.flush()
+        code = int(nursery.stdout.readline())
+        return code, out.read_text(), err.read_text()

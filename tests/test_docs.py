@@ -1,5 +1,6 @@
 """The code of the documentation runs as it stands."""
 
+import json
 import pathlib
 import re
 
@@ -7,6 +8,7 @@ import pytest
 
 ROOT = pathlib.Path(__file__).parent.parent
 PAGES = [*sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md"]
+NOTEBOOKS = sorted((ROOT / "docs").glob("*.ipynb"))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
@@ -18,6 +20,16 @@ def test_code_of_a_page(page, tmp_path, monkeypatch):
     names = {}
     for block in blocks:
         exec(compile(block, str(page), "exec"), names)
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda notebook: notebook.stem)
+def test_code_of_a_notebook(notebook, tmp_path, monkeypatch):
+    """With a shorter training."""
+    monkeypatch.chdir(tmp_path)
+    cells = [cell for cell in json.loads(notebook.read_text())["cells"] if cell["cell_type"] == "code"]
+    text = "\n".join("".join(cell["source"]) for cell in cells)
+    assert "num_train_iter=2000" in text
+    exec(compile(text.replace("num_train_iter=2000", "num_train_iter=40"), str(notebook), "exec"), {})
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)

@@ -1,10 +1,11 @@
 import json
 import pathlib
+from typing import NamedTuple
 
 import keras
 import numpy as np
 import pytest
-from tiny import NUM_PIXELS, all_bits, exact_log_likelihood, recipe, rough_model
+from tiny import NUM_PIXELS, add_tiny_structures, all_bits, exact_log_likelihood, recipe, rough_model
 from tiny import tiny_structures as tiny_structures
 
 from dvae_tf import data, evaluation, models, storage, training
@@ -53,6 +54,36 @@ def same(first, second):
     return first.keys() == second.keys() and all(np.array_equal(first[name], second[name]) for name in first)
 
 
+class Watcher(training.Monitor):
+    """Remembers the live values and the validations."""
+
+    def __init__(self):
+        self.live_steps, self.reports = [], []
+
+    def live(self, step, report):
+        assert report["live_val_nll"] > 0
+        self.live_steps.append(step)
+
+    def validation(self, step, report, is_best):
+        self.reports.append(report)
+
+
+class Finished(NamedTuple):
+    folder: pathlib.Path
+    result: dict
+    watcher: Watcher
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """The run of SMALL on the tiny images, which tests look at."""
+    with pytest.MonkeyPatch.context() as patch:
+        add_tiny_structures(patch)
+        folder, watcher = tmp_path_factory.mktemp("finished"), Watcher()
+        result = training.train(recipe("tiny", **SMALL), tiny_images(), folder, monitor=watcher)
+    return Finished(folder, result, watcher)
+
+
 @pytest.mark.parametrize(
     "sampler", ["pcd", pytest.param("pa", marks=pytest.mark.slow), pytest.param("pt", marks=pytest.mark.slow)]
 )
@@ -74,10 +105,9 @@ def test_a_run_that_was_interrupted_ends_the_same_to_the_last_bit(sampler, tmp_p
 @pytest.mark.parametrize(
     "forgotten", ["prior/num_updates", pytest.param("adam/iteration", marks=pytest.mark.slow)]
 )
-def test_resuming_without_a_piece_of_the_state_is_noticed(forgotten, tmp_path, monkeypatch):
+def test_resuming_without_a_piece_of_the_state_is_noticed(forgotten, finished, tmp_path, monkeypatch):
     """Negative control: the comparison above is one that fails."""
     settings, images = recipe("tiny", **SMALL), tiny_images()
-    training.train(settings, images, tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
         training.train(settings, images, tmp_path / "parts", monitor=StopAt(60, "validation"))
     assign = storage.assign_variables
@@ -93,7 +123,7 @@ def test_resuming_without_a_piece_of_the_state_is_noticed(forgotten, tmp_path, m
     monkeypatch.setattr(storage, "assign_variables", forgetful)
     training.train(settings, images, tmp_path / "parts")
     assert forgot
-    states = [newest_state(tmp_path / name) for name in ("whole", "parts")]
+    states = [newest_state(folder) for folder in (finished.folder, tmp_path / "parts")]
     for state in states:
         state.pop(forgotten)  # that it is off by 30 itself is no news
     assert not same(*states)
@@ -124,17 +154,16 @@ def test_grey_levels_need_a_recipe_that_binarises(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-def test_results_do_not_depend_on_the_steps_per_call(tmp_path, monkeypatch):
+def test_results_do_not_depend_on_the_steps_per_call(finished, tmp_path, monkeypatch):
     settings, images = recipe("tiny", **SMALL), tiny_images()
-    training.train(settings, images, tmp_path / "fifty")
     monkeypatch.setattr(training, "STEPS_PER_CALL", 7)
     training.train(settings, images, tmp_path / "seven")
-    assert same(newest_state(tmp_path / "fifty"), newest_state(tmp_path / "seven"))
+    assert same(newest_state(finished.folder), newest_state(tmp_path / "seven"))
 
 
-def test_the_run_folder_holds_what_it_promises(tmp_path):
+def test_the_run_folder_holds_what_it_promises(finished):
     settings, images = recipe("tiny", **SMALL), tiny_images()
-    result = training.train(settings, images, tmp_path)
+    tmp_path, result = finished.folder, finished.result
     assert json.loads((tmp_path / "result.json").read_text()) == result
     keys = (
         "dataset struct baseline k seed sampler num_chains num_sweeps num_train_iter test_nll "
@@ -155,20 +184,6 @@ def test_the_run_folder_holds_what_it_promises(tmp_path):
             training.train(recipe("tiny", **{**SMALL, **changes}), images, tmp_path)
 
 
-class Watcher(training.Monitor):
-    """Remembers the live values and the validations."""
-
-    def __init__(self):
-        self.live_steps, self.reports = [], []
-
-    def live(self, step, report):
-        assert report["live_val_nll"] > 0
-        self.live_steps.append(step)
-
-    def validation(self, step, report, is_best):
-        self.reports.append(report)
-
-
 def test_log_z_runs_along_with_population_annealing(tmp_path):
     settings = recipe("tiny", **{**SMALL, "sampler": "pa", "num_chains": 200})
     watcher = Watcher()
@@ -183,16 +198,13 @@ def test_log_z_runs_along_with_population_annealing(tmp_path):
         assert all(np.isfinite(each[name]) for each in watcher.reports)
 
 
-def test_the_other_samplers_track_nothing(tmp_path):
-    watcher = Watcher()
-    result = training.train(recipe("tiny", **SMALL), tiny_images(), tmp_path, monitor=watcher)
-    assert result["log_partition_tracking_error"] is None
-    assert watcher.live_steps == []
+def test_without_witnesses_nothing_is_tracked(finished):
+    assert finished.result["log_partition_tracking_error"] is None
+    assert finished.watcher.live_steps == []
 
 
-def test_the_best_weights_are_the_ones_tested(tmp_path):
-    settings, images = recipe("tiny", **SMALL), tiny_images()
-    result = training.train(settings, images, tmp_path)
+def test_the_best_weights_are_the_ones_tested(finished):
+    tmp_path, result, images = finished.folder, finished.result, tiny_images()
     model = models.load(tmp_path)
     measured = evaluation.evaluate(model, images.test, 2000, (0, 5), 50, 500)
     assert measured.nll == pytest.approx(result["test_nll"], abs=0.15)

@@ -17,6 +17,10 @@ STRUCTURES = {
 
 @pytest.fixture(autouse=True)
 def tiny_structures(monkeypatch):
+    add_tiny_structures(monkeypatch)
+
+
+def add_tiny_structures(monkeypatch):
     """Adds the tiny structures and a 2x3-pixel dataset to the tables."""
     for name, structure in STRUCTURES.items():
         monkeypatch.setitem(config.STRUCTURES, name, structure)

@@ -8,6 +8,7 @@ import numpy as np
 from .. import storage
 from ..config import Recipe
 from .dvae import DVAE
+from .pretrained import pretrained_folder
 
 CONFIG_FILE = "config.json"
 BEST_FILE = "best.npz"
@@ -30,10 +31,11 @@ def load_weights(model: DVAE, path: str | pathlib.Path) -> None:
 
 
 def load(log_dir: str | pathlib.Path, **parts: Any) -> DVAE:
-    """Rebuilds a trained model from a run folder or from a folder of committed results.
+    """Rebuilds a trained model from a run folder, a folder of committed results, or a short name.
 
     Args:
-      log_dir: holds `config.json`, and `best.npz` (a run's best by validation) or `weights.npz`.
+      log_dir: holds `config.json`, and `best.npz` (a run's best by validation) or `weights.npz`; or a key
+        of `PRETRAINED`, if there is no folder of that name here.
       **parts: the `encoder`, `decoder` and `likelihood` that the model was built with, if its own.
 
     Raises:
@@ -41,6 +43,8 @@ def load(log_dir: str | pathlib.Path, **parts: Any) -> DVAE:
       StorageError: if a file is damaged or the weights are those of another model.
     """
     folder = pathlib.Path(log_dir)
+    if not folder.is_dir():
+        folder = pretrained_folder(str(log_dir)) or folder
     recipe = Recipe.from_json(storage.read_json(folder / CONFIG_FILE))
     found = [folder / name for name in (BEST_FILE, WEIGHTS_FILE) if (folder / name).is_file()]
     if not found:

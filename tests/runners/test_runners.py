@@ -16,7 +16,7 @@ QUICK = [
 
 
 def test_help_lists_the_flags_with_their_defaults():
-    out, _ = run("binarized_mnist", "--help")
+    out, _ = run("binarized_mnist", "--help", fresh=True)
     names = (
         "data_dir manual_dir log_dir struct baseline k beta sampler num_chains num_sweeps num_train_iter "
         "train_batchsize eval_batchsize eval_iw_samples base_lr seed dry_run"

@@ -1,0 +1,43 @@
+"""Tests of the page of results."""
+
+import json
+import pathlib
+
+import pytest
+from programs import ROOT, run
+
+from dvae_tf import config
+from runners.results import command, results_page
+
+CONFIGS = sorted((ROOT / "results").glob("*/*/*/config.json"))
+
+
+@pytest.mark.parametrize("file", CONFIGS, ids=lambda file: "-".join(file.parts[-4:-1]))
+def test_the_command_is_the_run(file):
+    recipe = config.Recipe.from_json(json.loads(file.read_text()))
+    program, *flags = command(recipe).removeprefix("python -m runners.").split(" ")
+    given = dict(flag.removeprefix("--").split("=") for flag in flags)
+    fields = {
+        name: kind if kind in (int, float) else None for name, kind in config.Recipe.__annotations__.items()
+    }
+    typed = {
+        name: text == "True" if text in ("True", "False") else (fields[name] or _number)(text)
+        for name, text in given.items()
+        if name not in ("struct", "baseline", "sampler")
+    }
+    typed |= {name: given[name] for name in ("struct", "baseline", "sampler") if name in given}
+    assert config.recipe(program, **typed) == recipe
+
+
+def _number(text):
+    return float(text) if "." in text or "e" in text else int(text)
+
+
+def test_the_committed_page_is_that_of_the_committed_results():
+    assert (ROOT / "docs" / "results.md").read_text() == results_page(ROOT / "results")
+
+
+def test_a_page_without_results_is_refused(tmp_path):
+    _, err = run("results", f"--results_dir={tmp_path}", code=2)
+    assert "results_dir: expected folders with result.json" in err
+    assert not list(pathlib.Path(tmp_path).iterdir())
