@@ -1,7 +1,6 @@
 """A Boltzmann prior as one more layer of an ordinary Keras model: convolutions, `compile`, `fit`.
 
-The prior owns its weights, its chains and its log Z; called in training it moves the chains by one step.
-Population annealing tracks log Z along the way: the loss is a bound all the time.
+Called in training the prior moves its chains; before each validation its witnesses bring log Z along.
 """
 
 import sys
@@ -38,8 +37,8 @@ class BinaryAutoencoder(keras.Model):
             ]
         )
         self.smoothing = smoothing.Power(beta=20.0)
-        sampler = samplers.PopulationAnnealing(num_chains=100, num_sweeps=10)
-        self.prior = priors.BoltzmannPrior(64, 64, self.smoothing, sampler)
+        sampler = samplers.PersistentGibbs(num_chains=100, num_sweeps=10)
+        self.prior = priors.BoltzmannPrior(64, 64, self.smoothing, sampler, num_witnesses=100)
         self.seeds = keras.random.SeedGenerator(0)
 
     def call(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
@@ -64,7 +63,8 @@ def main(epochs: int = 150) -> None:
     train, validation = (split.reshape(-1, 8, 8, 1) for split in data.load("digits")[:2])
     model = BinaryAutoencoder()
     model.compile(keras.optimizers.Adam(3e-3), loss=pixel_loss, jit_compile=True)
-    model.fit(train, train, 100, epochs, verbose=2, validation_data=(validation, validation))
+    track = keras.callbacks.LambdaCallback(on_test_begin=lambda logs: model.prior.track())
+    model.fit(train, train, 100, epochs, 2, [track], validation_data=(validation, validation))
     # Six of three layers, as many backwards; the machine's two biases and its couplings.
     print(f"{len(model.trainable_variables)} trainable variables")
 
