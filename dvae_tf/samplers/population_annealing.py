@@ -172,7 +172,11 @@ class PopulationAnnealing(Sampler):
     def move(
         self, rbm: RBM, state: PopulationAnnealingState, seed: tf.Tensor
     ) -> tuple[PopulationAnnealingState, tf.Tensor, tf.Tensor]:
-        """All of a step but the right side; with the effective sample size, and whether it resampled."""
+        """All of a step to `rbm` but the right side, which stays that of `state`.
+
+        Returns:
+          The new state; the effective sample size of its weights before resampling; whether it resampled.
+        """
         for_sweeps, for_resampling = split(seed)
         left, _ = block_gibbs(state.rbm, state.left, self.num_sweeps, for_sweeps)
         moved = _reweighted(rbm, state._replace(left=left))
