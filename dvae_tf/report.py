@@ -11,7 +11,7 @@ import matplotlib.ticker
 import numpy as np
 import tensorflow as tf
 
-from . import evaluation, plots, storage
+from . import evaluation, plots
 from .config import Recipe
 from .data import Images, likely_shape
 from .models import DVAE
@@ -55,16 +55,14 @@ class _Codes(NamedTuple):
     energies: np.ndarray
 
 
-def read_history(folder: pathlib.Path) -> History | None:
-    """The validations of a run, from its newest checkpoint; None where there is no checkpoint.
+def read_history(folder: pathlib.Path, recipe: Recipe) -> History | None:
+    """The validations of a run, from its newest intact checkpoint; None where there is no checkpoint.
 
     Raises:
-      StorageError: if the checkpoint is damaged.
+      StorageError: as of `RunFolder.read_checkpoint`.
     """
-    checkpoints = RunFolder(folder).checkpoints()
-    if not checkpoints:
-        return None
-    return History.from_arrays(storage.read_arrays(checkpoints[-1][1]))
+    checkpoint = RunFolder(folder).read_checkpoint(recipe)
+    return None if checkpoint is None else History.from_arrays(checkpoint.groups["history"])
 
 
 def curves_png(runs: Mapping[str, tuple[Recipe, History]]) -> bytes:

@@ -1,10 +1,14 @@
-"""The folder of a run: its configuration, checkpoints, best weights and result."""
+"""The folder of a run: its configuration, checkpoints, best weights and result.
 
+A checkpoint holds all that the rest of the run follows from, and the recipe it belongs to.
+"""
+
+import json
 import os
 import pathlib
 import re
 from collections.abc import Collection
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -15,6 +19,24 @@ from .models.store import BEST_FILE, CONFIG_FILE
 RESULT_FILE = "result.json"
 _CHECKPOINTS_KEPT = 2
 _CHECKPOINT = re.compile(r"checkpoint-(\d+)\.npz")
+_RECIPE = "recipe"
+
+# Name -> name -> array.
+Groups = dict[str, dict[str, np.ndarray]]
+
+
+class Checkpoint(NamedTuple):
+    """One that was read and belongs to the run.
+
+    Attributes:
+      file: where it is.
+      groups: what `write_checkpoint` was given.
+      damaged: newer ones that cannot be read, each with the reason.
+    """
+
+    file: pathlib.Path
+    groups: Groups
+    damaged: dict[pathlib.Path, str]
 
 
 class RunFolder:
@@ -47,7 +69,7 @@ class RunFolder:
                 raise ValueError(f"log_dir: {self.path} holds checkpoints but no {CONFIG_FILE}")
             else:
                 storage.write_json(config, recipe.to_json())
-        except (PermissionError, NotADirectoryError, FileExistsError, OSError) as error:
+        except (OSError, storage.StorageError) as error:
             raise PermissionError(f"log_dir: cannot write to {self.path}: {error}") from error
 
     @property
@@ -66,11 +88,66 @@ class RunFolder:
         matches = ((_CHECKPOINT.fullmatch(file.name), file) for file in self.path.glob("*.npz"))
         return sorted((int(match[1]), file) for match, file in matches if match)
 
-    def write_checkpoint(self, step: int, arrays: dict[str, np.ndarray]) -> None:
-        """Writes the state after `step` steps, then drops all but the newest two."""
-        storage.write_arrays(self.path / f"checkpoint-{step:09d}.npz", arrays)
-        for _, file in self.checkpoints()[:-_CHECKPOINTS_KEPT]:
-            file.unlink()
+    def write_checkpoint(self, step: int, groups: Groups, recipe: Recipe) -> pathlib.Path:
+        """Writes the state after `step` steps, then drops all but the newest two.
+
+        Raises:
+          StorageError: if it cannot be written; then the ones before are still there.
+        """
+        file = self.path / f"checkpoint-{step:09d}.npz"
+        arrays = {_RECIPE: np.array(json.dumps(recipe.to_json()))}
+        for group, members in groups.items():
+            arrays |= {f"{group}/{name}": array for name, array in members.items()}
+        storage.write_arrays(file, arrays)
+        for _, old in self.checkpoints()[:-_CHECKPOINTS_KEPT]:
+            old.unlink(missing_ok=True)
+        return file
+
+    def read_checkpoint(self, recipe: Recipe) -> Checkpoint | None:
+        """The newest checkpoint that is not damaged; None where there is none at all. Changes nothing.
+
+        Raises:
+          StorageError: if all are damaged, or the newest readable one is of another configuration, of
+            another format, or a link that leaves the folder.
+        """
+        damaged: dict[pathlib.Path, str] = {}
+        for _, file in reversed(self.checkpoints()):
+            if file.resolve().parent != self.path.resolve():
+                raise storage.StorageError(f"{file}: leads to {file.resolve()}, out of the run folder")
+            try:
+                arrays = storage.read_arrays(file)
+            except storage.DamagedFileError as error:
+                damaged[file] = str(error)
+                continue
+            self._check_recipe(file, arrays.pop(_RECIPE, None), recipe)
+            groups: Groups = {}
+            for name, array in arrays.items():
+                group, _, member = name.partition("/")
+                groups.setdefault(group, {})[member] = array
+            return Checkpoint(file, groups, damaged)
+        if damaged:
+            raise storage.StorageError(
+                f"{self.path}: no checkpoint is intact, and nothing was changed; choose another folder. "
+                f"{'; '.join(damaged.values())}"
+            )
+        return None
+
+    def _check_recipe(self, file: pathlib.Path, written: np.ndarray | None, recipe: Recipe) -> None:
+        try:
+            there = Recipe.from_json(json.loads(str(written)))
+        except (ValueError, TypeError, KeyError) as error:
+            raise storage.StorageError(f"{file}: expected a recipe inside: {error}") from error
+        if differences := config_differences(there, recipe):
+            raise storage.StorageError(
+                f"{file}: belongs to a run of another configuration. {'; '.join(differences)}"
+            )
+
+    def set_aside(self, files: Collection[pathlib.Path]) -> None:
+        """Renames damaged checkpoints to `….damaged`, and removes what a killed write left behind."""
+        for file in files:
+            os.replace(file, file.with_name(f"{file.name}.damaged"))
+        for partial in self.path.glob(".*.partial"):
+            partial.unlink(missing_ok=True)
 
     def finish(self, result: dict[str, Any]) -> None:
         """Writes `result.json`: the run is complete."""

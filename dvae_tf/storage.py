@@ -1,13 +1,17 @@
 """Files of a run, written whole or not at all: JSON, and variables as `.npz` archives.
 
-An archive maps each variable's path to its array. It is read with `allow_pickle=False`, and only into
-variables of the same names, shapes and dtypes: anything missing, extra or different is an error.
+An archive maps each variable's path to its array. It ends in a ZIP comment, `dvae_tf archive 1
+sha256=<digest>`: the digest of every byte before it, so an archive is only parsed if it is the one that was
+written. It is read with `allow_pickle=False`, and only into variables of the same names, shapes and dtypes:
+anything missing, extra or different is an error.
 """
 
+import hashlib
 import io
 import json
 import os
 import pathlib
+import re
 import zipfile
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -17,22 +21,38 @@ import numpy as np
 # Of one archive: a header that claims more is not believed.
 MAX_BYTES = 2**31
 
+# Of archives: another number for another meaning of their content.
+FORMAT = 1
+_DIGITS = 64
+_SEAL = re.compile(rb"dvae_tf archive (\d{1,9}) sha256=([0-9a-f]{64})\Z")
+
 
 class StorageError(Exception):
-    """A file of a run cannot be read, or is not what it should be; the message names it."""
+    """A file of a run cannot be read or written, or is not what it should be; the message names it."""
+
+
+class DamagedFileError(StorageError):
+    """A file is not the one that was written: cut, changed, empty or gone."""
 
 
 def write_bytes(path: pathlib.Path, content: bytes) -> None:
-    """Replaces a file in one step: a reader sees the old content or the new, never a part."""
+    """Replaces a file in one step: a reader sees the old content or the new, never a part.
+
+    Raises:
+      StorageError: if the disk is full or the folder cannot be written; the old file is still there.
+    """
     partial = path.with_name(f".{path.name}.partial")
     try:
-        with open(partial, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+        try:
+            with open(partial, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(partial, path)
+        finally:
+            partial.unlink(missing_ok=True)
+    except OSError as error:
+        raise StorageError(f"{path}: cannot be written: {error.strerror or error}") from error
 
 
 def write_json(path: pathlib.Path, values: Any) -> None:
@@ -53,24 +73,47 @@ def read_json(path: pathlib.Path) -> Any:
 
 
 def write_arrays(path: pathlib.Path, arrays: Mapping[str, np.ndarray]) -> None:
-    """Writes named arrays as one compressed archive, one step."""
+    """Writes named arrays as one compressed and sealed archive, one step.
+
+    Raises:
+      StorageError: as of `write_bytes`.
+    """
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
-    write_bytes(path, buffer.getvalue())
+    with zipfile.ZipFile(buffer, "a") as archive:
+        archive.comment = f"dvae_tf archive {FORMAT} sha256={'0' * _DIGITS}".encode()
+    content = buffer.getvalue()[:-_DIGITS]
+    write_bytes(path, content + hashlib.sha256(content).hexdigest().encode())
 
 
 def read_arrays(path: pathlib.Path) -> dict[str, np.ndarray]:
-    """Reads an archive of named arrays.
+    """Reads what `write_arrays` wrote.
 
     Raises:
-      StorageError: if the file is missing, damaged, too large, or holds objects.
+      DamagedFileError: if the file is missing, or is not what was written.
+      StorageError: if it is of another format, too large, or holds objects.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
+        if path.stat().st_size > MAX_BYTES:
+            raise StorageError(f"{path}: has {path.stat().st_size} bytes, expected at most {MAX_BYTES}")
+        content = path.read_bytes()
+    except OSError as error:
+        raise DamagedFileError(f"{path}: cannot be read: {error.strerror or error}") from error
+    seal = _SEAL.search(content[-2 * _DIGITS :])
+    if seal is None or hashlib.sha256(content[:-_DIGITS]).hexdigest().encode() != seal[2]:
+        raise DamagedFileError(f"{path}: expected an archive that ends in its digest; it is damaged")
+    if int(seal[1]) != FORMAT:
+        raise StorageError(f"{path}: expected format {FORMAT}, got {int(seal[1])}: of another version")
+    return _parse(content, path)
+
+
+def _parse(content: bytes, path: pathlib.Path) -> dict[str, np.ndarray]:
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
             size = sum(entry.file_size for entry in archive.infolist())
         if size > MAX_BYTES:
             raise StorageError(f"{path}: claims {size} bytes, expected at most {MAX_BYTES}")
-        with np.load(path, allow_pickle=False) as archive:
+        with np.load(io.BytesIO(content), allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
     except (OSError, ValueError, zipfile.BadZipFile, EOFError, KeyError) as error:
         raise StorageError(f"{path}: expected an archive of arrays: {error}") from error
@@ -90,13 +133,11 @@ def variable_arrays(variables: Sequence[Any]) -> dict[str, np.ndarray]:
     return arrays
 
 
-def assign_variables(
-    variables: Sequence[Any], arrays: Mapping[str, np.ndarray], source: pathlib.Path
-) -> None:
-    """Assigns arrays to Keras variables of exactly the same paths, shapes and dtypes.
+def check_variables(variables: Sequence[Any], arrays: Mapping[str, np.ndarray], source: pathlib.Path) -> None:
+    """Whether arrays are values of Keras variables: of exactly the same paths, shapes and dtypes.
 
     Raises:
-      StorageError: if any is missing, unexpected or different; then nothing has been assigned.
+      StorageError: if any is missing, unexpected or different.
     """
     expected = variable_arrays(variables)
     if set(expected) != set(arrays):
@@ -110,5 +151,16 @@ def assign_variables(
                 f"{source}: {path} expected {array.dtype}{array.shape}, "
                 f"got {arrays[path].dtype}{arrays[path].shape}"
             )
+
+
+def assign_variables(
+    variables: Sequence[Any], arrays: Mapping[str, np.ndarray], source: pathlib.Path
+) -> None:
+    """Assigns arrays to Keras variables.
+
+    Raises:
+      StorageError: as of `check_variables`; then nothing has been assigned.
+    """
+    check_variables(variables, arrays, source)
     for variable in variables:
         variable.assign(arrays[variable.path])

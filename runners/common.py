@@ -1,6 +1,7 @@
 """What every training runner shares: flags, the announcement before a run, exit codes.
 
-Exit codes: 0 for success, 1 for a failure of the run, 2 for bad use (flags, data, folders).
+Exit codes: 0 for success, 1 for a failure of the run, 2 for bad use (flags, data, folders), 128 + the
+signal's number for a run that was asked to stop and can go on.
 """
 
 import sys
@@ -21,6 +22,8 @@ from .cost import estimate_seconds, readable
 
 FAILURE = 1
 BAD_USE = 2
+# As shells count.
+_SIGNALLED = 128
 
 # Flags that are fields of a recipe: name -> help.
 _RECIPE_FLAGS = {
@@ -171,6 +174,8 @@ def start(main: Callable[[Sequence[str]], None]) -> None:
             _leave(BAD_USE, str(error))
         except (training.TrainingError, StorageError) as error:
             _leave(FAILURE, str(error))
+        except training.Interrupted as interrupted:
+            _leave(_SIGNALLED + interrupted.signal, str(interrupted))
 
     # `--help` shows the flags of the runner, which it defines through this module.
     for flag in flags.FLAGS.get_flags_for_module(__name__):

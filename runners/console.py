@@ -65,6 +65,10 @@ class ConsoleMonitor(Monitor):
         if step >= self.total:
             self.close()
 
+    def warning(self, text: str) -> None:
+        """Prints it."""
+        self.console.print(f"warning: {text}", markup=False)
+
     def test(self, done: int, total: int) -> None:
         """Moves the bar of the test, or prints a line now and then."""
         now = time.monotonic()

@@ -93,7 +93,7 @@ def write(log_dir: Sequence[str], out: str | None, load: Callable[[str], data.Im
     for number, folder in enumerate(folders, 1):
         recipe = config.Recipe.from_json(storage.read_json(folder / CONFIG_FILE))
         label = recipe.baseline if len(folders) == 1 else f"{number}: {recipe.baseline}"
-        result, history = _result(folder / RESULT_FILE), report.read_history(folder)
+        result, history = _result(folder / RESULT_FILE), report.read_history(folder, recipe)
         has_weights = any((folder / name).is_file() for name in (BEST_FILE, WEIGHTS_FILE))
         pictures = report.pictures(models.load(folder), load(recipe.dataset)) if has_weights else {}
         runs.append(Run(label, folder, recipe, result, history, pictures))

@@ -33,6 +33,8 @@ for line in sys.stdin:
     try:
         runpy.run_module(module, run_name="__main__", alter_sys=True)
     except SystemExit as exit:
+        if isinstance(exit.code, str):
+            print(exit.code, file=sys.stderr)
         code = exit.code if isinstance(exit.code, int) else int(exit.code is not None)
     except BaseException:
         traceback.print_exc()
@@ -45,25 +47,29 @@ for line in sys.stdin:
 
 def run(module, *flags, code=0, cwd=ROOT, timeout=240, fresh=False):
     """Runs `runners.<module>`; returns what it wrote to its two outputs."""
-    module = f"runners.{module}"
-    if fresh:
-        done = subprocess.run(
-            [sys.executable, "-m", module, *flags],
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            cwd=cwd,
-            env=_environment(),
-        )
-        found, out, err = done.returncode, done.stdout, done.stderr
-    else:
-        found, out, err = _forked(module, flags, cwd, timeout)
+    found, out, err = call(f"runners.{module}", *flags, cwd=cwd, timeout=timeout, fresh=fresh)
     assert found == code, out[-2000:] + err[-2000:]
     return out, err
 
 
+def call(module, *arguments, cwd=ROOT, timeout=240, fresh=False):
+    """Runs a module; returns its exit code (negative: the signal that killed it) and its two outputs."""
+    if not fresh:
+        return _forked(module, arguments, cwd, timeout)
+    done = subprocess.run(
+        [sys.executable, "-m", module, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        cwd=cwd,
+        env=_environment(),
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
 def _environment():
-    return {**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3", "COLUMNS": "200"}
+    path = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
+    return {**os.environ, "PYTHONPATH": path, "TF_CPP_MIN_LOG_LEVEL": "3", "COLUMNS": "200"}
 
 
 @functools.cache

@@ -15,7 +15,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(storage.os, "fsync", full)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(storage.StorageError, match="result.json: cannot be written: No space"):
         storage.write_json(path, {"a": 2})
     assert storage.read_json(path) == {"a": 1}
     assert [file.name for file in tmp_path.iterdir()] == ["result.json"]

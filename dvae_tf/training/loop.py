@@ -1,0 +1,57 @@
+"""Many training steps as one compiled program."""
+
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+
+from ..data import Images, batch_indices
+from ..models import DVAE, StepReport
+
+# Steps of one call of the compiled loop; results do not depend on it.
+STEPS_PER_CALL = 50
+
+
+class TrainingLoop:
+    """The training steps of a model on a dataset; what a step draws follows from its number."""
+
+    def __init__(self, model: DVAE, images: Images) -> None:
+        self._recipe = model.recipe
+        self._loop = compiled_loop(model)
+        self._num_images = len(images.train)
+        # Bits take a quarter of the memory.
+        self._images = tf.constant(images.train, tf.uint8 if images.is_binary else tf.float32)
+
+    def __call__(self, step: int, stop: int) -> np.ndarray:
+        """Takes steps [step, stop), at most `STEPS_PER_CALL`, in one program.
+
+        Returns:
+          The fields of `StepReport` for each, float64 [steps, fields].
+        """
+        count, size = stop - step, self._recipe.train_batchsize
+        # Of one length, so that the program is compiled once.
+        indices = np.zeros((STEPS_PER_CALL, size), np.int32)
+        indices[:count] = batch_indices(self._recipe.seed, step, count, self._num_images, size)
+        reports = self._loop(self._images, tf.constant(indices), tf.constant(count))
+        return reports.numpy()[:count].astype(np.float64)
+
+
+def compiled_loop(model: DVAE) -> Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]:
+    """Many training steps as one XLA program.
+
+    Returns:
+      A function of the training images [N, X], the image numbers of each step [S, B] and the number of
+      steps to take (at most S), that gives the reports of the steps, [S, fields of `StepReport`].
+    """
+
+    @tf.function(jit_compile=True)
+    def loop(images: tf.Tensor, indices: tf.Tensor, num_steps: tf.Tensor) -> tf.Tensor:
+        def one(index: tf.Tensor, reports: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            x = tf.cast(tf.gather(images, indices[index]), tf.float32)
+            report = tf.stack(list(model.update(x)))
+            return index + 1, tf.tensor_scatter_nd_update(reports, [[index]], [report])
+
+        empty = tf.zeros([tf.shape(indices)[0], len(StepReport._fields)])
+        return tf.while_loop(lambda index, _: index < num_steps, one, (0, empty))[1]
+
+    return loop

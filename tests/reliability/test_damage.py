@@ -1,0 +1,162 @@
+"""Damaged and foreign checkpoints: the newest intact one, or a refusal that leaves no trace."""
+
+import killed_run
+import numpy as np
+import pytest
+from tiny import recipe
+from tiny import tiny_structures as tiny_structures
+
+from dvae_tf import models, storage, training
+from dvae_tf.run_folder import RunFolder
+from dvae_tf.training.history import Progress
+
+GROUPS = {"state": {"a/b": np.arange(300.0)}, "history": {"step": np.ones(1)}}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A run folder with checkpoints of steps 30 and 60."""
+    settings = recipe()
+    run = RunFolder(tmp_path / "run")
+    run.claim(settings)
+    for step in (30, 60):
+        run.write_checkpoint(step, {**GROUPS, "progress": {"step": np.array(step)}}, settings)
+    return run
+
+
+def content(folder):
+    return {file.name: file.read_bytes() for file in folder.path.rglob("*") if file.is_file()}
+
+
+def cut(file):
+    file.write_bytes(file.read_bytes()[:-100])
+
+
+def cut_to_nothing(file):
+    file.write_bytes(b"")
+
+
+def flip(position):
+    def damage(file):
+        changed = bytearray(file.read_bytes())
+        changed[int(position * (len(changed) - 1))] ^= 0x10
+        file.write_bytes(bytes(changed))
+
+    return damage
+
+
+def become_a_folder(file):
+    file.unlink()
+    file.mkdir()
+
+
+def be_extended(file):
+    file.write_bytes(file.read_bytes() + b"\0" * 10)
+
+
+def lose_its_comment(file):
+    """As NumPy would have written it: an archive without a digest."""
+    with np.load(file) as archive:
+        arrays = dict(archive)
+    np.savez(file, **arrays)
+
+
+DAMAGE = {
+    "cut": cut,
+    "empty": cut_to_nothing,
+    **{f"flip at {position}": flip(position) for position in (0.0, 0.1, 0.5, 0.9, 0.97, 1.0)},
+    "folder": become_a_folder,
+    "extended": be_extended,
+    "no digest": lose_its_comment,
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_the_newest_intact_checkpoint_is_taken(damage, folder):
+    newest = folder.path / "checkpoint-000000060.npz"
+    assert folder.read_checkpoint(recipe()).groups["progress"]["step"] == 60
+    DAMAGE[damage](newest)
+    before = content(folder)
+    found = folder.read_checkpoint(recipe())
+    assert found.groups["progress"]["step"] == 30
+    assert list(found.damaged) == [newest]
+    assert str(newest) in found.damaged[newest]
+    assert content(folder) == before
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_with_none_intact_the_run_is_refused_and_nothing_changes(damage, folder):
+    for _, file in folder.checkpoints():
+        DAMAGE[damage](file)
+    before = content(folder)
+    with pytest.raises(storage.StorageError, match="no checkpoint is intact.*000060.*000030"):
+        folder.read_checkpoint(recipe())
+    assert content(folder) == before
+
+
+def test_a_missing_newest_and_what_killed_writes_left_do_not_matter(folder):
+    (folder.path / "checkpoint-000000060.npz").unlink()
+    left = folder.path / ".checkpoint-000000090.npz.partial"
+    left.write_bytes(b"half")
+    found = folder.read_checkpoint(recipe())
+    assert found.groups["progress"]["step"] == 30
+    assert not found.damaged
+    folder.set_aside(found.damaged)
+    assert not left.exists()
+
+
+@pytest.mark.parametrize("foreign", ["configuration", "format", "link", "no recipe"])
+def test_foreign_checkpoints_are_refused(foreign, folder, tmp_path, monkeypatch):
+    """They are whole, so somebody put them there: no silent way back to an older one."""
+    newest = folder.path / "checkpoint-000000060.npz"
+    if foreign == "configuration":
+        folder.write_checkpoint(60, GROUPS, recipe(num_chains=21))
+        message = "another configuration.*num_chains: folder has 21, asked for 20"
+    elif foreign == "format":
+        with monkeypatch.context() as patch:
+            patch.setattr(storage, "FORMAT", 2)
+            folder.write_checkpoint(60, GROUPS, recipe())
+        message = "expected format 1, got 2"
+    elif foreign == "link":
+        newest.rename(tmp_path / "elsewhere.npz")
+        newest.symlink_to(tmp_path / "elsewhere.npz")
+        message = "leads to .*elsewhere.npz, out of the run folder"
+    else:
+        storage.write_arrays(newest, {"state/a": np.ones(3)})
+        message = "expected a recipe inside"
+    before = content(folder)
+    with pytest.raises(storage.StorageError, match=message) as caught:
+        folder.read_checkpoint(recipe())
+    assert str(newest) in str(caught.value)
+    assert content(folder) == before
+
+
+@pytest.mark.parametrize("change", ["missing", "unexpected", "shape", "best"])
+def test_variables_that_are_not_the_models_are_refused(change, tmp_path):
+    settings = recipe(**killed_run.SMALL)
+    images = killed_run.tiny_images()
+    run = RunFolder(tmp_path)
+    run.claim(settings)
+    model = models.DVAE(settings, images.train.mean(0))
+    model.compile()
+    state = storage.variable_arrays([*model.weights, *model.optimizer.variables])
+    best = storage.variable_arrays(model.variables)
+    if change == "missing":
+        del state["prior/weights"]
+        message = r"missing variables \['prior/weights'\]"
+    elif change == "unexpected":
+        state["prior/more"] = np.ones(2)
+        message = r"unexpected variables \['prior/more'\]"
+    elif change == "shape":
+        state["prior/weights"] = np.ones([4, 3], np.float32)
+        message = r"prior/weights expected float32\(3, 3\), got float32\(4, 3\)"
+    else:
+        best = {}
+        message = "missing variables"
+    history = training.History(*[[30.0]] * 6).arrays()
+    groups = {"state": state, "best": best, "history": history, "progress": Progress().arrays()}
+    run.write_checkpoint(30, groups, settings)
+    before = content(run)
+    with pytest.raises(storage.StorageError, match=message):
+        training.train(settings, images, tmp_path)
+    assert content(run) == before

@@ -1,0 +1,133 @@
+"""A run that is killed and started again ends like one that never was, to the last bit."""
+
+import itertools
+import json
+import pathlib
+import shutil
+import signal
+from typing import NamedTuple
+
+import numpy as np
+import programs
+import pytest
+
+from dvae_tf import storage
+
+# Of the result, what a clock says.
+CLOCKS = ("seconds", "test_seconds")
+CASES = [*itertools.product(("pcd", "pa", "pt"), (1, 5), (False, True))]
+# In the middle of an interval, inside the write of the second checkpoint, and while testing.
+KILLS = (("steps", 38), ("write", 2), ("test", 60))
+
+
+def child(folder, kill=None, **options):
+    return programs.call("killed_run", str(folder), json.dumps({"kill": kill, **options}))
+
+
+def final(folder):
+    """Everything that a run leaves, but the clock: state, metrics, best weights, result."""
+    file = sorted(folder.glob("checkpoint-*.npz"))[-1]
+    arrays = {name: array for name, array in storage.read_arrays(file).items() if "seconds" not in name}
+    arrays |= {f"file/{name}": array for name, array in storage.read_arrays(folder / "best.npz").items()}
+    result = storage.read_json(folder / "result.json")
+    return arrays | {f"result/{name}": result[name] for name in result.keys() - set(CLOCKS)}
+
+
+def differences(first, second):
+    assert first.keys() == second.keys()
+    return {name for name in first if not np.array_equal(first[name], second[name])}
+
+
+@pytest.mark.parametrize(
+    ("sampler", "k", "dynamic"),
+    [pytest.param(*case, marks=[pytest.mark.slow] * (case != ("pa", 5, True))) for case in CASES],
+)
+def test_a_killed_run_ends_the_same_to_the_last_bit(sampler, k, dynamic, tmp_path):
+    options = {"struct": "tiny-2", "sampler": sampler, "k": k, "dynamic_binarization": dynamic}
+    assert child(tmp_path / "whole", **options)[0] == 0
+    for kill in KILLS:
+        assert child(tmp_path / "parts", kill, **options)[0] == -signal.SIGKILL
+        assert not (tmp_path / "parts" / "result.json").exists()
+    assert (tmp_path / "parts" / "checkpoint-000000090.npz").exists()
+    code, _, err = child(tmp_path / "parts", **options)
+    assert code == 0, err
+    assert not differences(final(tmp_path / "whole"), final(tmp_path / "parts"))
+    assert not list((tmp_path / "parts").glob(".*partial"))
+
+
+OPTIONS = {"sampler": "pa", "num_witnesses": 20}
+
+
+class Pair(NamedTuple):
+    whole: pathlib.Path
+    stopped: pathlib.Path
+    file: pathlib.Path
+    said: str
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory):
+    """A run, and the same stopped by SIGTERM at step 42, between two validations."""
+    folder = tmp_path_factory.mktemp("pair")
+    assert child(folder / "whole", **OPTIONS)[0] == 0
+    code, _, said = child(folder / "stopped", ("steps", 40), signal=signal.SIGTERM, **OPTIONS)
+    assert code == 1
+    return Pair(folder / "whole", folder / "stopped", folder / "stopped/checkpoint-000000042.npz", said)
+
+
+def test_a_signal_leaves_a_checkpoint_and_says_how_to_go_on(pair):
+    assert (
+        f"SIGTERM after step 42; {pair.file} holds everything. Start the same run again to go on."
+        in pair.said
+    )
+    arrays = storage.read_arrays(pair.file)
+    assert arrays["progress/count"] == 12
+    parts = pair.stopped.with_name("parts")
+    shutil.copytree(pair.stopped, parts)
+    code, _, said = child(parts, ("test", 60), signal=signal.SIGINT, **OPTIONS)
+    assert code == 1
+    assert "SIGINT after 100 of 100 test images; the training is complete" in said
+    assert child(parts, **OPTIONS)[0] == 0
+    assert not differences(final(pair.whole), final(parts))
+
+
+FORGOTTEN = (
+    "state/prior/sampler_left",
+    "state/prior/sampler_log_weights",
+    "state/prior/num_updates",
+    "state/prior/log_partition",
+    "state/prior/witness_left",
+    "state/adam/iteration",
+    "state/adam/prior_weights_velocity",
+    "state/dvae/decoder/norm_0/moving_mean",
+    "progress/sums",
+)
+
+
+@pytest.mark.parametrize(
+    "forgotten",
+    [pytest.param(name, marks=[pytest.mark.slow] * (name != "progress/sums")) for name in FORGOTTEN],
+)
+def test_a_run_that_forgets_a_piece_of_its_state_differs(forgotten, pair, tmp_path):
+    """Negative control: the comparison is one that fails, and each piece of a checkpoint counts."""
+    parts = pair.stopped.with_name(f"without-{forgotten.replace('/', '-')}")
+    shutil.copytree(pair.stopped, parts)
+    arrays = storage.read_arrays(pair.file)
+    arrays[forgotten] = np.zeros_like(arrays[forgotten])
+    storage.write_arrays(parts / pair.file.name, arrays)
+    assert child(parts, **OPTIONS)[0] == 0
+    assert differences(final(pair.whole), final(parts)) - {forgotten}
+
+
+def test_a_damaged_checkpoint_is_named_and_the_run_ends_the_same_from_the_one_before(pair):
+    parts = shutil.copytree(pair.whole, pair.whole.with_name("damaged"))
+    (parts / "result.json").unlink()
+    (parts / "best.npz").write_bytes(b"rotten")
+    newest, before = parts / "checkpoint-000000090.npz", parts / "checkpoint-000000060.npz"
+    newest.write_bytes(newest.read_bytes()[:-100])
+    code, _, said = child(parts, **OPTIONS)
+    assert code == 0
+    assert f"{newest}: expected an archive that ends in its digest; it is damaged" in said
+    assert f"going on from {before}, the newest intact one" in said
+    assert newest.with_name(f"{newest.name}.damaged").exists()
+    assert not differences(final(pair.whole), final(parts))
