@@ -8,14 +8,16 @@ import io
 import json
 import os
 import pathlib
-import zipfile
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from . import archives
+
 # Of one archive: a header that claims more is not believed.
 MAX_BYTES = 2**31
+_MAX_JSON_BYTES = 2**24
 
 
 class StorageError(Exception):
@@ -26,7 +28,9 @@ def write_bytes(path: pathlib.Path, content: bytes) -> None:
     """Replaces a file in one step: a reader sees the old content or the new, never a part."""
     partial = path.with_name(f".{path.name}.partial")
     try:
-        with open(partial, "wb") as file:
+        # A link that somebody left there would be followed.
+        partial.unlink(missing_ok=True)
+        with open(partial, "xb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
@@ -44,11 +48,11 @@ def read_json(path: pathlib.Path) -> Any:
     """Reads JSON.
 
     Raises:
-      StorageError: if the file is missing or not JSON.
+      StorageError: if the file is missing, not JSON, or too large for what the library writes.
     """
     try:
-        return json.loads(path.read_text())
-    except (OSError, ValueError) as error:
+        return json.loads(_read_bytes(path, _MAX_JSON_BYTES).decode())
+    except (OSError, ValueError, RecursionError) as error:
         raise StorageError(f"{path}: expected a JSON file: {error}") from error
 
 
@@ -66,14 +70,20 @@ def read_arrays(path: pathlib.Path) -> dict[str, np.ndarray]:
       StorageError: if the file is missing, damaged, too large, or holds objects.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
-            size = sum(entry.file_size for entry in archive.infolist())
-        if size > MAX_BYTES:
-            raise StorageError(f"{path}: claims {size} bytes, expected at most {MAX_BYTES}")
-        with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, zipfile.BadZipFile, EOFError, KeyError) as error:
+        return archives.read_npz(_read_bytes(path, MAX_BYTES), MAX_BYTES)
+    except (OSError, archives.ArchiveError) as error:
         raise StorageError(f"{path}: expected an archive of arrays: {error}") from error
+
+
+def _read_bytes(path: pathlib.Path, at_most: int) -> bytes:
+    """The content of a regular file: others may never end."""
+    if path.exists() and not path.is_file():
+        raise OSError("it is not a regular file")
+    with path.open("rb") as file:
+        content = file.read(at_most + 1)
+    if len(content) > at_most:
+        raise OSError(f"it has more than {at_most:,} bytes")
+    return content
 
 
 def variable_arrays(variables: Sequence[Any]) -> dict[str, np.ndarray]:
