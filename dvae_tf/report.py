@@ -64,7 +64,8 @@ def read_history(folder: pathlib.Path) -> History | None:
     checkpoints = RunFolder(folder).checkpoints()
     if not checkpoints:
         return None
-    return History.from_arrays(storage.read_arrays(checkpoints[-1][1]))
+    _, file = checkpoints[-1]
+    return History.from_arrays(storage.read_arrays(file), file)
 
 
 def curves_png(runs: Mapping[str, tuple[Recipe, History]]) -> bytes:

@@ -3,14 +3,14 @@
 import os
 import pathlib
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
 
 from . import storage
 from .config import Recipe
-from .models.store import BEST_FILE, CONFIG_FILE
+from .models.store import BEST_FILE, CONFIG_FILE, file_in, read_recipe
 
 RESULT_FILE = "result.json"
 _CHECKPOINTS_KEPT = 2
@@ -28,11 +28,12 @@ class RunFolder:
 
         Raises:
           ValueError: if it belongs to another configuration; the message names every difference.
+          StorageError: if its configuration cannot be read.
           PermissionError: if it cannot be written.
         """
         config = self.path / CONFIG_FILE
         if config.exists():
-            differences = config_differences(Recipe.from_json(storage.read_json(config)), recipe)
+            differences = config_differences(read_recipe(self.path), recipe)
             if differences:
                 raise ValueError(
                     f"log_dir: {self.path} belongs to a run of another configuration; "
@@ -52,9 +53,12 @@ class RunFolder:
 
     @property
     def result(self) -> dict[str, Any] | None:
-        """What `finish` wrote; None for an unfinished run."""
-        file = self.path / RESULT_FILE
-        return storage.read_json(file) if file.exists() else None
+        """What `finish` wrote; None for an unfinished run.
+
+        Raises:
+          StorageError: if the file is damaged.
+        """
+        return read_result(self.path) if (self.path / RESULT_FILE).exists() else None
 
     @property
     def best_weights(self) -> pathlib.Path:
@@ -62,9 +66,13 @@ class RunFolder:
         return self.path / BEST_FILE
 
     def checkpoints(self) -> list[tuple[int, pathlib.Path]]:
-        """(step, file) of every checkpoint, oldest first."""
-        matches = ((_CHECKPOINT.fullmatch(file.name), file) for file in self.path.glob("*.npz"))
-        return sorted((int(match[1]), file) for match, file in matches if match)
+        """(step, file) of every checkpoint, oldest first.
+
+        Raises:
+          StorageError: if one is a link that leads out.
+        """
+        matches = (_CHECKPOINT.fullmatch(file.name) for file in self.path.glob("*.npz"))
+        return sorted((int(match[1]), file_in(self.path, match[0])) for match in matches if match)
 
     def write_checkpoint(self, step: int, arrays: dict[str, np.ndarray]) -> None:
         """Writes the state after `step` steps, then drops all but the newest two."""
@@ -75,6 +83,25 @@ class RunFolder:
     def finish(self, result: dict[str, Any]) -> None:
         """Writes `result.json`: the run is complete."""
         storage.write_json(self.path / RESULT_FILE, result)
+
+
+def read_result(folder: pathlib.Path, numbers: Sequence[str] = ("test_nll",)) -> dict[str, Any]:
+    """What a run has measured, from its `result.json`, with these fields and others.
+
+    Raises:
+      StorageError: if the file is missing or damaged, or holds no result; the message names it.
+    """
+    path = file_in(folder, RESULT_FILE)
+    result = storage.read_json(path)
+    if not isinstance(result, dict):
+        raise storage.StorageError(f"{path}: expected a result, got {type(result).__name__}")
+    if bad := [name for name in numbers if not _is_number(result.get(name))]:
+        raise storage.StorageError(f"{path}: expected numbers for {bad}")
+    return result
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def config_differences(old: Recipe, new: Recipe, ignored: Collection[str] = ()) -> list[str]:

@@ -5,6 +5,7 @@ again goes on from its newest checkpoint as if it had never stopped.
 """
 
 import dataclasses
+import pathlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
@@ -45,14 +46,23 @@ class History:
     seconds: list[float] = dataclasses.field(default_factory=list)
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Self:
-        """The history that a checkpoint holds; empty where it holds none."""
-        return cls(
-            **{
-                field.name: arrays.get(f"history/{field.name}", np.zeros(0)).tolist()
-                for field in dataclasses.fields(cls)
-            }
-        )
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray], source: pathlib.Path) -> Self:
+        """The history that a checkpoint holds; lists that it does not hold are empty.
+
+        Raises:
+          StorageError: if they are not lists of numbers, all of one length; the message names the source.
+        """
+        found = {
+            field.name: arrays[f"history/{field.name}"]
+            for field in dataclasses.fields(cls)
+            if f"history/{field.name}" in arrays
+        }
+        shapes = {name: (array.dtype.kind, *array.shape) for name, array in found.items()}
+        if len(set(shapes.values())) > 1 or any(
+            len(shape) != 2 or shape[0] != "f" for shape in shapes.values()
+        ):
+            raise storage.StorageError(f"{source}: history: expected lists of one length, got {shapes}")
+        return cls(**{name: array.tolist() for name, array in found.items()})
 
     def arrays(self) -> dict[str, np.ndarray]:
         """For a checkpoint."""
@@ -176,7 +186,9 @@ class _Run:
             return
         _, file = checkpoints[-1]
         arrays = storage.read_arrays(file)
-        self.history = History.from_arrays(arrays)
+        self.history = History.from_arrays(arrays, file)
+        if not self.history.seconds:
+            raise storage.StorageError(f"{file}: expected a checkpoint, got no history")
         for name in self.history.arrays():
             arrays.pop(name, None)
         storage.assign_variables(self.state, arrays, file)

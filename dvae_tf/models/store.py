@@ -1,6 +1,8 @@
 """Trained models on disk: a folder with `config.json` and the weights."""
 
+import os
 import pathlib
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,9 @@ from .pretrained import pretrained_folder
 CONFIG_FILE = "config.json"
 BEST_FILE = "best.npz"
 WEIGHTS_FILE = "weights.npz"
+_MEAN_X = "dvae/mean_x"
+# Numbers that a model may have and its archive may not.
+_HARMLESS = 10_000
 
 
 def save_weights(model: DVAE, path: str | pathlib.Path) -> None:
@@ -30,6 +35,34 @@ def load_weights(model: DVAE, path: str | pathlib.Path) -> None:
     storage.assign_variables(model.variables, storage.read_arrays(path), path)
 
 
+def file_in(folder: pathlib.Path, name: str) -> pathlib.Path:
+    """The path of a file of a folder, there or not.
+
+    Raises:
+      StorageError: if it is a link that leads out: folders are handed on, and who made one does not choose
+        which files of whoever opens it are read.
+    """
+    path = folder / name
+    target = pathlib.Path(os.path.realpath(path))
+    if not target.is_relative_to(os.path.realpath(folder)):
+        raise storage.StorageError(f"{path}: expected a file of the folder, got a link to {target}")
+    return path
+
+
+def read_recipe(folder: pathlib.Path) -> Recipe:
+    """The recipe of a run folder, from its `config.json`.
+
+    Raises:
+      StorageError: if the file is missing or damaged, or holds no recipe; the message names it.
+    """
+    path = file_in(folder, CONFIG_FILE)
+    values = storage.read_json(path)
+    try:
+        return Recipe.from_json(values)
+    except ValueError as error:
+        raise storage.StorageError(f"{path}: {error}") from error
+
+
 def load(log_dir: str | pathlib.Path, **parts: Any) -> DVAE:
     """Rebuilds a trained model from a run folder, a folder of committed results, or a short name.
 
@@ -45,12 +78,38 @@ def load(log_dir: str | pathlib.Path, **parts: Any) -> DVAE:
     folder = pathlib.Path(log_dir)
     if not folder.is_dir():
         folder = pretrained_folder(str(log_dir)) or folder
-    recipe = Recipe.from_json(storage.read_json(folder / CONFIG_FILE))
-    found = [folder / name for name in (BEST_FILE, WEIGHTS_FILE) if (folder / name).is_file()]
+    recipe = read_recipe(folder)
+    found = [path for name in (BEST_FILE, WEIGHTS_FILE) if (path := file_in(folder, name)).is_file()]
     if not found:
         raise FileNotFoundError(f"log_dir: {folder} holds neither {BEST_FILE} nor {WEIGHTS_FILE}")
     arrays = storage.read_arrays(found[0])
-    mean_x = arrays.get("dvae/mean_x", np.zeros(1, np.float32))
+    mean_x = arrays.get(_MEAN_X, np.zeros(1, np.float32))
+    _check_sizes(recipe, mean_x, arrays, found[0], "encoder" in parts and "decoder" in parts)
     model = DVAE(recipe, mean_x, **parts)
     storage.assign_variables(model.variables, arrays, found[0])
     return model
+
+
+def _check_sizes(
+    recipe: Recipe,
+    mean_x: np.ndarray,
+    arrays: Mapping[str, np.ndarray],
+    path: pathlib.Path,
+    own_networks: bool,
+) -> None:
+    """Refuses what would make a model far larger than its weights, before it is made."""
+    if mean_x.ndim != 1 or mean_x.dtype != np.float32:
+        raise storage.StorageError(
+            f"{path}: {_MEAN_X} expected float32(pixels,), got {mean_x.dtype}{mean_x.shape}"
+        )
+    there = sum(array.size for array in arrays.values())
+    # One machine or network has at least a number for each: a chain, a weight of the widest layer.
+    width = 0 if own_networks else min(recipe.structure.hidden_units or (recipe.structure.units_per_group,))
+    for what, count in (
+        (f"{len(mean_x)} pixels", len(mean_x) * width),
+        (f"num_chains {recipe.num_chains}", recipe.num_chains),
+        (f"num_witnesses {recipe.num_witnesses}", recipe.num_witnesses),
+    ):
+        # A directed prior has no chains, and may have few weights.
+        if count > max(there, _HARMLESS):
+            raise storage.StorageError(f"{path}: {what} expected more than the {there} numbers there")
