@@ -3,16 +3,16 @@
 import os
 import pathlib
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
 
 from . import storage
 from .config import Recipe
-from .models.store import BEST_FILE, CONFIG_FILE, file_in, read_recipe
+from .models.store import BEST_FILE
+from .run_files import CONFIG_FILE, RESULT_FILE, file_in, read_recipe, read_result
 
-RESULT_FILE = "result.json"
 _CHECKPOINTS_KEPT = 2
 _CHECKPOINT = re.compile(r"checkpoint-(\d+)\.npz")
 
@@ -83,25 +83,6 @@ class RunFolder:
     def finish(self, result: dict[str, Any]) -> None:
         """Writes `result.json`: the run is complete."""
         storage.write_json(self.path / RESULT_FILE, result)
-
-
-def read_result(folder: pathlib.Path, numbers: Sequence[str] = ("test_nll",)) -> dict[str, Any]:
-    """What a run has measured, from its `result.json`, with these fields and others.
-
-    Raises:
-      StorageError: if the file is missing or damaged, or holds no result; the message names it.
-    """
-    path = file_in(folder, RESULT_FILE)
-    result = storage.read_json(path)
-    if not isinstance(result, dict):
-        raise storage.StorageError(f"{path}: expected a result, got {type(result).__name__}")
-    if bad := [name for name in numbers if not _is_number(result.get(name))]:
-        raise storage.StorageError(f"{path}: expected numbers for {bad}")
-    return result
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def config_differences(old: Recipe, new: Recipe, ignored: Collection[str] = ()) -> list[str]:

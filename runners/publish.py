@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from absl import flags
 
 from dvae_tf import storage
-from dvae_tf.models.store import BEST_FILE, CONFIG_FILE, WEIGHTS_FILE, file_in, read_recipe
-from dvae_tf.run_folder import RESULT_FILE
+from dvae_tf.models.store import BEST_FILE, WEIGHTS_FILE
+from dvae_tf.run_files import CONFIG_FILE, RESULT_FILE, file_in, read_recipe
 
 from . import common
 from .cells import cell_folder

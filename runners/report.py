@@ -12,8 +12,8 @@ from absl import flags
 from rich.console import Console
 
 from dvae_tf import config, data, models, report, storage, training
-from dvae_tf.models.store import BEST_FILE, WEIGHTS_FILE, read_recipe
-from dvae_tf.run_folder import RESULT_FILE, read_result
+from dvae_tf.models.store import BEST_FILE, WEIGHTS_FILE
+from dvae_tf.run_files import RESULT_FILE, read_recipe, read_result
 
 from . import common
 from .cost import readable

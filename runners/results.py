@@ -7,8 +7,7 @@ from typing import Any
 from absl import flags
 
 from dvae_tf import config, storage
-from dvae_tf.models.store import read_recipe
-from dvae_tf.run_folder import RESULT_FILE, read_result
+from dvae_tf.run_files import RESULT_FILE, read_recipe, read_result
 
 from . import common
 from .cost import readable

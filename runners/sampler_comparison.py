@@ -18,7 +18,7 @@ from rich.table import Table
 
 from dvae_tf import config, data, provenance, storage, training
 from dvae_tf.models import DVAE
-from dvae_tf.models.store import read_recipe
+from dvae_tf.run_files import read_recipe
 
 from . import common
 from .console import ConsoleMonitor

@@ -18,8 +18,8 @@ from rich.console import Console
 from rich.table import Table
 
 from dvae_tf import config, storage, training
-from dvae_tf.models.store import read_recipe
-from dvae_tf.run_folder import RESULT_FILE, config_differences, read_result
+from dvae_tf.run_files import RESULT_FILE, read_recipe, read_result
+from dvae_tf.run_folder import config_differences
 
 from . import common
 from .cells import cell_folder

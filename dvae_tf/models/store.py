@@ -1,6 +1,5 @@
 """Trained models on disk: a folder with `config.json` and the weights."""
 
-import os
 import pathlib
 from collections.abc import Mapping
 from typing import Any
@@ -9,10 +8,10 @@ import numpy as np
 
 from .. import storage
 from ..config import Recipe
+from ..run_files import file_in, read_recipe
 from .dvae import DVAE
 from .pretrained import pretrained_folder
 
-CONFIG_FILE = "config.json"
 BEST_FILE = "best.npz"
 WEIGHTS_FILE = "weights.npz"
 _MEAN_X = "dvae/mean_x"
@@ -33,34 +32,6 @@ def load_weights(model: DVAE, path: str | pathlib.Path) -> None:
     """
     path = pathlib.Path(path)
     storage.assign_variables(model.variables, storage.read_arrays(path), path)
-
-
-def file_in(folder: pathlib.Path, name: str) -> pathlib.Path:
-    """The path of a file of a folder, there or not.
-
-    Raises:
-      StorageError: if it is a link that leads out: folders are handed on, and who made one does not choose
-        which files of whoever opens it are read.
-    """
-    path = folder / name
-    target = pathlib.Path(os.path.realpath(path))
-    if not target.is_relative_to(os.path.realpath(folder)):
-        raise storage.StorageError(f"{path}: expected a file of the folder, got a link to {target}")
-    return path
-
-
-def read_recipe(folder: pathlib.Path) -> Recipe:
-    """The recipe of a run folder, from its `config.json`.
-
-    Raises:
-      StorageError: if the file is missing or damaged, or holds no recipe; the message names it.
-    """
-    path = file_in(folder, CONFIG_FILE)
-    values = storage.read_json(path)
-    try:
-        return Recipe.from_json(values)
-    except ValueError as error:
-        raise storage.StorageError(f"{path}: {error}") from error
 
 
 def load(log_dir: str | pathlib.Path, **parts: Any) -> DVAE:
