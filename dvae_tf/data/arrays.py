@@ -40,8 +40,18 @@ def from_arrays(
       source: where the images came from, one line for people.
 
     Raises:
-      DataError: if an array is none of these, or two disagree; the message says what was found.
+      DataError: if an array is none of these, or two disagree; the message names the source, and says what
+        was found.
     """
+    try:
+        return _from_arrays(train, test, validation, name, image_shape, source)
+    except images.DataError as error:
+        raise images.DataError(f"{source}: {error}") from error
+
+
+def _from_arrays(
+    train: Any, test: Any, validation: Any, name: str, image_shape: tuple[int, int] | None, source: str
+) -> images.Images:
     splits = {"train": train, "validation": validation, "test": test}
     given = {split: np.asarray(array) for split, array in splits.items() if array is not None}
     levels = {split: _levels(split, array) for split, array in given.items()}
