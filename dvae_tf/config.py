@@ -211,7 +211,10 @@ class Recipe:
             _check_number(field, getattr(self, field.name))
         self._check_sharpness()
         starts = [start for start, _ in self.lr_steps]
-        if not starts or starts[0] != 0.0 or starts != sorted(set(starts)) or starts[-1] >= 1:
+        factors = [factor for _, factor in self.lr_steps]
+        rising = starts[:1] == [0.0] and starts == sorted(set(starts)) and starts[-1] < 1
+        # NaN compares false.
+        if not (rising and all(0 <= factor < math.inf for factor in factors)):
             raise ValueError(
                 "lr_steps: expected pairs (fraction, factor) with fractions rising from 0 to below 1, "
                 f"got {self.lr_steps}"
@@ -255,21 +258,27 @@ class Recipe:
         return json.loads(json.dumps(dataclasses.asdict(self)))
 
     @classmethod
-    def from_json(cls, values: dict[str, Any]) -> "Recipe":
+    def from_json(cls, values: Any) -> "Recipe":
         """The inverse of `to_json`; fields that there were not at first may be missing.
 
         Raises:
           ValueError: if a field is missing, unknown, or has a bad value, naming it.
         """
+        if not isinstance(values, dict):
+            raise ValueError(f"config: expected a JSON object, got {type(values).__name__}")
         known = {field.name for field in dataclasses.fields(cls)}
         if unknown := sorted(set(values) - known):
             raise ValueError(f"config: unknown fields {unknown}")
         values = dict(values)
-        if (facts := DATASETS.get(values.get("dataset", ""))) is not None:
-            values.setdefault("dynamic_binarization", facts.dynamic_binarization)
+        # Whatever else it is is refused below.
+        if (name := str(values.get("dataset"))) in DATASETS:
+            values.setdefault("dynamic_binarization", DATASETS[name].dynamic_binarization)
         if missing := sorted(known - set(values) - _ADDED):
             raise ValueError(f"config: missing fields {missing}")
-        steps = tuple((float(start), float(factor)) for start, factor in values["lr_steps"])
+        try:
+            steps = tuple((float(start), float(factor)) for start, factor in values["lr_steps"])
+        except (TypeError, ValueError, OverflowError) as error:
+            raise ValueError(f"lr_steps: expected pairs of numbers: {error}") from error
         return cls(**values | {"lr_steps": steps})
 
 
@@ -314,7 +323,7 @@ def _published_beta(column: str | float, dataset: str, struct: str) -> float:
 
 
 def _check_name(argument: str, name: Any, known: Any) -> None:
-    if name not in known:
+    if not isinstance(name, str) or name not in known:
         raise ValueError(f"{argument}: expected one of {', '.join(known)}; got {name!r}")
 
 
@@ -323,12 +332,19 @@ _ADDED = {"temperature", "prior_temperature", "patience", "num_witnesses"}
 _MAY_BE_ZERO = {"seed", "weight_decay", "kl_warmup_fraction", "num_witnesses"}
 
 
+# Of every number: sizes and seeds are int32, and nothing else comes near.
+_LIMIT = 2**31
+
+
 def _check_number(field: dataclasses.Field, value: Any) -> None:
+    if field.type is bool and not isinstance(value, bool):
+        raise ValueError(f"{field.name}: expected true or false, got {value!r}")
     kinds: dict[Any, type] = {float: float, int: int, float | None: float, int | None: int}
     kind = kinds.get(field.type)
     if kind is None or (value is None and kind is not field.type):
         return
     least = "at least 0" if field.name in _MAY_BE_ZERO else "above 0"
     good = isinstance(value, kind | int) and not isinstance(value, bool)
-    if not good or not math.isfinite(value) or value < 0 or (value == 0 and "above" in least):
-        raise ValueError(f"{field.name}: expected {kind.__name__} {least}, got {value!r}")
+    # NaN compares false.
+    if not good or not 0 <= value < _LIMIT or (value == 0 and "above" in least):
+        raise ValueError(f"{field.name}: expected {kind.__name__} {least} and below 2^31, got {value!r}")

@@ -62,7 +62,9 @@ def read_history(folder: pathlib.Path, recipe: Recipe) -> History | None:
       StorageError: as of `RunFolder.read_checkpoint`.
     """
     checkpoint = RunFolder(folder).read_checkpoint(recipe)
-    return None if checkpoint is None else History.from_arrays(checkpoint.groups["history"])
+    if checkpoint is None:
+        return None
+    return History.from_arrays(checkpoint.groups.get("history", {}), checkpoint.file)
 
 
 def curves_png(runs: Mapping[str, tuple[Recipe, History]]) -> bytes:

@@ -14,9 +14,9 @@ import numpy as np
 
 from . import storage
 from .config import Recipe
-from .models.store import BEST_FILE, CONFIG_FILE
+from .models.store import BEST_FILE
+from .run_files import CONFIG_FILE, RESULT_FILE, file_in, read_recipe, read_result
 
-RESULT_FILE = "result.json"
 _CHECKPOINTS_KEPT = 2
 _CHECKPOINT = re.compile(r"checkpoint-(\d+)\.npz")
 _RECIPE = "recipe"
@@ -50,11 +50,12 @@ class RunFolder:
 
         Raises:
           ValueError: if it belongs to another configuration; the message names every difference.
+          StorageError: if its configuration cannot be read.
           PermissionError: if it cannot be written.
         """
         config = self.path / CONFIG_FILE
         if config.exists():
-            differences = config_differences(Recipe.from_json(storage.read_json(config)), recipe)
+            differences = config_differences(read_recipe(self.path), recipe)
             if differences:
                 raise ValueError(
                     f"log_dir: {self.path} belongs to a run of another configuration; "
@@ -74,9 +75,12 @@ class RunFolder:
 
     @property
     def result(self) -> dict[str, Any] | None:
-        """What `finish` wrote; None for an unfinished run."""
-        file = self.path / RESULT_FILE
-        return storage.read_json(file) if file.exists() else None
+        """What `finish` wrote; None for an unfinished run.
+
+        Raises:
+          StorageError: if the file is damaged.
+        """
+        return read_result(self.path) if (self.path / RESULT_FILE).exists() else None
 
     @property
     def best_weights(self) -> pathlib.Path:
@@ -84,9 +88,13 @@ class RunFolder:
         return self.path / BEST_FILE
 
     def checkpoints(self) -> list[tuple[int, pathlib.Path]]:
-        """(step, file) of every checkpoint, oldest first."""
-        matches = ((_CHECKPOINT.fullmatch(file.name), file) for file in self.path.glob("*.npz"))
-        return sorted((int(match[1]), file) for match, file in matches if match)
+        """(step, file) of every checkpoint, oldest first.
+
+        Raises:
+          StorageError: if one is a link that leads out.
+        """
+        matches = (_CHECKPOINT.fullmatch(file.name) for file in self.path.glob("*.npz"))
+        return sorted((int(match[1]), file_in(self.path, match[0])) for match in matches if match)
 
     def write_checkpoint(self, step: int, groups: Groups, recipe: Recipe) -> pathlib.Path:
         """Writes the state after `step` steps, then drops all but the newest two.
@@ -95,7 +103,7 @@ class RunFolder:
           StorageError: if it cannot be written; then the ones before are still there.
         """
         file = self.path / f"checkpoint-{step:09d}.npz"
-        arrays = {_RECIPE: np.array(json.dumps(recipe.to_json()))}
+        arrays = {_RECIPE: np.frombuffer(json.dumps(recipe.to_json()).encode(), np.uint8)}
         for group, members in groups.items():
             arrays |= {f"{group}/{name}": array for name, array in members.items()}
         storage.write_arrays(file, arrays)
@@ -112,8 +120,6 @@ class RunFolder:
         """
         damaged: dict[pathlib.Path, str] = {}
         for _, file in reversed(self.checkpoints()):
-            if file.resolve().parent != self.path.resolve():
-                raise storage.StorageError(f"{file}: leads to {file.resolve()}, out of the run folder")
             try:
                 arrays = storage.read_arrays(file)
             except storage.DamagedFileError as error:
@@ -134,8 +140,8 @@ class RunFolder:
 
     def _check_recipe(self, file: pathlib.Path, written: np.ndarray | None, recipe: Recipe) -> None:
         try:
-            there = Recipe.from_json(json.loads(str(written)))
-        except (ValueError, TypeError, KeyError) as error:
+            there = Recipe.from_json(json.loads(b"" if written is None else written.tobytes()))
+        except ValueError as error:
             raise storage.StorageError(f"{file}: expected a recipe inside: {error}") from error
         if differences := config_differences(there, recipe):
             raise storage.StorageError(

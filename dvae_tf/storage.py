@@ -18,8 +18,11 @@ from typing import Any
 
 import numpy as np
 
+from . import archives
+
 # Of one archive: a header that claims more is not believed.
 MAX_BYTES = 2**31
+_MAX_JSON_BYTES = 2**24
 
 # Of archives: another number for another meaning of their content.
 FORMAT = 1
@@ -43,8 +46,10 @@ def write_bytes(path: pathlib.Path, content: bytes) -> None:
     """
     partial = path.with_name(f".{path.name}.partial")
     try:
+        # A link that somebody left there would be followed.
+        partial.unlink(missing_ok=True)
         try:
-            with open(partial, "wb") as file:
+            with open(partial, "xb") as file:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
@@ -64,11 +69,11 @@ def read_json(path: pathlib.Path) -> Any:
     """Reads JSON.
 
     Raises:
-      StorageError: if the file is missing or not JSON.
+      StorageError: if the file is missing, not JSON, or too large for what the library writes.
     """
     try:
-        return json.loads(path.read_text())
-    except (OSError, ValueError) as error:
+        return json.loads(_read_bytes(path, _MAX_JSON_BYTES).decode())
+    except (OSError, ValueError, RecursionError) as error:
         raise StorageError(f"{path}: expected a JSON file: {error}") from error
 
 
@@ -78,12 +83,17 @@ def write_arrays(path: pathlib.Path, arrays: Mapping[str, np.ndarray]) -> None:
     Raises:
       StorageError: as of `write_bytes`.
     """
+    write_bytes(path, sealed(arrays))
+
+
+def sealed(arrays: Mapping[str, np.ndarray]) -> bytes:
+    """The content of an archive: what NumPy writes, with the digest as its comment."""
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
     with zipfile.ZipFile(buffer, "a") as archive:
         archive.comment = f"dvae_tf archive {FORMAT} sha256={'0' * _DIGITS}".encode()
     content = buffer.getvalue()[:-_DIGITS]
-    write_bytes(path, content + hashlib.sha256(content).hexdigest().encode())
+    return content + hashlib.sha256(content).hexdigest().encode()
 
 
 def read_arrays(path: pathlib.Path) -> dict[str, np.ndarray]:
@@ -94,9 +104,7 @@ def read_arrays(path: pathlib.Path) -> dict[str, np.ndarray]:
       StorageError: if it is of another format, too large, or holds objects.
     """
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise StorageError(f"{path}: has {path.stat().st_size} bytes, expected at most {MAX_BYTES}")
-        content = path.read_bytes()
+        content = _read_bytes(path, MAX_BYTES)
     except OSError as error:
         raise DamagedFileError(f"{path}: cannot be read: {error.strerror or error}") from error
     seal = _SEAL.search(content[-2 * _DIGITS :])
@@ -104,19 +112,21 @@ def read_arrays(path: pathlib.Path) -> dict[str, np.ndarray]:
         raise DamagedFileError(f"{path}: expected an archive that ends in its digest; it is damaged")
     if int(seal[1]) != FORMAT:
         raise StorageError(f"{path}: expected format {FORMAT}, got {int(seal[1])}: of another version")
-    return _parse(content, path)
-
-
-def _parse(content: bytes, path: pathlib.Path) -> dict[str, np.ndarray]:
     try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            size = sum(entry.file_size for entry in archive.infolist())
-        if size > MAX_BYTES:
-            raise StorageError(f"{path}: claims {size} bytes, expected at most {MAX_BYTES}")
-        with np.load(io.BytesIO(content), allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, zipfile.BadZipFile, EOFError, KeyError) as error:
+        return archives.read_npz(content, MAX_BYTES)
+    except archives.ArchiveError as error:
         raise StorageError(f"{path}: expected an archive of arrays: {error}") from error
+
+
+def _read_bytes(path: pathlib.Path, at_most: int) -> bytes:
+    """The content of a regular file: others may never end."""
+    if path.exists() and not path.is_file():
+        raise OSError("it is not a regular file")
+    with path.open("rb") as file:
+        content = file.read(at_most + 1)
+    if len(content) > at_most:
+        raise OSError(f"it has more than {at_most:,} bytes")
+    return content
 
 
 def variable_arrays(variables: Sequence[Any]) -> dict[str, np.ndarray]:

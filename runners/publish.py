@@ -9,9 +9,8 @@ from collections.abc import Sequence
 from absl import flags
 
 from dvae_tf import storage
-from dvae_tf.config import Recipe
-from dvae_tf.models.store import BEST_FILE, CONFIG_FILE, WEIGHTS_FILE
-from dvae_tf.run_folder import RESULT_FILE
+from dvae_tf.models.store import BEST_FILE, WEIGHTS_FILE
+from dvae_tf.run_files import CONFIG_FILE, RESULT_FILE, file_in, read_recipe
 
 from . import common
 from .cells import cell_folder
@@ -43,12 +42,12 @@ def _publish(_: Sequence[str]) -> None:
 
 def _publish_one(source: pathlib.Path) -> pathlib.Path:
     values = flags.FLAGS
-    recipe = Recipe.from_json(storage.read_json(source / CONFIG_FILE))
+    recipe = read_recipe(source)
     target = pathlib.Path(values.results_dir) / cell_folder(recipe)
     files = _FILES + (_PICTURES if values.pictures else ())
-    contents = {name: (source / name).read_bytes() for name in files}
+    contents = {name: file_in(source, name).read_bytes() for name in files}
     if values.weights:
-        contents[WEIGHTS_FILE] = (source / BEST_FILE).read_bytes()
+        contents[WEIGHTS_FILE] = file_in(source, BEST_FILE).read_bytes()
         if len(contents[WEIGHTS_FILE]) > _MAX_WEIGHT_BYTES:
             raise ValueError(
                 f"weights: expected at most {_MAX_WEIGHT_BYTES:,} bytes, got {len(contents[WEIGHTS_FILE]):,}"

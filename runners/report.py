@@ -12,8 +12,8 @@ from absl import flags
 from rich.console import Console
 
 from dvae_tf import config, data, models, report, storage, training
-from dvae_tf.models.store import BEST_FILE, CONFIG_FILE, WEIGHTS_FILE
-from dvae_tf.run_folder import RESULT_FILE
+from dvae_tf.models.store import BEST_FILE, WEIGHTS_FILE
+from dvae_tf.run_files import RESULT_FILE, read_recipe, read_result
 
 from . import common
 from .cost import readable
@@ -80,7 +80,8 @@ def write(log_dir: Sequence[str], out: str | None, load: Callable[[str], data.Im
 
     Raises:
       FileNotFoundError: if there is no finished run in a folder.
-      ValueError: if a file cannot be written there, or holds something else than expected.
+      ValueError: if a file cannot be written there.
+      StorageError: if a file of a run is damaged, or holds something else than expected.
     """
     folders = [pathlib.Path(folder) for folder in log_dir]
     if not folders or not all((folder / RESULT_FILE).is_file() for folder in folders):
@@ -91,22 +92,13 @@ def write(log_dir: Sequence[str], out: str | None, load: Callable[[str], data.Im
     load = functools.cache(load)
     runs = []
     for number, folder in enumerate(folders, 1):
-        recipe = config.Recipe.from_json(storage.read_json(folder / CONFIG_FILE))
+        recipe = read_recipe(folder)
         label = recipe.baseline if len(folders) == 1 else f"{number}: {recipe.baseline}"
-        result, history = _result(folder / RESULT_FILE), report.read_history(folder, recipe)
+        result, history = read_result(folder, _NUMBERS), report.read_history(folder, recipe)
         has_weights = any((folder / name).is_file() for name in (BEST_FILE, WEIGHTS_FILE))
         pictures = report.pictures(models.load(folder), load(recipe.dataset)) if has_weights else {}
         runs.append(Run(label, folder, recipe, result, history, pictures))
     storage.write_bytes(file, _page(runs).encode())
-
-
-def _result(file: pathlib.Path) -> dict[str, Any]:
-    result = storage.read_json(file)
-    if not isinstance(result, dict):
-        raise ValueError(f"log_dir: {file}: expected a result, got {type(result).__name__}")
-    if bad := [name for name in _NUMBERS if not isinstance(result.get(name), int | float)]:
-        raise ValueError(f"log_dir: {file}: expected numbers for {bad}")
-    return result
 
 
 # The page. Every text is escaped where it becomes HTML.

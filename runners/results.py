@@ -7,8 +7,7 @@ from typing import Any
 from absl import flags
 
 from dvae_tf import config, storage
-from dvae_tf.models.store import CONFIG_FILE
-from dvae_tf.run_folder import RESULT_FILE
+from dvae_tf.run_files import RESULT_FILE, read_recipe, read_result
 
 from . import common
 from .cost import readable
@@ -23,6 +22,15 @@ log Z), not over images or seeds. The papers trained for 1,000,000 iterations. T
 on the machine named in each `result.json`, mostly two runs at a time on two cores; validations are in it.
 OMNIGLOT was read from a file that is not the published one, so its numbers compare with each other only.
 """
+
+# What the page cannot do without.
+_NUMBERS = (
+    "test_nll",
+    "test_nll_monte_carlo_error",
+    "log_partition",
+    "log_partition_standard_error",
+    "seconds",
+)
 
 
 def main() -> None:
@@ -51,8 +59,8 @@ def results_page(results_dir: pathlib.Path) -> str:
         raise FileNotFoundError(f"results_dir: expected folders with {RESULT_FILE} under {results_dir}")
     sections: dict[str, list[str]] = {}
     for file in files:
-        recipe = config.Recipe.from_json(storage.read_json(file.with_name(CONFIG_FILE)))
-        row = _row(recipe, storage.read_json(file))
+        recipe = read_recipe(file.parent)
+        row = _row(recipe, read_result(file.parent, _NUMBERS))
         sections.setdefault(f"{recipe.dataset}, {recipe.struct}", []).append(row)
     head = "| test NLL | paper | log Z | time | command |\n| --- | --- | --- | --- | --- |"
     return "\n".join(

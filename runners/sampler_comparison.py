@@ -18,6 +18,7 @@ from rich.table import Table
 
 from dvae_tf import config, data, provenance, storage, training
 from dvae_tf.models import DVAE
+from dvae_tf.run_files import read_recipe
 
 from . import common
 from .console import ConsoleMonitor
@@ -86,7 +87,7 @@ def _row(console: Console, name: str, sampler: dict[str, Any], images: data.Imag
     console.rule(name)
     if (folder / "config.json").exists():
         # Begun before: its schedule stands.
-        recipe = config.Recipe.from_json(storage.read_json(folder / "config.json"))
+        recipe = read_recipe(folder)
     else:
         seconds = _seconds_per_step(cell(), images)
         steps = int(60 * values.minutes / seconds / _ROUND) * _ROUND or _ROUND

@@ -18,8 +18,8 @@ from rich.console import Console
 from rich.table import Table
 
 from dvae_tf import config, storage, training
-from dvae_tf.models.store import CONFIG_FILE
-from dvae_tf.run_folder import RESULT_FILE, config_differences
+from dvae_tf.run_files import RESULT_FILE, read_recipe, read_result
+from dvae_tf.run_folder import config_differences
 
 from . import common
 from .cells import cell_folder
@@ -129,10 +129,10 @@ def _result(recipe: config.Recipe) -> dict[str, Any] | None:
     for parent in (flags.FLAGS.runs_dir, flags.FLAGS.results_dir):
         folder = pathlib.Path(parent) / cell_folder(recipe)
         if (folder / RESULT_FILE).is_file():
-            found = config.Recipe.from_json(storage.read_json(folder / CONFIG_FILE))
+            found = read_recipe(folder)
             if differences := config_differences(found, recipe, _PRECISION):
                 raise ValueError(f"{folder}: holds another run than this cell. {'; '.join(differences)}")
-            return storage.read_json(folder / RESULT_FILE)
+            return read_result(folder)
     return None
 
 

@@ -3,11 +3,11 @@
 import math
 import os
 import pathlib
-import zipfile
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
+from .. import archives
 from . import binarization, images
 
 _MAX_LEVEL = 255
@@ -40,8 +40,18 @@ def from_arrays(
       source: where the images came from, one line for people.
 
     Raises:
-      DataError: if an array is none of these, or two disagree; the message says what was found.
+      DataError: if an array is none of these, or two disagree; the message names the source, and says what
+        was found.
     """
+    try:
+        return _from_arrays(train, test, validation, name, image_shape, source)
+    except images.DataError as error:
+        raise images.DataError(f"{source}: {error}") from error
+
+
+def _from_arrays(
+    train: Any, test: Any, validation: Any, name: str, image_shape: tuple[int, int] | None, source: str
+) -> images.Images:
     splits = {"train": train, "validation": validation, "test": test}
     given = {split: np.asarray(array) for split, array in splits.items() if array is not None}
     levels = {split: _levels(split, array) for split, array in given.items()}
@@ -73,47 +83,23 @@ def read_array(path: str | os.PathLike[str]) -> np.ndarray:
     if file.suffix not in (".npy", ".npz"):
         raise images.DataError(f"{file} must end with .npy or .npz.")
     try:
-        return _read_npz(file, key) if file.suffix == ".npz" else _read_npy(file)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, MemoryError, NotImplementedError) as error:
-        raise images.DataError(f"{file} cannot be read: {type(error).__name__}: {error}") from error
+        with file.open("rb") as opened:
+            return archives.read_npy(opened) if file.suffix == ".npy" else _read_npz(opened, file, key)
+    except (OSError, archives.ArchiveError, MemoryError) as error:
+        raise images.DataError(f"{file} cannot be read: {error}") from error
 
 
-def _read_npy(file: pathlib.Path) -> np.ndarray:
-    # Mapped first: a header that promises more than the file holds is refused without any memory.
-    return np.array(np.load(file, mmap_mode="r", allow_pickle=False))
-
-
-def _read_npz(file: pathlib.Path, key: str) -> np.ndarray:
-    with zipfile.ZipFile(file) as archive:
-        sizes = {info.filename.removesuffix(".npy"): info.file_size for info in archive.infolist()}
-        if key and key not in sizes:
-            raise images.DataError(f"{file} holds no array {key!r}, but {', '.join(sorted(sizes))}.")
-        if not key and len(sizes) != 1:
+def _read_npz(opened: BinaryIO, file: pathlib.Path, key: str) -> np.ndarray:
+    with archives.NpzFile(opened, _MAX_BYTES) as archive:
+        names = sorted(archive.sizes)
+        if key and key not in names:
+            raise images.DataError(f"{file} holds no array {key!r}, but {', '.join(names)}.")
+        if not key and len(names) != 1:
             raise images.DataError(
-                f"{file} must hold one array, got {len(sizes)}: {', '.join(sorted(sizes))}. "
+                f"{file} must hold one array, got {len(names)}: {', '.join(names)}. "
                 f"Choose one as {file}:name."
             )
-        name = key or next(iter(sizes))
-        if sizes[name] > _MAX_BYTES:
-            raise images.DataError(f"{file} says that {name!r} has {sizes[name]:,} bytes; too many.")
-        with archive.open(f"{name}.npy") as member:
-            return _read_member(member, sizes[name])
-
-
-def _read_member(member: Any, size: int) -> np.ndarray:
-    """An array of a zip file, whose header must promise no more than what is there."""
-    version = np.lib.format.read_magic(member)
-    header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-    if version not in header:
-        raise ValueError(f"format version {version} is not known")
-    shape, fortran_order, dtype = header[version](member)
-    if dtype.hasobject:
-        raise ValueError("objects are not read")
-    count = math.prod(shape)
-    if count * dtype.itemsize > size:
-        raise ValueError(f"its header promises {count * dtype.itemsize:,} bytes, there are {size:,}")
-    flat = np.frombuffer(member.read(count * dtype.itemsize), dtype, count)
-    return flat.reshape(shape, order="F" if fortran_order else "C")
+        return archive.read(key or names[0])
 
 
 def _levels(split: str, array: np.ndarray) -> np.ndarray:

@@ -4,6 +4,8 @@ import hashlib
 import pathlib
 from collections.abc import Iterable, Mapping
 
+import numpy as np
+
 from . import images
 
 _BLOCK = 1 << 20
@@ -43,6 +45,39 @@ def identify(
         f"{path} is not the published file: its SHA-256 should be {' or '.join(sha256)}{also}, but is "
         f"{digest}. Replace it by an undamaged copy."
     )
+
+
+def read_mat(path: pathlib.Path, shapes: Mapping[str, tuple[int | str, int | str]]) -> dict[str, np.ndarray]:
+    """Reads matrices of a MATLAB file, which `identify` has to know: the parser is not made for others.
+
+    Args:
+      path: The file.
+      shapes: The matrices by name, and how large they have to be: a number, or a name for what is of any
+        size but of one where it occurs twice.
+
+    Raises:
+      DataError: If a matrix is not there, or not of numbers, or not of its shape.
+    """
+    import scipy.io  # Slow to import.
+
+    try:
+        with path.open("rb") as file:
+            found = scipy.io.loadmat(file, variable_names=list(shapes))
+    except Exception as error:  # Any kind, for files that are damaged.
+        raise images.DataError(f"{path} cannot be read: {type(error).__name__}: {error}") from error
+    sizes: dict[int | str, int] = {}
+    for name, shape in shapes.items():
+        array = found.get(name)
+        if not isinstance(array, np.ndarray) or array.ndim != 2 or array.dtype.kind not in "biuf":
+            kind = f"{array.dtype}{array.shape}" if isinstance(array, np.ndarray) else type(array).__name__
+            raise images.DataError(f"{path}: {name} must be a matrix of numbers, got {kind}.")
+        expected = tuple(
+            each if isinstance(each, int) else sizes.setdefault(each, size)
+            for each, size in zip(shape, array.shape, strict=True)
+        )
+        if array.shape != expected:
+            raise images.DataError(f"{path}: {name} must have shape {expected}, got {array.shape}.")
+    return {name: found[name] for name in shapes}
 
 
 def _digests(path: pathlib.Path) -> tuple[str, str]:

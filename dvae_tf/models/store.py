@@ -1,18 +1,22 @@
 """Trained models on disk: a folder with `config.json` and the weights."""
 
 import pathlib
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from .. import storage
 from ..config import Recipe
+from ..run_files import file_in, read_recipe
 from .dvae import DVAE
 from .pretrained import pretrained_folder
 
-CONFIG_FILE = "config.json"
 BEST_FILE = "best.npz"
 WEIGHTS_FILE = "weights.npz"
+_MEAN_X = "dvae/mean_x"
+# Numbers that a model may have and its archive may not.
+_HARMLESS = 10_000
 
 
 def save_weights(model: DVAE, path: str | pathlib.Path) -> None:
@@ -45,12 +49,38 @@ def load(log_dir: str | pathlib.Path, **parts: Any) -> DVAE:
     folder = pathlib.Path(log_dir)
     if not folder.is_dir():
         folder = pretrained_folder(str(log_dir)) or folder
-    recipe = Recipe.from_json(storage.read_json(folder / CONFIG_FILE))
-    found = [folder / name for name in (BEST_FILE, WEIGHTS_FILE) if (folder / name).is_file()]
+    recipe = read_recipe(folder)
+    found = [path for name in (BEST_FILE, WEIGHTS_FILE) if (path := file_in(folder, name)).is_file()]
     if not found:
         raise FileNotFoundError(f"log_dir: {folder} holds neither {BEST_FILE} nor {WEIGHTS_FILE}")
     arrays = storage.read_arrays(found[0])
-    mean_x = arrays.get("dvae/mean_x", np.zeros(1, np.float32))
+    mean_x = arrays.get(_MEAN_X, np.zeros(1, np.float32))
+    _check_sizes(recipe, mean_x, arrays, found[0], "encoder" in parts and "decoder" in parts)
     model = DVAE(recipe, mean_x, **parts)
     storage.assign_variables(model.variables, arrays, found[0])
     return model
+
+
+def _check_sizes(
+    recipe: Recipe,
+    mean_x: np.ndarray,
+    arrays: Mapping[str, np.ndarray],
+    path: pathlib.Path,
+    own_networks: bool,
+) -> None:
+    """Refuses what would make a model far larger than its weights, before it is made."""
+    if mean_x.ndim != 1 or mean_x.dtype != np.float32:
+        raise storage.StorageError(
+            f"{path}: {_MEAN_X} expected float32(pixels,), got {mean_x.dtype}{mean_x.shape}"
+        )
+    there = sum(array.size for array in arrays.values())
+    # One machine or network has at least a number for each: a chain, a weight of the widest layer.
+    width = 0 if own_networks else min(recipe.structure.hidden_units or (recipe.structure.units_per_group,))
+    for what, count in (
+        (f"{len(mean_x)} pixels", len(mean_x) * width),
+        (f"num_chains {recipe.num_chains}", recipe.num_chains),
+        (f"num_witnesses {recipe.num_witnesses}", recipe.num_witnesses),
+    ):
+        # A directed prior has no chains, and may have few weights.
+        if count > max(there, _HARMLESS):
+            raise storage.StorageError(f"{path}: {what} expected more than the {there} numbers there")

@@ -1,12 +1,14 @@
 """What a run has measured so far, in the form that checkpoints keep."""
 
 import dataclasses
-from collections.abc import Mapping
+import pathlib
+from collections.abc import Collection, Mapping
 from typing import Self
 
 import numpy as np
 
 from ..models import StepReport
+from ..storage import StorageError
 
 
 @dataclasses.dataclass
@@ -22,9 +24,17 @@ class History:
     seconds: list[float] = dataclasses.field(default_factory=list)
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Self:
-        """The history that a checkpoint holds."""
-        return cls(**{field.name: arrays[field.name].tolist() for field in dataclasses.fields(cls)})
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray], source: pathlib.Path) -> Self:
+        """The history that a checkpoint holds.
+
+        Raises:
+          StorageError: if it is not as many lists of numbers, of one length; the message names the source.
+        """
+        _check_names(source, "history", arrays, cls().arrays())
+        shapes = {array.shape for array in arrays.values()}
+        if len(shapes) > 1 or any(len(shape) != 1 for shape in shapes):
+            raise StorageError(f"{source}: history: expected lists of one length, got {sorted(shapes)}")
+        return cls(**{name: array.tolist() for name, array in arrays.items()})
 
     def arrays(self) -> dict[str, np.ndarray]:
         """For a checkpoint."""
@@ -55,9 +65,19 @@ class Progress:
     stopped: float = 0.0
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Self:
-        """What a checkpoint holds."""
-        scalars = {field.name: float(arrays[field.name]) for field in dataclasses.fields(cls)[1:]}
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray], source: pathlib.Path) -> Self:
+        """What a checkpoint holds.
+
+        Raises:
+          StorageError: if it is something else; the message names the source.
+        """
+        expected = cls().arrays()
+        _check_names(source, "progress", arrays, expected)
+        if {name: array.shape for name, array in arrays.items()} != {
+            name: array.shape for name, array in expected.items()
+        }:
+            raise StorageError(f"{source}: progress: expected {len(StepReport._fields)} sums and scalars")
+        scalars = {name: float(array) for name, array in arrays.items() if name != "sums"}
         return cls(arrays["sums"], **scalars)
 
     def arrays(self) -> dict[str, np.ndarray]:
@@ -73,3 +93,12 @@ class Progress:
     def clear(self) -> None:
         """A validation is done."""
         self.sums, self.count = np.zeros_like(self.sums), 0.0
+
+
+def _check_names(
+    source: pathlib.Path, what: str, arrays: Mapping[str, np.ndarray], expected: Collection[str]
+) -> None:
+    """Whether there are float64 arrays of these names and no others."""
+    found = {name: array.dtype.name for name, array in arrays.items()}
+    if found != dict.fromkeys(expected, "float64"):
+        raise StorageError(f"{source}: {what}: expected float64 {sorted(expected)}, got {found}")

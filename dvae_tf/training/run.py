@@ -132,12 +132,9 @@ class _Run:
     def _assign(self, checkpoint: Checkpoint) -> None:
         """All or nothing."""
         groups, file = checkpoint.groups, checkpoint.file
-        try:
-            history = History.from_arrays(groups["history"])
-            progress = Progress.from_arrays(groups["progress"])
-            state, best = groups["state"], groups.get("best", {})
-        except KeyError as error:
-            raise storage.StorageError(f"{file}: expected a checkpoint, with {error}") from error
+        history = History.from_arrays(groups.get("history", {}), file)
+        progress = Progress.from_arrays(groups.get("progress", {}), file)
+        state, best = groups.get("state", {}), groups.get("best", {})
         if history.step:
             storage.check_variables(self.model.variables, best, file)
         storage.assign_variables(self.state, state, file)

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import scipy.io
 import tensorflow_datasets as tfds
 
 from .. import files
@@ -14,6 +13,9 @@ URL = "https://people.cs.umass.edu/~marlin/data/caltech101_silhouettes_28_split1
 _SHA256 = "eb6735e8d84b1850fabc5590124aab1755e90c9fd28123585324398405e1e42a"
 # Split -> the prefix of its arrays in the file.
 _SPLITS = {"train": "train", "validation": "val", "test": "test"}
+_SHAPES = {f"{prefix}_data": (prefix, 784) for prefix in _SPLITS.values()} | {
+    f"{prefix}_labels": (prefix, 1) for prefix in _SPLITS.values()
+}
 
 
 def identify(path: pathlib.Path) -> str:
@@ -53,7 +55,7 @@ class Caltech101Silhouettes(tfds.core.GeneratorBasedBuilder):
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Any]:
         path = pathlib.Path(dl_manager.download(URL))
         self.info.metadata["source"] = identify(path)
-        arrays = scipy.io.loadmat(path)
+        arrays = files.read_mat(path, _SHAPES)
         return {split: self._generate_examples(arrays, prefix) for split, prefix in _SPLITS.items()}
 
     def _generate_examples(self, arrays: dict[str, np.ndarray], prefix: str) -> Iterator[tuple[int, dict]]:

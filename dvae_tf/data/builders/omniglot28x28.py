@@ -5,13 +5,18 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import scipy.io
 import tensorflow_datasets as tfds
 
 from .. import files
 
 URL = "https://raw.githubusercontent.com/yburda/iwae/master/datasets/OMNIGLOT/chardata.mat"
 FILE = "chardata.mat"
+_SHAPES = {
+    "data": (784, "train"),
+    "targetchar": (1, "train"),
+    "testdata": (784, "test"),
+    "testtargetchar": (1, "test"),
+}
 # The last ones of the training images.
 _NUM_VALIDATION = 1_345
 _GIT_BLOB_ID = "016a3536ffe5e1d38e42563a18d7a78bfaf643ec"
@@ -61,7 +66,7 @@ class Omniglot28x28(tfds.core.GeneratorBasedBuilder):
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Any]:
         path = _by_hand(dl_manager) or pathlib.Path(dl_manager.download(URL))
         self.info.metadata["source"] = identify(path)
-        arrays = scipy.io.loadmat(path)
+        arrays = files.read_mat(path, _SHAPES)
         pixels, characters = arrays["data"].T, arrays["targetchar"].ravel()
         first = len(pixels) - _NUM_VALIDATION
         return {

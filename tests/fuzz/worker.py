@@ -1,0 +1,166 @@
+"""Reads files by the loaders of the library, in a process whose memory is limited: one answer for each line.
+
+    {"kind": "npy", "path": ...}  ->  {"outcome": "loaded" | "refused" | "failed", "why": ..., "peak": bytes}
+
+A loader may load what keeps its promise, or refuse by its documented error, with the file's name and the
+reason.
+"""
+
+import json
+import os
+import pathlib
+import resource
+import signal
+import sys
+import time
+import traceback
+import warnings
+from collections.abc import Callable
+
+import numpy as np
+import scipy.io  # noqa: F401  (before the limit)
+from fuzz import seeds
+
+from dvae_tf import archives, config, run_files, storage
+from dvae_tf.data import DataError, check, files, from_arrays, read_array
+
+# Beyond what the process has when it starts.
+MEMORY = 256 << 20
+# Of an archive: what valid files of the tests stay far below.
+_MAX_BYTES = 16 << 20
+
+
+def _images(path: pathlib.Path) -> None:
+    array = read_array(path)
+    check(from_arrays(array, array, array, source=str(path)))
+
+
+def _one_of_several(path: pathlib.Path) -> None:
+    array = read_array(f"{path}:a")
+    check(from_arrays(array, array, source=str(path)))
+
+
+def _numbers(arrays: dict[str, np.ndarray]) -> None:
+    for name, array in arrays.items():
+        assert ".." not in name.split("/"), name
+        assert array.dtype.kind in "biufc", array.dtype
+        np.abs(array).sum()
+
+
+def _behind_the_digest(path: pathlib.Path) -> None:
+    """As `storage.read_arrays` parses what its digest has let through."""
+    try:
+        _numbers(archives.read_npz(path.read_bytes(), _MAX_BYTES))
+    except archives.ArchiveError as error:
+        raise storage.StorageError(f"{path}: expected an archive of arrays: {error}") from error
+
+
+def _recipe(path: pathlib.Path) -> None:
+    recipe = run_files.read_recipe(path.parent)
+    assert config.Recipe.from_json(json.loads(json.dumps(recipe.to_json()))) == recipe
+    assert recipe.system
+    assert recipe.structure
+    assert recipe.validation_interval >= 1
+    assert not set("/\\\0") & set(recipe.dataset), recipe.dataset
+
+
+def _result(path: pathlib.Path) -> None:
+    assert isinstance(run_files.read_result(path.parent)["test_nll"], int | float)
+
+
+def _mat(path: pathlib.Path) -> None:
+    for array in files.read_mat(path, seeds.MAT_SHAPES).values():
+        assert array.ndim == 2
+        assert array.dtype.kind in "biuf"
+
+
+# What must fail, so that the checks can be believed.
+
+
+def _nameless(path: pathlib.Path) -> None:
+    raise DataError("the file is damaged in some way")
+
+
+def _reasonless(path: pathlib.Path) -> None:
+    raise DataError(f"{path}")
+
+
+def _undocumented(path: pathlib.Path) -> None:
+    raise KeyError(str(path))
+
+
+def _unpickles(path: pathlib.Path) -> None:
+    np.load(path, allow_pickle=True)
+
+
+def _dies(path: pathlib.Path) -> None:
+    os.kill(os.getpid(), signal.SIGSEGV)
+
+
+def _hangs(path: pathlib.Path) -> None:
+    time.sleep(600)
+
+
+def _hoards(path: pathlib.Path) -> None:
+    bytearray(4 * MEMORY)
+
+
+# kind -> the loader, and its documented error.
+LOADERS: dict[str, tuple[Callable[[pathlib.Path], None], type[Exception]]] = {
+    "npy": (_images, DataError),
+    "npz": (_images, DataError),
+    "npz key": (_one_of_several, DataError),
+    "checkpoint": (lambda path: _numbers(storage.read_arrays(path)), storage.StorageError),
+    "checkpoint behind": (_behind_the_digest, storage.StorageError),
+    "config": (_recipe, storage.StorageError),
+    "result": (_result, storage.StorageError),
+    "mat behind": (_mat, DataError),
+    "nameless": (_nameless, DataError),
+    "reasonless": (_reasonless, DataError),
+    "undocumented": (_undocumented, DataError),
+    "unpickles": (_unpickles, DataError),
+    "dies": (_dies, DataError),
+    "hangs": (_hangs, DataError),
+    "hoards": (_hoards, DataError),
+}
+
+
+def read(kind: str, path: pathlib.Path) -> tuple[str, str]:
+    """The outcome, and why."""
+    loader, documented = LOADERS[kind]
+    try:
+        loader(path)
+    except documented as error:
+        reason = str(error).replace(str(path), "")
+        if reason == str(error):
+            return "failed", f"the error does not name the file: {error}"
+        if len(reason.split()) < 3:
+            return "failed", f"the error gives no reason: {error}"
+        return "refused", reason
+    except BaseException:
+        return "failed", traceback.format_exc()
+    return "loaded", ""
+
+
+def _status(field: str) -> int:
+    """A line of the process's status, in bytes."""
+    lines = pathlib.Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(field)) * 1024
+
+
+def main() -> None:
+    warnings.simplefilter("ignore")
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    limit = _status("VmSize") + MEMORY
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    storage.MAX_BYTES = _MAX_BYTES
+    start = _status("VmHWM")
+    for line in sys.stdin:
+        asked = json.loads(line)
+        outcome, why = read(asked["kind"], pathlib.Path(asked["path"]))
+        peak = _status("VmHWM") - start
+        print(json.dumps({"outcome": outcome, "why": why[-2000:], "peak": peak}), flush=True)
+
+
+if __name__ == "__main__":
+    main()
