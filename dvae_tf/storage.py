@@ -123,10 +123,11 @@ def _read_bytes(path: pathlib.Path, at_most: int) -> bytes:
     if path.exists() and not path.is_file():
         raise OSError("it is not a regular file")
     with path.open("rb") as file:
-        content = file.read(at_most + 1)
-    if len(content) > at_most:
-        raise OSError(f"it has more than {at_most:,} bytes")
-    return content
+        # Memory is taken for as much as is asked for.
+        size = os.fstat(file.fileno()).st_size
+        if size > at_most:
+            raise OSError(f"it has {size:,} bytes, expected at most {at_most:,}")
+        return file.read(size)
 
 
 def variable_arrays(variables: Sequence[Any]) -> dict[str, np.ndarray]:

@@ -18,11 +18,12 @@ import warnings
 from collections.abc import Callable
 
 import numpy as np
-import scipy.io  # noqa: F401  (before the limit)
+import scipy.io  # noqa: F401  (before memory is limited)
+import tensorflow_datasets  # noqa: F401
 from fuzz import seeds
 
 from dvae_tf import archives, config, run_files, storage
-from dvae_tf.data import DataError, check, files, from_arrays, read_array
+from dvae_tf.data import DataError, check, files, from_arrays, load, read_array
 
 # Beyond what the process has when it starts.
 MEMORY = 256 << 20
@@ -66,6 +67,21 @@ def _recipe(path: pathlib.Path) -> None:
 
 def _result(path: pathlib.Path) -> None:
     assert isinstance(run_files.read_result(path.parent)["test_nll"], int | float)
+
+
+def _published(name: str) -> Callable[[pathlib.Path], None]:
+    """A dataset, prepared from files that have to be the published ones."""
+
+    def loader(path: pathlib.Path) -> None:
+        for other in ("train", "valid", "test"):
+            (path.parent / f"binarized_mnist_{other}.amat").touch()
+        folder = path.parent / "prepared"
+        try:
+            load(name, data_dir=folder, manual_dir=path.parent)
+        finally:
+            assert not folder.exists()
+
+    return loader
 
 
 def _mat(path: pathlib.Path) -> None:
@@ -114,6 +130,9 @@ LOADERS: dict[str, tuple[Callable[[pathlib.Path], None], type[Exception]]] = {
     "checkpoint behind": (_behind_the_digest, storage.StorageError),
     "config": (_recipe, storage.StorageError),
     "result": (_result, storage.StorageError),
+    "omniglot": (_published("omniglot"), DataError),
+    "caltech": (_published("caltech101_silhouettes"), DataError),
+    "amat": (_published("binarized_mnist"), DataError),
     "mat behind": (_mat, DataError),
     "nameless": (_nameless, DataError),
     "reasonless": (_reasonless, DataError),
