@@ -29,8 +29,8 @@ def made(tmp_path_factory):
         model = models.DVAE(tiny.recipe(**CELL), np.full(tiny.NUM_PIXELS, 0.5))
         storage.write_json(folder / "config.json", model.recipe.to_json())
         models.save_weights(model, folder / "best.npz")
-        arrays = storage.variable_arrays(model.weights) | History([1.0], *[[2.0]] * 5).arrays()
-        storage.write_arrays(folder / "checkpoint-000000001.npz", arrays)
+        groups = {"history": History([1.0], *[[2.0]] * 5).arrays()}
+        RunFolder(folder).write_checkpoint(1, groups, model.recipe)
     return folder
 
 
@@ -46,9 +46,13 @@ def change(path, **changes):
         storage.write_arrays(path, storage.read_arrays(path) | changes)
 
 
+def read_history(folder):
+    return report.read_history(folder, tiny.recipe(**CELL))
+
+
 def test_the_folder_is_loaded(folder):
     assert models.load(folder).recipe == tiny.recipe(**CELL)
-    assert report.read_history(folder).val_nll == [2.0]
+    assert read_history(folder).val_nll == [2.0]
 
 
 # --- Claims ------------------------------------------------------------------------------------
@@ -107,7 +111,7 @@ def test_configurations_that_are_none_are_refused_by_name(folder):
 def test_histories_are_lists_of_one_length(folder, changes):
     change(folder / "checkpoint-000000001.npz", **changes)
     with pytest.raises(storage.StorageError, match="checkpoint-000000001.npz: history"):
-        report.read_history(folder)
+        read_history(folder)
 
 
 def test_a_pipe_is_not_waited_for(folder):
@@ -138,7 +142,7 @@ def test_links_do_not_lead_out(folder, name, how):
         (folder / "inner").symlink_to(outside)
     target = {"absolute": outside, "relative": pathlib.Path("../outside")}.get(how, pathlib.Path("inner"))
     (folder / name).symlink_to(target / name)
-    read = report.read_history if "checkpoint" in name else models.load
+    read = read_history if "checkpoint" in name else models.load
     with pytest.raises(storage.StorageError, match=f"{name}: expected a file of the folder, got a link to"):
         read(folder)
 
