@@ -4,12 +4,15 @@
 
 The JSON gives the fields of the recipe and `kill`: [where, number], `where` one of "steps" (after so many
 steps), "write" (in the middle of the so-manyth write of a checkpoint), "test" (once so many test images are
-measured); or null. With `signal` it is sent that signal there instead of SIGKILL.
+measured); or null. Instead of SIGKILL there comes `signal`, or with `limit` no file may grow beyond so many
+bytes, or with `read_only` no file can be written any more.
 """
 
+import functools
 import json
 import os
 import pathlib
+import resource
 import signal
 import sys
 
@@ -41,11 +44,31 @@ def tiny_images(count=100, is_binary=True):
     return data.Images(train, x[count : 2 * count], x[2 * count :], (2, 3), "tiny", "a test")
 
 
-class Killer(training.Monitor):
-    """Kills the process, or sends it a signal, at a place of the run."""
+def be_killed(number=signal.SIGKILL):
+    os.kill(os.getpid(), number)
 
-    def __init__(self, where, number, kind):
-        self.where, self.number, self.kind, self.writes = where, number, kind, 0
+
+def limit_files(num_bytes):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (num_bytes, num_bytes))
+
+
+def write_no_more(_):
+    # Root may write what is read-only.
+    if os.geteuid() == 0:
+        os.seteuid(65534)
+    else:
+        pathlib.Path(sys.argv[1]).chmod(0o500)
+        pathlib.Path(sys.argv[1], "events").chmod(0o500)
+
+
+FATES = {"signal": be_killed, "limit": limit_files, "read_only": write_no_more}
+
+
+class Killer(training.Monitor):
+    """Has the process meet its fate at a place of the run."""
+
+    def __init__(self, where, number, fate):
+        self.where, self.number, self.fate, self.writes = where, number, fate, 0
         self.replace = os.replace
         if where == "write":
             storage.os.replace = self.cut
@@ -53,7 +76,7 @@ class Killer(training.Monitor):
     def reached(self, where, number):
         if where == self.where and number >= self.number:
             self.where = None
-            os.kill(os.getpid(), self.kind)
+            self.fate()
 
     def cut(self, partial, path):
         if "checkpoint" in str(path):
@@ -72,19 +95,22 @@ class Killer(training.Monitor):
 
 def main(folder, options):
     options = json.loads(options)
-    kill, kind = options.pop("kill", None), options.pop("signal", signal.SIGKILL)
-    # Compiled once for all the processes of a test.
-    cache = pathlib.Path(folder).parent / "xla"
-    os.environ["TF_XLA_FLAGS"] = f"--tf_xla_persistent_cache_directory={cache}"
+    kill, fate = options.pop("kill", None), functools.partial(be_killed)
+    for name in FATES.keys() & options.keys():
+        fate = functools.partial(FATES[name], options.pop(name))
+    if fate.func is be_killed:
+        # Compiled once for all the processes of a test; not where that could not be written either.
+        cache = pathlib.Path(folder).parent / "xla"
+        os.environ["TF_XLA_FLAGS"] = f"--tf_xla_persistent_cache_directory={cache}"
     with pytest.MonkeyPatch.context() as patch:
         add_tiny_structures(patch)
         settings = recipe(**{**SMALL, **options})
         images = tiny_images(is_binary=not settings.dynamic_binarization)
         training.loop.STEPS_PER_CALL = training.run.STEPS_PER_CALL = 7
         try:
-            training.train(settings, images, folder, monitor=Killer(*kill, kind) if kill else None)
-        except training.Interrupted as interrupted:
-            sys.exit(f"{interrupted.signal.name}: {interrupted}")
+            training.train(settings, images, folder, monitor=Killer(*kill, fate) if kill else None)
+        except (training.Interrupted, training.TrainingError, storage.StorageError) as error:
+            sys.exit(f"{type(error).__name__}: {error}")
 
 
 if __name__ == "__main__":

@@ -7,20 +7,6 @@ import pytest
 from dvae_tf import storage
 
 
-def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
-    path = tmp_path / "result.json"
-    storage.write_json(path, {"a": 1})
-
-    def full(*_):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(storage.os, "fsync", full)
-    with pytest.raises(storage.StorageError, match="result.json: cannot be written: No space"):
-        storage.write_json(path, {"a": 2})
-    assert storage.read_json(path) == {"a": 1}
-    assert [file.name for file in tmp_path.iterdir()] == ["result.json"]
-
-
 @pytest.mark.parametrize("damage", ["cut", "flip", "text", "empty", "missing", "pickle", "bomb"])
 def test_damaged_archives_are_named(damage, tmp_path, monkeypatch):
     path = tmp_path / "weights.npz"

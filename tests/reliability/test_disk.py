@@ -1,0 +1,86 @@
+"""Full disks and read-only folders: the last good state survives, and the message names the file."""
+
+import json
+import re
+
+import killed_run
+import programs
+import pytest
+from tiny import recipe
+from tiny import tiny_structures as tiny_structures
+
+from dvae_tf import storage
+from dvae_tf.run_folder import RunFolder
+
+FULL = "cannot be written: .*File too large"
+CLOSED = "cannot be written: .*(Permission denied|Read-only)"
+# Where it happens, what happens, what else is said of the run; the file and the reason of the message.
+CASES = {
+    "checkpoint": (
+        ("steps", 38),
+        {"limit": 1000},
+        {},
+        "checkpoint-000000060.npz: " + FULL,
+    ),
+    "best weights": (
+        ("steps", 3),
+        {"limit": 1000},
+        {},
+        "checkpoint-000000030.npz: " + FULL,
+    ),
+    "events": (("steps", 38), {"limit": 1000}, {"num_witnesses": 5}, "events: " + FULL),
+    "result": (("test", 60), {"limit": 100}, {}, "[a-z]+.(png|json): " + FULL),
+    "read-only": (
+        ("steps", 38),
+        {"read_only": True},
+        {},
+        "checkpoint-000000060.npz: " + CLOSED,
+    ),
+    "read-only test": (
+        ("test", 60),
+        {"read_only": True},
+        {},
+        "[a-z]+.(png|json): " + CLOSED,
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    "case", [pytest.param(name, marks=[pytest.mark.slow] * (name != "events")) for name in CASES]
+)
+def test_the_last_good_state_survives_and_the_file_is_named(case, tmp_path):
+    kill, fate, options, message = CASES[case]
+    folder = tmp_path / "run"
+    code, _, said = programs.call("killed_run", str(folder), json.dumps({"kill": kill, **fate, **options}))
+    assert code == 1
+    assert re.search(f"StorageError: {re.escape(str(folder))}/{message}", said), said
+    assert not (folder / "result.json").exists()
+    assert not [file for file in folder.iterdir() if file.name.endswith(".partial")]
+    found = RunFolder(folder).read_checkpoint(recipe(**{**killed_run.SMALL, **options}))
+    last = {"steps": kill[1] // 30 * 30, "test": 90}[kill[0]]
+    assert last == (found.groups["state"]["adam/iteration"] if found else 0)
+    if found:
+        assert not found.damaged
+        storage.read_arrays(folder / "best.npz")
+    # With room again it goes on.
+    code, _, said = programs.call("killed_run", str(folder), json.dumps(options))
+    assert code == 0, said
+    assert storage.read_json(folder / "result.json")["num_steps"] == 90
+
+
+@pytest.mark.parametrize("number", [28, 30], ids=["full", "read-only"])
+@pytest.mark.parametrize("moment", ["open", "fsync"])
+def test_a_write_is_whole_or_not_at_all(number, moment, tmp_path, monkeypatch):
+    path = tmp_path / "result.json"
+    storage.write_json(path, {"a": 1})
+
+    def fail(*_):
+        raise OSError(number, "no room")
+
+    owner = storage if moment == "open" else storage.os
+    monkeypatch.setattr(owner, moment, fail, raising=False)
+    with pytest.raises(storage.StorageError, match="result.json: cannot be written: no room"):
+        storage.write_json(path, {"a": 2})
+    monkeypatch.undo()
+    assert storage.read_json(path) == {"a": 1}
+    assert [file.name for file in tmp_path.iterdir()] == ["result.json"]

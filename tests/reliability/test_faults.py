@@ -1,0 +1,118 @@
+"""Trainings that go wrong are noticed, and say at which step and by which quantity."""
+
+import warnings
+
+import killed_run
+import numpy as np
+import pytest
+from tiny import recipe
+from tiny import tiny_structures as tiny_structures
+
+from dvae_tf import storage, training
+from dvae_tf.models import StepReport
+from dvae_tf.training import faults
+
+GOOD = {
+    "log_partition": 10.0,
+    "log_partition_converged": 1.0,
+    "ais_effective_sample_size": 900.0,
+    "population_effective_sample_size": 50.0,
+    "active_units": 3.0,
+    "r_hat": 1.01,
+    "autocorrelation_time": 1.2,
+    "prior_beta": 30.0,
+    "prior_beta_raised": 0.0,
+}
+BAD = {
+    "log_partition_converged": (0.0, "log_partition", "has not converged"),
+    "ais_effective_sample_size": (99.0, "ais_effective_sample_size", "99.0 of 1000, below 10 %"),
+    "population_effective_sample_size": (9.0, "population_effective_sample_size", "9.0 of 100"),
+    "active_units": (0.0, "active_units", "no unit"),
+    "r_hat": (1.2, "r_hat", "R-hat 1.20"),
+    "prior_beta_raised": (1.0, "prior_beta_raised", "beta to 30.0"),
+}
+
+
+@pytest.mark.parametrize("quantity", BAD)
+def test_doubts_are_named_by_their_quantity(quantity):
+    value, name, words = BAD[quantity]
+    assert faults.doubts(GOOD, 1000, 100) == {}
+    assert faults.doubts({}, 1000, 100) == {}
+    found = faults.doubts(GOOD | {quantity: value}, 1000, 100)
+    assert list(found) == [name]
+    assert words in found[name]
+
+
+def test_the_first_number_that_is_not_finite_is_found():
+    reports = np.zeros([5, len(StepReport._fields)])
+    assert faults.not_finite(reports, 100) is None
+    reports[3, 2], reports[4, 0] = np.inf, np.nan
+    assert faults.not_finite(reports, 100) == (103, "kl")
+
+
+@pytest.mark.parametrize(
+    ("first", "now", "expected"),
+    [(-540, -90, False), (-540, -5900, False), (-540, -5950, True), (-0.1, -90, False), (-0.1, -101, True)],
+)
+def test_an_objective_explodes_at_ten_times_its_beginning(first, now, expected):
+    assert faults.exploded(now, first) is expected
+
+
+class Break(training.Monitor):
+    """Spoils something at a validation; keeps the warnings."""
+
+    def __init__(self, step, spoil):
+        self.step, self.spoil, self.warnings = step, spoil, []
+
+    def start(self, recipe, model, step):
+        self.model = model
+
+    def validation(self, step, report, is_best):
+        if step == self.step:
+            self.spoil(self.model)
+
+    def warning(self, text):
+        self.warnings.append(text)
+
+
+def decoder_bias(model):
+    (bias,) = [each for each in model.trainable_variables if each.path.endswith("decoder/output/bias")]
+    return bias
+
+
+def test_an_explosion_stops_the_run_within_a_hundred_steps(tmp_path):
+    """The pixels' logits jump to where every bit is wrong by thousands of nats: finite, and lost."""
+
+    def spoil(model):
+        decoder_bias(model).assign(np.full(6, 1e4, np.float32))
+
+    settings = recipe(**killed_run.SMALL)
+    with pytest.raises(
+        training.TrainingError, match=r"step 30: objective is -\d+\.\d and was .*000030"
+    ) as error:
+        training.train(settings, killed_run.tiny_images(), tmp_path, monitor=Break(30, spoil))
+    checkpoint = storage.read_arrays(tmp_path / "checkpoint-000000030.npz")
+    assert np.abs(checkpoint["state/dvae/decoder/output/bias"]).max() < 10
+
+
+def test_a_dead_code_is_noticed_at_the_next_validation_and_said_once(tmp_path):
+    def spoil(model):
+        """The encoder's weights vanish, and its learning with them."""
+        for variable in model.trainable_variables:
+            if "encoder" in variable.path:
+                variable.assign(np.zeros(variable.shape, np.float32))
+
+    monitor = Break(30, spoil)
+    settings = recipe(**{**killed_run.SMALL, "num_train_iter": 120, "num_validations": 4, "base_lr": 1e-9})
+    training.train(settings, killed_run.tiny_images(), tmp_path, monitor=monitor)
+    said = [text for text in monitor.warnings if "no unit" in text]
+    assert len(said) == 1
+    assert said[0].startswith("step 60:")
+
+
+def test_without_a_monitor_of_ones_own_doubts_are_python_warnings():
+    with pytest.warns(training.TrainingWarning, match="step 3: beta"):
+        training.Monitor().warning("step 3: beta")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        training.Monitor().validation(3, {}, False)
