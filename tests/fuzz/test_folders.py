@@ -13,7 +13,7 @@ import tiny
 from fuzz import mutations
 from tiny import tiny_structures  # noqa: F401  (a fixture)
 
-from dvae_tf import models, report, storage
+from dvae_tf import data, models, report, storage, training
 from dvae_tf.run_folder import RunFolder
 from dvae_tf.training import History
 
@@ -93,6 +93,23 @@ def test_configurations_that_are_none_are_refused_by_name(folder):
     (folder / "config.json").write_bytes(b" " * (2**24 + 1))
     with pytest.raises(storage.StorageError, match="config.json: .* has 16,777,217 bytes"):
         models.load(folder)
+
+
+def test_a_configuration_without_a_model_is_refused_by_name(folder):
+    change(folder / "config.json", beta=1e-300)
+    with pytest.raises(storage.StorageError, match=r"config.json: no model can be made of it: beta"):
+        models.load(folder)
+
+
+def test_a_run_does_not_go_on_without_its_history(folder):
+    change(folder / "config.json", train_batchsize=2)
+    file = folder / "checkpoint-000000001.npz"
+    arrays = storage.read_arrays(file)
+    storage.write_arrays(file, {name: array for name, array in arrays.items() if "history" not in name})
+    bits = np.eye(tiny.NUM_PIXELS, dtype=np.float32)
+    images = data.Images(bits, bits, bits, (2, 3), "tiny", "a test")
+    with pytest.raises(storage.StorageError, match="checkpoint-000000001.npz: expected .*, got no history"):
+        training.train(tiny.recipe(**CELL, train_batchsize=2), images, str(folder))
 
 
 @pytest.mark.parametrize(

@@ -170,13 +170,14 @@ def test_a_loader_that_breaks_its_promise_fails(worker, kind, why, tmp_path):
     assert why in answer["why"]
 
 
-def test_deaths_and_hangs_are_counted(tmp_path, monkeypatch):
+def test_deaths_hangs_and_memory_are_noticed(tmp_path, monkeypatch):
     worker = Worker()
     with contextlib.closing(worker):
         assert worker.read("dies", tmp_path / "file")["outcome"] == "died"
         assert worker.deaths == 1
         # It has been started again.
         assert worker.read("nameless", tmp_path / "file")["outcome"] == "failed"
+        assert worker.read("swells", tmp_path / "file")["peak"] > _MEMORY
         monkeypatch.setattr(sys.modules[__name__], "_SECONDS", 0.5)
         assert worker.read("hangs", tmp_path / "file")["outcome"] == "hung"
 
