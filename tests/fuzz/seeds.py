@@ -2,12 +2,14 @@
 
 import io
 import json
+import pathlib
+import tempfile
 
 import numpy as np
 import scipy.io
 import scipy.sparse
 
-from dvae_tf import config
+from dvae_tf import config, storage
 
 # As `files.read_mat` takes them: the layout of the published files, smaller.
 MAT_SHAPES = {"data": (16, "train"), "testdata": (16, "test"), "targetchar": (1, "train")}
@@ -38,7 +40,7 @@ def npz() -> list[bytes]:
     return [*found, _saved(np.savez, a=_arrays()[0], b=_arrays()[1])]
 
 
-def checkpoint_arrays() -> dict[str, np.ndarray]:
+def _checkpoint_arrays() -> dict[str, np.ndarray]:
     rng = np.random.default_rng(1)
     return {
         "dvae/mean_x": rng.random(6).astype(np.float32),
@@ -51,7 +53,16 @@ def checkpoint_arrays() -> dict[str, np.ndarray]:
 
 
 def checkpoints() -> list[bytes]:
-    return [_saved(save, **checkpoint_arrays()) for save in (np.savez, np.savez_compressed)]
+    """As the library writes them."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder) / "checkpoint.npz"
+        storage.write_arrays(path, _checkpoint_arrays())
+        return [path.read_bytes()]
+
+
+def archives() -> list[bytes]:
+    """As its parser takes them."""
+    return [_saved(save, **_checkpoint_arrays()) for save in (np.savez, np.savez_compressed)]
 
 
 def configs() -> list[bytes]:

@@ -28,7 +28,7 @@ KINDS = {
     "npz": ("images.npz", seeds.npz, mutations.NPZ, 40, 1500),
     "npz key": ("several.npz", seeds.npz, mutations.NPZ, 20, 500),
     "checkpoint": ("checkpoint-000000100.npz", seeds.checkpoints, mutations.NPZ, 40, 1500),
-    "checkpoint behind": ("best.npz", seeds.checkpoints, mutations.NPZ, 40, 2000),
+    "checkpoint behind": ("best.npz", seeds.archives, mutations.NPZ, 40, 2000),
     "config": ("config.json", seeds.configs, mutations.JSON, 60, 2000),
     "result": ("result.json", seeds.results, mutations.JSON, 20, 500),
     "omniglot": ("chardata.mat", seeds.mat, mutations.MAT, 20, 1000),
@@ -36,8 +36,6 @@ KINDS = {
     "amat": ("binarized_mnist_test.amat", seeds.amat, (), 20, 1000),
     "mat behind": ("chardata.mat", seeds.mat, mutations.MAT, 60, 3000),
 }
-
-
 # None of the small files is the published one.
 REFUSED = ("omniglot", "caltech", "amat")
 # SciPy's parser in C dies of some. It is there for the published files, whose digests come first.
