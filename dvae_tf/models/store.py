@@ -90,4 +90,4 @@ def _check_sizes(
     ):
         # A directed prior has no chains, and may have few weights.
         if count > max(there, _HARMLESS):
-            raise storage.StorageError(f"{path}: {what} expected more than the {there} numbers there")
+            raise storage.StorageError(f"{path}: expected more than {there} numbers for {what}")
