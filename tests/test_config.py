@@ -21,7 +21,15 @@ from dvae_tf import config, published
         ({"patience": 0}, ["patience", "above 0"]),
         ({"num_chains": -1}, ["num_chains"]),
         ({"seed": -1}, ["seed"]),
+        ({"num_chains": 2**31}, ["num_chains", "below 2^31"]),
+        ({"weight_decay": 10**400}, ["weight_decay", "below 2^31"]),
+        ({"couplings": 1}, ["couplings", "true or false"]),
+        ({"dynamic_binarization": "no"}, ["dynamic_binarization", "true or false"]),
+        ({"struct": ["2-layer-nonlin"]}, ["struct", "2-layer-nonlin"]),
         ({"lr_steps": ((0.1, 1.0),)}, ["lr_steps"]),
+        ({"lr_steps": ()}, ["lr_steps"]),
+        ({"lr_steps": ((0.0, float("nan")),)}, ["lr_steps"]),
+        ({"lr_steps": ((0.0, 1.0), (float("nan"), 1.0))}, ["lr_steps"]),
     ],
 )
 def test_bad_values_are_named_with_what_was_expected(changes, names):
@@ -128,6 +136,12 @@ def test_json_round_trip_is_exact_and_strict(baseline):
     assert config.Recipe.from_json(values) == recipe
     with pytest.raises(ValueError, match="unknown fields"):
         config.Recipe.from_json({**values, "colour": 1})
+    for wrong in (None, 3, [[0]], [0, 1], [[0, "a"]], [[10**400, 1]], [[0, 1, 2]]):
+        with pytest.raises(ValueError, match="lr_steps"):
+            config.Recipe.from_json({**values, "lr_steps": wrong})
+    for wrong in (None, [], "text", 1):
+        with pytest.raises(ValueError, match="expected a JSON object"):
+            config.Recipe.from_json(wrong)
     del values["seed"]
     with pytest.raises(ValueError, match="seed"):
         config.Recipe.from_json(values)

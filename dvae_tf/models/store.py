@@ -8,7 +8,7 @@ import numpy as np
 
 from .. import storage
 from ..config import Recipe
-from ..run_files import file_in, read_recipe
+from ..run_files import CONFIG_FILE, file_in, read_recipe
 from .dvae import DVAE
 from .pretrained import pretrained_folder
 
@@ -44,7 +44,9 @@ def load(log_dir: str | pathlib.Path, **parts: Any) -> DVAE:
 
     Raises:
       FileNotFoundError: if there are no weights.
-      StorageError: if a file is damaged or the weights are those of another model.
+      StorageError: if a file is damaged or a link that leads out of the folder, or the weights are those of
+        another model; the message names the file.
+      ValueError: if `parts` do not fit.
     """
     folder = pathlib.Path(log_dir)
     if not folder.is_dir():
@@ -56,7 +58,12 @@ def load(log_dir: str | pathlib.Path, **parts: Any) -> DVAE:
     arrays = storage.read_arrays(found[0])
     mean_x = arrays.get(_MEAN_X, np.zeros(1, np.float32))
     _check_sizes(recipe, mean_x, arrays, found[0], "encoder" in parts and "decoder" in parts)
-    model = DVAE(recipe, mean_x, **parts)
+    try:
+        model = DVAE(recipe, mean_x, **parts)
+    except ValueError as error:
+        if parts:
+            raise
+        raise storage.StorageError(f"{folder / CONFIG_FILE}: no model can be made of it: {error}") from error
     storage.assign_variables(model.variables, arrays, found[0])
     return model
 
@@ -83,4 +90,4 @@ def _check_sizes(
     ):
         # A directed prior has no chains, and may have few weights.
         if count > max(there, _HARMLESS):
-            raise storage.StorageError(f"{path}: {what} expected more than the {there} numbers there")
+            raise storage.StorageError(f"{path}: expected more than {there} numbers for {what}")

@@ -147,3 +147,10 @@ def test_an_array_that_is_not_in_the_file(tmp_path):
     np.savez(tmp_path / "two.npz", a=BITS, b=BITS)
     with pytest.raises(data.DataError, match="no array 'c', but a, b"):
         data.read_array(f"{tmp_path}/two.npz:c")
+
+
+def test_a_rejection_names_the_files(tmp_path):
+    np.save(tmp_path / "odd.npy", np.full((5, 4, 3), 1.5))
+    odd = data.read_array(tmp_path / "odd.npy")
+    with pytest.raises(data.DataError, match=r"odd.npy: train: found .* values from 1.5"):
+        data.from_arrays(odd, odd, source=f"{tmp_path}/odd.npy")

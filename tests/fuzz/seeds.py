@@ -38,7 +38,7 @@ def npz() -> list[bytes]:
     return [*found, _saved(np.savez, a=_arrays()[0], b=_arrays()[1])]
 
 
-def checkpoint_arrays() -> dict[str, np.ndarray]:
+def _checkpoint_arrays() -> dict[str, np.ndarray]:
     rng = np.random.default_rng(1)
     return {
         "dvae/mean_x": rng.random(6).astype(np.float32),
@@ -51,11 +51,13 @@ def checkpoint_arrays() -> dict[str, np.ndarray]:
 
 
 def checkpoints() -> list[bytes]:
-    return [storage.sealed(checkpoint_arrays())]
+    """As the library writes them."""
+    return [storage.sealed(_checkpoint_arrays())]
 
 
-def unsealed_checkpoints() -> list[bytes]:
-    return [_saved(save, **checkpoint_arrays()) for save in (np.savez, np.savez_compressed)]
+def archives() -> list[bytes]:
+    """As its parser takes them."""
+    return [_saved(save, **_checkpoint_arrays()) for save in (np.savez, np.savez_compressed)]
 
 
 def configs() -> list[bytes]:

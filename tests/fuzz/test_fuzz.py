@@ -28,7 +28,7 @@ KINDS = {
     "npz": ("images.npz", seeds.npz, mutations.NPZ, 40, 1500),
     "npz key": ("several.npz", seeds.npz, mutations.NPZ, 20, 500),
     "checkpoint": ("checkpoint-000000100.npz", seeds.checkpoints, mutations.NPZ, 40, 1500),
-    "checkpoint behind": ("best.npz", seeds.unsealed_checkpoints, mutations.NPZ, 40, 2000),
+    "checkpoint behind": ("best.npz", seeds.archives, mutations.NPZ, 40, 2000),
     "config": ("config.json", seeds.configs, mutations.JSON, 60, 2000),
     "result": ("result.json", seeds.results, mutations.JSON, 20, 500),
     "omniglot": ("chardata.mat", seeds.mat, mutations.MAT, 20, 1000),
@@ -36,8 +36,6 @@ KINDS = {
     "amat": ("binarized_mnist_test.amat", seeds.amat, (), 20, 1000),
     "mat behind": ("chardata.mat", seeds.mat, mutations.MAT, 60, 3000),
 }
-
-
 # None of the small files is the published one.
 REFUSED = ("omniglot", "caltech", "amat")
 # SciPy's parser in C dies of some. It is there for the published files, whose digests come first.
@@ -170,13 +168,14 @@ def test_a_loader_that_breaks_its_promise_fails(worker, kind, why, tmp_path):
     assert why in answer["why"]
 
 
-def test_deaths_and_hangs_are_counted(tmp_path, monkeypatch):
+def test_deaths_hangs_and_memory_are_noticed(tmp_path, monkeypatch):
     worker = Worker()
     with contextlib.closing(worker):
         assert worker.read("dies", tmp_path / "file")["outcome"] == "died"
         assert worker.deaths == 1
         # It has been started again.
         assert worker.read("nameless", tmp_path / "file")["outcome"] == "failed"
+        assert worker.read("swells", tmp_path / "file")["peak"] > _MEMORY
         monkeypatch.setattr(sys.modules[__name__], "_SECONDS", 0.5)
         assert worker.read("hangs", tmp_path / "file")["outcome"] == "hung"
 

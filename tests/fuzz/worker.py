@@ -121,6 +121,11 @@ def _hoards(path: pathlib.Path) -> None:
     bytearray(4 * MEMORY)
 
 
+def _swells(path: pathlib.Path) -> None:
+    size = len(b"1" * (MEMORY * 3 // 4))
+    raise DataError(f"{path} has {size} bytes")
+
+
 # kind -> the loader, and its documented error.
 LOADERS: dict[str, tuple[Callable[[pathlib.Path], None], type[Exception]]] = {
     "npy": (_images, DataError),
@@ -141,6 +146,7 @@ LOADERS: dict[str, tuple[Callable[[pathlib.Path], None], type[Exception]]] = {
     "dies": (_dies, DataError),
     "hangs": (_hangs, DataError),
     "hoards": (_hoards, DataError),
+    "swells": (_swells, DataError),
 }
 
 
