@@ -204,7 +204,8 @@ class DVAE(keras.Model):
         x = tf.convert_to_tensor(x, tf.float32)
         if log_partition is None:
             log_partition = self.prior.log_partition
-        block = int(likelihood_block(num_importance_samples, x.shape[0] or 1))
+        num_images = tf.shape(x)[0] if x.shape[0] is None else x.shape[0]
+        block = likelihood_block(num_importance_samples, num_images)
         estimate = self._stream(x, tf.constant(num_importance_samples), block, as_seed(seed))
         log_partition = tf.cast(tf.convert_to_tensor(log_partition), tf.float32)
         return LikelihoodEstimate(estimate.log_likelihood - log_partition, estimate.variance)
@@ -243,7 +244,7 @@ class DVAE(keras.Model):
 
     @tf.function(jit_compile=True)
     def _stream(
-        self, x: tf.Tensor, num_samples: tf.Tensor, block: int, seed: tf.Tensor
+        self, x: tf.Tensor, num_samples: tf.Tensor, block: int | tf.Tensor, seed: tf.Tensor
     ) -> LikelihoodEstimate:
         def draw(block_seed: tf.Tensor) -> tf.Tensor:
             return self.binary_log_weights(x, block, block_seed)
@@ -329,8 +330,10 @@ class DVAE(keras.Model):
         return super().evaluate(*args, **kwargs)
 
 
-def likelihood_block(num_samples: int, num_images: int | tf.Tensor) -> tf.Tensor:
+def likelihood_block(num_samples: int, num_images: int | tf.Tensor) -> int | tf.Tensor:
     """Samples of one block of a likelihood estimate, for a number of images: what memory allows."""
+    if isinstance(num_images, int):
+        return min(int(num_samples), max(1, _ROWS // max(1, num_images)))
     return tf.minimum(num_samples, tf.maximum(1, _ROWS // tf.maximum(1, num_images)))
 
 
