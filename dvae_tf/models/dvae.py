@@ -52,6 +52,7 @@ class StepReport(NamedTuple):
     chain_energy: tf.Tensor
 
 
+@keras.saving.register_keras_serializable("dvae_tf")
 class DVAE(keras.Model):
     """A variational autoencoder with a binary code; its parts are those of the recipe's baseline.
 
@@ -94,6 +95,7 @@ class DVAE(keras.Model):
             initializer=lambda shape, dtype=None: tf.constant(mean_x),
             trainable=False,
         )
+        self._own_encoder, self._own_decoder = encoder is not None, decoder is not None
         relaxations = RELAXATIONS[system.relaxation](recipe)
         encoders = self._encoders(len(mean_x), relaxations) if encoder is None else encoder
         if isinstance(encoders, keras.layers.Layer):
@@ -323,6 +325,27 @@ class DVAE(keras.Model):
     def metrics(self) -> list[keras.metrics.Metric]:
         """The running mean of the negative log-likelihood."""
         return [self._nll]
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments; the user's own parts must be known to Keras."""
+        serialize = keras.saving.serialize_keras_object
+        return {
+            "name": self.name,
+            "recipe": self.recipe.to_json(),
+            "mean_x": np.asarray(self.mean_x).tolist(),
+            "encoder": [serialize(each) for each in self.posterior.encoders] if self._own_encoder else None,
+            "decoder": serialize(self.decoder) if self._own_decoder else None,
+            "likelihood": serialize(self.likelihood),
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> "DVAE":
+        """Rebuilds the model from `get_config`."""
+        config = dict(config)
+        config["recipe"] = Recipe.from_json(config["recipe"])
+        for part in ("encoder", "decoder", "likelihood"):
+            config[part] = keras.saving.deserialize_keras_object(config[part], custom_objects)
+        return cls(**config)
 
     def evaluate(self, *args: Any, **kwargs: Any) -> Any:
         """Keras's `evaluate`, after a fresh estimate of log Z."""
