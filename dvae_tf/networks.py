@@ -4,11 +4,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from .numerics import integer_seed
 
 
+@keras.saving.register_keras_serializable("dvae_tf")
 class Network(keras.layers.Layer):
     """[linear - batch norm - tanh] for each hidden layer, then linear, over concatenated inputs.
 
@@ -85,6 +87,10 @@ class Network(keras.layers.Layer):
         # Tuples: TensorFlow checkpoints pass over layers in lists.
         self.first, self.norms, self.later = tuple(first), tuple(norms), tuple(later)
         self.input_sizes, self.hidden_units = tuple(input_sizes), tuple(hidden_units)
+        self.num_outputs, self.seed = num_outputs, seed
+        self.output_bias = None if output_bias is None else tuple(np.asarray(output_bias).tolist())
+        self.weight_decay = weight_decay
+        self.batch_norm_momentum, self.batch_norm_epsilon = batch_norm_momentum, batch_norm_epsilon
 
     def build(self, x_shape: Any, before_shape: Any = None) -> None:
         """Makes the variables; their sizes are those of the constructor."""
@@ -114,6 +120,19 @@ class Network(keras.layers.Layer):
         for norm, layer in zip(self.norms, self.later, strict=True):
             hidden = layer(tf.tanh(norm(hidden, training=training)))
         return tf.reshape(hidden, tf.concat([leading, hidden.shape[-1:]], 0))
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return super().get_config() | {
+            "input_sizes": list(self.input_sizes),
+            "hidden_units": list(self.hidden_units),
+            "num_outputs": self.num_outputs,
+            "seed": self.seed,
+            "output_bias": None if self.output_bias is None else list(self.output_bias),
+            "weight_decay": self.weight_decay,
+            "batch_norm_momentum": self.batch_norm_momentum,
+            "batch_norm_epsilon": self.batch_norm_epsilon,
+        }
 
 
 def _kernel(scale: float, seed: int, index: int) -> keras.initializers.Initializer:

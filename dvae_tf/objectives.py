@@ -66,17 +66,19 @@ def streamed_bound(
     num_samples: tf.Tensor,
     block: int,
     seed: tf.Tensor,
+    dtype: tf.DType = tf.float32,
 ) -> LikelihoodEstimate:
-    """The importance-weighted bound over blocks of samples: memory does not grow with K.
+    """The importance-weighted bound over blocks of samples: memory does not grow with K; no gradient flows.
 
     Args:
-      log_weights: a seed gives the float32 log weights of one more block, [block, B].
+      log_weights: a seed gives the log weights of one more block, [block, B].
       num_images: B.
       num_samples: K; what the last block has beyond it is left out.
       block: samples of a block.
       seed: an `int32[2]` seed.
+      dtype: of the log weights.
     """
-    nothing = tf.fill([num_images], -float("inf"))
+    nothing = tf.fill([num_images], tf.constant(-float("inf"), dtype))
 
     def add_block(done: tf.Tensor, sums: tuple, seed: tf.Tensor) -> tuple:
         now, seed = split(seed)
@@ -89,7 +91,10 @@ def streamed_bound(
     )
     log_count = tf.math.log(tf.cast(num_samples, log_sum.dtype))
     variance = tf.exp(log_squares - 2 * log_sum) - tf.exp(-log_count)
-    return LikelihoodEstimate(log_sum - log_count, tf.maximum(variance, 0.0))
+    # A gradient would have to keep every block.
+    return LikelihoodEstimate(
+        tf.stop_gradient(log_sum - log_count), tf.stop_gradient(tf.maximum(variance, 0.0))
+    )
 
 
 def _log_sums(log_weights: tf.Tensor, done: tf.Tensor, num_samples: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

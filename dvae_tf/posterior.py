@@ -38,6 +38,7 @@ class PosteriorSample(NamedTuple):
         return tf.concat([law.binary_posterior(zeta).probs_parameter() for law, zeta in pairs], -1)
 
 
+@keras.saving.register_keras_serializable("dvae_tf")
 class Posterior(keras.layers.Layer):
     """Encoders of the groups and the relaxations of their bits.
 
@@ -89,6 +90,26 @@ class Posterior(keras.layers.Layer):
             tf.add_n([tf.reduce_sum(group.log_prob, -1) for group in groups]),
             tuple(group.law for group in groups if group.law is not None),
         )
+
+    def get_config(self) -> dict[str, Any]:
+        """The layers; which groups share a relaxation is kept."""
+        serialize = keras.saving.serialize_keras_object
+        different = list(dict.fromkeys(self.relaxations))
+        return super().get_config() | {
+            "encoders": [serialize(each) for each in self.encoders],
+            "relaxations": [serialize(each) for each in different],
+            "relaxation_of_group": [different.index(each) for each in self.relaxations],
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "Posterior":
+        """Rebuilds the layer from `get_config`."""
+        deserialize = keras.saving.deserialize_keras_object
+        config = dict(config)
+        config["encoders"] = [deserialize(each) for each in config["encoders"]]
+        relaxations = [deserialize(each) for each in config["relaxations"]]
+        config["relaxations"] = [relaxations[index] for index in config.pop("relaxation_of_group")]
+        return cls(**config)
 
 
 class _Group(NamedTuple):

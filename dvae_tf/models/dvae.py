@@ -52,6 +52,7 @@ class StepReport(NamedTuple):
     chain_energy: tf.Tensor
 
 
+@keras.saving.register_keras_serializable("dvae_tf")
 class DVAE(keras.Model):
     """A variational autoencoder with a binary code; its parts are those of the recipe's baseline.
 
@@ -94,6 +95,7 @@ class DVAE(keras.Model):
             initializer=lambda shape, dtype=None: tf.constant(mean_x),
             trainable=False,
         )
+        self._own_encoder, self._own_decoder = encoder is not None, decoder is not None
         relaxations = RELAXATIONS[system.relaxation](recipe)
         encoders = self._encoders(len(mean_x), relaxations) if encoder is None else encoder
         if isinstance(encoders, keras.layers.Layer):
@@ -204,7 +206,8 @@ class DVAE(keras.Model):
         x = tf.convert_to_tensor(x, tf.float32)
         if log_partition is None:
             log_partition = self.prior.log_partition
-        block = int(likelihood_block(num_importance_samples, x.shape[0] or 1))
+        num_images = tf.shape(x)[0] if x.shape[0] is None else x.shape[0]
+        block = likelihood_block(num_importance_samples, num_images)
         estimate = self._stream(x, tf.constant(num_importance_samples), block, as_seed(seed))
         log_partition = tf.cast(tf.convert_to_tensor(log_partition), tf.float32)
         return LikelihoodEstimate(estimate.log_likelihood - log_partition, estimate.variance)
@@ -243,7 +246,7 @@ class DVAE(keras.Model):
 
     @tf.function(jit_compile=True)
     def _stream(
-        self, x: tf.Tensor, num_samples: tf.Tensor, block: int, seed: tf.Tensor
+        self, x: tf.Tensor, num_samples: tf.Tensor, block: int | tf.Tensor, seed: tf.Tensor
     ) -> LikelihoodEstimate:
         def draw(block_seed: tf.Tensor) -> tf.Tensor:
             return self.binary_log_weights(x, block, block_seed)
@@ -323,14 +326,37 @@ class DVAE(keras.Model):
         """The running mean of the negative log-likelihood."""
         return [self._nll]
 
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments; the user's own parts must be known to Keras."""
+        serialize = keras.saving.serialize_keras_object
+        return {
+            "name": self.name,
+            "recipe": self.recipe.to_json(),
+            "mean_x": np.asarray(self.mean_x).tolist(),
+            "encoder": [serialize(each) for each in self.posterior.encoders] if self._own_encoder else None,
+            "decoder": serialize(self.decoder) if self._own_decoder else None,
+            "likelihood": serialize(self.likelihood),
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> "DVAE":
+        """Rebuilds the model from `get_config`."""
+        config = dict(config)
+        config["recipe"] = Recipe.from_json(config["recipe"])
+        for part in ("encoder", "decoder", "likelihood"):
+            config[part] = keras.saving.deserialize_keras_object(config[part], custom_objects)
+        return cls(**config)
+
     def evaluate(self, *args: Any, **kwargs: Any) -> Any:
         """Keras's `evaluate`, after a fresh estimate of log Z."""
         self.anchor_log_partition(fold_in((0, self.recipe.seed), Tag.ANNEALING))
         return super().evaluate(*args, **kwargs)
 
 
-def likelihood_block(num_samples: int, num_images: int | tf.Tensor) -> tf.Tensor:
+def likelihood_block(num_samples: int, num_images: int | tf.Tensor) -> int | tf.Tensor:
     """Samples of one block of a likelihood estimate, for a number of images: what memory allows."""
+    if isinstance(num_images, int):
+        return min(int(num_samples), max(1, _ROWS // max(1, num_images)))
     return tf.minimum(num_samples, tf.maximum(1, _ROWS // tf.maximum(1, num_images)))
 
 

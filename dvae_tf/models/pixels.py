@@ -1,9 +1,11 @@
 """p(x | z) of binary images: independent Bernoulli pixels."""
 
+import keras
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
 
+@keras.saving.register_keras_serializable("dvae_tf")
 def bernoulli_pixels(logits: tf.Tensor) -> tfd.Distribution:
     """Independent Bernoulli pixels: log-odds [..., X] give batch shape [...], event shape [X]."""
     return tfd.Independent(BernoulliPixels(logits=logits, dtype=logits.dtype), 1)

@@ -74,7 +74,7 @@ def annealed_importance_sampling(
     Raises:
       ValueError: if a count is below 1 (2 for `num_chains`), or shapes disagree.
     """
-    path = tempered_path(as_rbm(left_bias, right_bias, weights, temperature), base_probs)
+    path = _path(left_bias, right_bias, weights, temperature, base_probs)
     _check_count("num_temperatures", num_temperatures, 1)
     _check_count("num_chains", num_chains, 2)
     for_start, for_chains, for_bootstrap = split(seed, 3)
@@ -109,9 +109,9 @@ def reverse_annealed_importance_sampling(
     Raises:
       ValueError: if `num_temperatures` is below 1, there are less than 2 states, or shapes disagree.
     """
-    path = tempered_path(as_rbm(left_bias, right_bias, weights, temperature), base_probs)
+    path = _path(left_bias, right_bias, weights, temperature, base_probs)
     _check_count("num_temperatures", num_temperatures, 1)
-    left = tf.cast(tf.convert_to_tensor(left), path.rbm.dtype)
+    left = tf.stop_gradient(tf.cast(tf.convert_to_tensor(left), path.rbm.dtype))
     few = left.shape.rank == 2 and left.shape[0] is not None and left.shape[0] < 2
     if left.shape.rank != 2 or left.shape[1] != path.rbm.num_left or few:
         raise ValueError(f"left: expected shape [states >= 2, {path.rbm.num_left}], got {left.shape}")
@@ -121,6 +121,12 @@ def reverse_annealed_importance_sampling(
     ends = _anneal(path.transposed, right, tf.constant(num_temperatures), False, for_chains)
     chains = _Chains(ends.log_weights, ends.right, ends.left)
     return _estimate(path.log_base - log_mean_exp(chains.log_weights), chains, for_bootstrap)
+
+
+def _path(left_bias: Any, right_bias: Any, weights: Any, temperature: float, base_probs: Any) -> TemperedPath:
+    """The way between the product distribution and the machine; no gradient flows."""
+    path = tempered_path(as_rbm(left_bias, right_bias, weights, temperature), base_probs)
+    return tf.nest.map_structure(tf.stop_gradient, path)
 
 
 def _check_count(name: str, count: int, least: int) -> None:

@@ -127,6 +127,8 @@ def bridge_sampling(
       ValueError: if a count is below 1 (2 for temperatures, chains and samples), or shapes disagree.
     """
     rbm = as_rbm(left_bias, right_bias, weights, temperature)
+    # A tape would have the programs keep what a gradient needs.
+    rbm = tf.nest.map_structure(tf.stop_gradient, rbm)
     for name, count, least in (
         ("num_chains", num_chains, 2),
         ("num_samples", num_samples, 2),

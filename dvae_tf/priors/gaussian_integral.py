@@ -55,8 +55,8 @@ class GaussianIntegralRelaxation(RelaxedMachine):
             if spectral_norm is None:
                 spectral_norm = tf.linalg.svd(boltzmann.rbm.weights, compute_uv=False)[0]
             spectral_norm = tf.convert_to_tensor(spectral_norm, dtype)
-            asked = tf.convert_to_tensor(beta, dtype)
-            self._beta = tf.stop_gradient(tf.maximum(asked, spectral_norm + MARGIN))
+            self._beta = tf.convert_to_tensor(beta, dtype)
+            self._sharpness = tf.stop_gradient(tf.maximum(self._beta, spectral_norm + MARGIN))
             super().__init__(
                 boltzmann,
                 validate_args=validate_args,
@@ -80,11 +80,16 @@ class GaussianIntegralRelaxation(RelaxedMachine):
 
     @property
     def beta(self) -> tf.Tensor:
-        """The sharpness in use: as asked, or raised by the guard."""
+        """The sharpness asked for."""
         return self._beta
 
+    @property
+    def sharpness(self) -> tf.Tensor:
+        """The sharpness in use: beta, or what the guard raised it to."""
+        return self._sharpness
+
     def _log_prob_inside(self, zeta: tf.Tensor) -> tf.Tensor:
-        machine, beta = self.boltzmann, self.beta
+        machine, beta = self.boltzmann, self.sharpness
         rbm = machine.rbm
         left, right = split_sides(zeta, machine.num_left)
         # A zeta, side by side.
@@ -112,7 +117,7 @@ class GaussianIntegralRelaxation(RelaxedMachine):
             ],
             0,
         )
-        root = tf.linalg.cholesky(couplings + self.beta * tf.eye(z.shape[-1], dtype=self.dtype))
+        root = tf.linalg.cholesky(couplings + self.sharpness * tf.eye(z.shape[-1], dtype=self.dtype))
         # A = C C^T, so C^-T noise has covariance A^-1.
         correlated = tf.linalg.triangular_solve(root, tf.transpose(noise), adjoint=True)
         return tf.stop_gradient(z + tf.transpose(correlated))
@@ -180,7 +185,7 @@ class GaussianIntegralPrior(BoltzmannPrior):
 
     def diagnostics(self) -> dict[str, Any]:
         """The sharpness in use and whether the guard raised it."""
-        beta = float(self().beta)
+        beta = float(self().sharpness)
         guard = {"prior_beta": beta, "prior_beta_raised": float(beta > self.beta)}
         return super().diagnostics() | guard
 

@@ -32,7 +32,8 @@ def block_gibbs(
     """
     if not tf.is_tensor(num_sweeps) and num_sweeps < 1:
         raise ValueError(f"num_sweeps: expected at least 1, got {num_sweeps}")
-    left = tf.convert_to_tensor(left)
+    # Here and not inside: a tape would have the program keep what a gradient needs.
+    rbm, left = tf.nest.map_structure(tf.stop_gradient, (rbm, left))
     states = _block_gibbs(rbm, left, tf.convert_to_tensor(num_sweeps, tf.int32), as_seed(seed))
     return _with_chains_of(left, *states)
 
@@ -50,8 +51,6 @@ def _with_chains_of(start: tf.Tensor, left: tf.Tensor, right: tf.Tensor) -> tupl
 def _block_gibbs(
     rbm: RBM, left: tf.Tensor, num_sweeps: tf.Tensor, seed: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    rbm = RBM(*(tf.stop_gradient(parameter) for parameter in rbm))
-    left = tf.stop_gradient(left)
     right = tf.zeros([tf.shape(left)[0], rbm.num_right], rbm.dtype)
 
     def sweep(index: tf.Tensor, left: tf.Tensor, right: tf.Tensor, seed: tf.Tensor) -> tuple:
@@ -98,7 +97,7 @@ def clamped_gibbs(
     Returns:
       `(left, right)`: [C, L] and [C, R].
     """
-    z = tf.convert_to_tensor(z)
+    rbm, z = tf.nest.map_structure(tf.stop_gradient, (rbm, z))
     states = _clamped_gibbs(rbm, z, given, tf.convert_to_tensor(num_sweeps, tf.int32), as_seed(seed))
     return _with_chains_of(z, *states)
 
@@ -107,7 +106,6 @@ def clamped_gibbs(
 def _clamped_gibbs(
     rbm: RBM, z: tf.Tensor, given: tf.Tensor, num_sweeps: tf.Tensor, seed: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    rbm = RBM(*(tf.stop_gradient(parameter) for parameter in rbm))
     (z_left, z_right), (keep_left, keep_right) = (split_sides(x, rbm.num_left) for x in (z, given))
     width = max(rbm.num_left, rbm.num_right)
 

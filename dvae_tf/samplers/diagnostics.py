@@ -6,7 +6,8 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from ..numerics import Seed, as_seed, split
-from .base import Sampler
+from ..rbm import RBM
+from .base import Sampler, machine
 
 
 class Mixing(NamedTuple):
@@ -76,22 +77,15 @@ def measure_mixing(
         raise ValueError(f"num_steps: expected at least 2, got {num_steps}")
     if sampler.num_chains < 2:
         raise ValueError("sampler: expected at least 2 chains, got 1")
-    return mixing(_energies(sampler, left_bias, right_bias, weights, state, as_seed(seed), num_steps))
+    rbm = machine(left_bias, right_bias, weights, 1.0, state)
+    return mixing(_energies(sampler, rbm, state, as_seed(seed), num_steps))
 
 
 @tf.function(jit_compile=True)
-def _energies(
-    sampler: Sampler,
-    left_bias: tf.Tensor,
-    right_bias: tf.Tensor,
-    weights: tf.Tensor,
-    state: Any,
-    seed: tf.Tensor,
-    num_steps: int,
-) -> tf.Tensor:
+def _energies(sampler: Sampler, rbm: RBM, state: Any, seed: tf.Tensor, num_steps: int) -> tf.Tensor:
     def one(index: tf.Tensor, energies: tf.Tensor, state: Any, seed: tf.Tensor) -> tuple:
         now, seed = split(seed)
-        state, info = sampler.step(left_bias, right_bias, weights, state, now)
+        state, info = sampler.step(*rbm, state, now)
         energies = tf.tensor_scatter_nd_update(energies, [[index]], [info.energy])
         return index + 1, energies, state, seed
 

@@ -142,7 +142,7 @@ class ParallelTempering(Sampler):
         """Lowest running exchange rate, and round trips of a ladder so far."""
         return {
             "exchange_rate": 1 - tf.reduce_max(state.rejection),
-            "round_trips": tf.reduce_mean(tf.cast(state.round_trips, tf.float32)),
+            "round_trips": tf.reduce_mean(tf.cast(state.round_trips, state.rejection.dtype)),
         }
 
 
