@@ -5,6 +5,7 @@ step (when), or splits. Nothing here keeps state.
 """
 
 import enum
+import functools
 from collections.abc import Sequence
 from typing import TypeAlias
 
@@ -132,6 +133,12 @@ def log_mean_exp(values: tf.Tensor, axis: int = 0) -> tf.Tensor:
     values = tf.convert_to_tensor(values)
     count = tf.cast(tf.shape(values)[axis], values.dtype)
     return tf.reduce_logsumexp(values, axis) - tf.math.log(count)
+
+
+def keep_nan(value: tf.Tensor, *inputs: tf.Tensor) -> tf.Tensor:
+    """`value`, but NaN where an input is: comparisons and searches make a number of it."""
+    spoiled = functools.reduce(tf.logical_or, map(tf.math.is_nan, inputs))
+    return tf.where(spoiled, tf.constant(float("nan"), value.dtype), value)
 
 
 def bernoulli_entropy(logits: tf.Tensor) -> tf.Tensor:
