@@ -163,4 +163,6 @@ def softplus_difference(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
 
 def effective_sample_size(log_weights: tf.Tensor) -> tf.Tensor:
     """(sum w)^2 / sum w^2 of unnormalised log weights over the first axis: between 1 and their number."""
+    # The difference below is of the size of the weights: the largest is taken out first.
+    log_weights -= tf.stop_gradient(tf.reduce_max(log_weights, 0))
     return tf.exp(2.0 * tf.reduce_logsumexp(log_weights, 0) - tf.reduce_logsumexp(2.0 * log_weights, 0))
