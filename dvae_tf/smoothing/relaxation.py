@@ -48,10 +48,6 @@ class RelaxedBinary(tfd.AutoCompositeTensorDistribution):
 
     def _quantile(self, rho: tf.Tensor) -> tf.Tensor:
         is_level = (rho >= 0) & (rho <= 1)
-        if self.validate_args:
-            message = "rho: expected levels in [0, 1]"
-            with tf.control_dependencies([tf.debugging.assert_equal(is_level, True, message)]):
-                rho = tf.identity(rho)
         return tf.where(is_level, self._inverse_cdf(rho), tf.constant(float("nan"), self.dtype))
 
     @property
