@@ -7,7 +7,7 @@ mean is the KL divergence of the system (or, where it says so, a surrogate of it
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
-from .numerics import bernoulli_entropy
+from .numerics import bernoulli_entropy, keep_nan
 from .posterior import PosteriorSample
 from .priors import BoltzmannMachine, DirectedBernoulli, GumBolt
 from .rbm import left_logits, right_logits, split_sides
@@ -41,7 +41,10 @@ def bernoulli(draw: PosteriorSample, prior: DirectedBernoulli) -> tf.Tensor:
     is the surrogate that Jang et al. (2017) use.
     """
     prior_logits = prior.logits(draw.sample)
-    cross_entropy = tf.math.softplus(prior_logits) - tf.math.sigmoid(draw.logits) * prior_logits
+    # In each bit the rarer value counts: a difference of softplus and q l would lose it.
+    if_1 = tf.math.sigmoid(draw.logits) * tf.math.softplus(-prior_logits)
+    if_0 = tf.math.sigmoid(-draw.logits) * tf.math.softplus(prior_logits)
+    cross_entropy = if_0 + if_1
     return tf.reduce_sum(cross_entropy - bernoulli_entropy(draw.logits), -1)
 
 
@@ -82,7 +85,7 @@ def dvae(draw: PosteriorSample, prior: BoltzmannMachine) -> tf.Tensor:
     """
     if len(draw.laws) == 1:
         return joint(draw, prior)
-    z = tf.stop_gradient(tf.cast(draw.sample > 0, draw.sample.dtype))
+    z = tf.stop_gradient(keep_nan(tf.cast(draw.sample > 0, draw.sample.dtype), draw.sample))
     left, right = split_sides(z, prior.num_left)
     field = tf.concat([left_logits(prior.rbm, right), right_logits(prior.rbm, left)], -1)
     not_q = tf.maximum(tf.math.sigmoid(-draw.logits), _SMALLEST_PROBABILITY)

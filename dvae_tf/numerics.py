@@ -5,6 +5,7 @@ step (when), or splits. Nothing here keeps state.
 """
 
 import enum
+import functools
 from collections.abc import Sequence
 from typing import TypeAlias
 
@@ -134,6 +135,12 @@ def log_mean_exp(values: tf.Tensor, axis: int = 0) -> tf.Tensor:
     return tf.reduce_logsumexp(values, axis) - tf.math.log(count)
 
 
+def keep_nan(value: tf.Tensor, *inputs: tf.Tensor) -> tf.Tensor:
+    """`value`, but NaN where an input is: comparisons and searches make a number of it."""
+    spoiled = functools.reduce(tf.logical_or, map(tf.math.is_nan, inputs))
+    return tf.where(spoiled, tf.constant(float("nan"), value.dtype), value)
+
+
 def bernoulli_entropy(logits: tf.Tensor) -> tf.Tensor:
     """Entropy of a Bernoulli with the given logits, per element, in nats; finite for all logits.
 
@@ -156,4 +163,6 @@ def softplus_difference(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
 
 def effective_sample_size(log_weights: tf.Tensor) -> tf.Tensor:
     """(sum w)^2 / sum w^2 of unnormalised log weights over the first axis: between 1 and their number."""
+    # The difference below is of the size of the weights: the largest is taken out first.
+    log_weights -= tf.stop_gradient(tf.reduce_max(log_weights, 0))
     return tf.exp(2.0 * tf.reduce_logsumexp(log_weights, 0) - tf.reduce_logsumexp(2.0 * log_weights, 0))

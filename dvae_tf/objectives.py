@@ -78,27 +78,39 @@ def streamed_bound(
       seed: an `int32[2]` seed.
       dtype: of the log weights.
     """
-    nothing = tf.fill([num_images], tf.constant(-float("inf"), dtype))
+    zeros, nothing = tf.zeros([num_images], dtype), tf.fill([num_images], tf.constant(-float("inf"), dtype))
+    none = _Sums(nothing, zeros, zeros)
 
-    def add_block(done: tf.Tensor, sums: tuple, seed: tf.Tensor) -> tuple:
+    def add_block(done: tf.Tensor, sums: _Sums, seed: tf.Tensor) -> tuple:
         now, seed = split(seed)
-        more = _log_sums(log_weights(now), done, num_samples)
-        sums = tuple(tf.reduce_logsumexp(tf.stack(pair), 0) for pair in zip(sums, more, strict=True))
-        return done + block, sums, seed
+        more = log_weights(now)
+        surplus = (done + tf.range(tf.shape(more)[0]) >= num_samples)[:, tf.newaxis]
+        more = tf.where(surplus, tf.constant(-float("inf"), more.dtype), more)
+        return done + block, _added(sums, more), seed
 
-    _, (log_sum, log_squares), _ = tf.while_loop(
-        lambda done, *_: done < num_samples, add_block, (0, (nothing, nothing), seed)
-    )
-    log_count = tf.math.log(tf.cast(num_samples, log_sum.dtype))
-    variance = tf.exp(log_squares - 2 * log_sum) - tf.exp(-log_count)
+    _, sums, _ = tf.while_loop(lambda done, *_: done < num_samples, add_block, (0, none, seed))
+    count = tf.cast(num_samples, sums.weights.dtype)
+    variance = sums.squares / sums.weights**2 - 1.0 / count
+    log_mean = sums.largest + tf.math.log(sums.weights / count)
     # A gradient would have to keep every block.
-    return LikelihoodEstimate(
-        tf.stop_gradient(log_sum - log_count), tf.stop_gradient(tf.maximum(variance, 0.0))
+    return LikelihoodEstimate(tf.stop_gradient(log_mean), tf.stop_gradient(tf.maximum(variance, 0.0)))
+
+
+class _Sums(NamedTuple):
+    """max log w, sum w and sum w^2 over samples, [B] each; the sums in units of the largest w."""
+
+    largest: tf.Tensor
+    weights: tf.Tensor
+    squares: tf.Tensor
+
+
+def _added(sums: _Sums, log_weights: tf.Tensor) -> _Sums:
+    """The sums with more samples, [block, B]."""
+    largest = tf.maximum(sums.largest, tf.reduce_max(log_weights, 0))
+    unit = tf.where(tf.math.is_inf(largest), tf.zeros_like(largest), largest)
+    before, more = tf.exp(sums.largest - unit), tf.exp(log_weights - unit)
+    return _Sums(
+        largest,
+        before * sums.weights + tf.reduce_sum(more, 0),
+        before**2 * sums.squares + tf.reduce_sum(more**2, 0),
     )
-
-
-def _log_sums(log_weights: tf.Tensor, done: tf.Tensor, num_samples: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Log sum w and log sum w^2 of a block, without the samples beyond `num_samples`."""
-    surplus = (done + tf.range(tf.shape(log_weights)[0]) >= num_samples)[:, tf.newaxis]
-    log_weights = tf.where(surplus, tf.constant(-float("inf"), log_weights.dtype), log_weights)
-    return tf.reduce_logsumexp(log_weights, 0), tf.reduce_logsumexp(2 * log_weights, 0)

@@ -39,7 +39,17 @@ class LogPartition(NamedTuple):
 
 
 class Prior(keras.layers.Layer):
-    """Owns the parameters of p(z); called, it gives the distribution that a bound compares q with."""
+    """Owns the parameters of p(z); called, it gives the distribution that a bound compares q with.
+
+    Args:
+      validate_args: whether the distributions that it gives check what they are given.
+      **kwargs: those of a Keras layer.
+    """
+
+    def __init__(self, validate_args: bool = False, **kwargs: Any) -> None:
+        kwargs.setdefault("dtype", "float32")
+        super().__init__(autocast=False, **kwargs)
+        self.validate_args = validate_args
 
     @abc.abstractmethod
     def call(self, training: bool = False) -> tfp.distributions.Distribution:
@@ -76,3 +86,7 @@ class Prior(keras.layers.Layer):
     def diagnostics(self) -> dict[str, Any]:
         """Further scalars worth watching in a training."""
         return {}
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return super().get_config() | {"validate_args": self.validate_args}

@@ -14,7 +14,7 @@ import tensorflow_probability as tfp
 from tensorflow_probability import distributions as tfd
 from tensorflow_probability.python.internal import tensor_util
 
-from ..numerics import bernoulli_entropy
+from ..numerics import bernoulli_entropy, keep_nan
 from ..rbm import RBM, as_rbm, block_gibbs, energy, exact, split_sides, uniform_states
 
 
@@ -118,6 +118,16 @@ class BoltzmannMachine(tfd.AutoCompositeTensorDistribution):
         """-E(z) in nats: [..., D] gives [...]."""
         return -self.energy(z)
 
+    def parameter_assertions(self) -> list[Any]:
+        """Operations that fail where a parameter is not finite."""
+        parameters = self.rbm._asdict()
+        if self._log_partition is not None:
+            parameters["log_partition"] = self._log_partition
+        return [
+            tf.debugging.assert_all_finite(parameter, f"{name}: expected finite numbers")
+            for name, parameter in parameters.items()
+        ]
+
     def _event_shape(self) -> tf.TensorShape:
         return tf.TensorShape([self.num_left + self.num_right])
 
@@ -128,12 +138,7 @@ class BoltzmannMachine(tfd.AutoCompositeTensorDistribution):
         return None
 
     def _parameter_control_dependencies(self, is_init: bool) -> list[Any]:
-        if not self.validate_args or is_init:
-            return []
-        return [
-            tf.debugging.assert_all_finite(parameter, f"{name}: expected finite numbers")
-            for name, parameter in zip(self.rbm._fields, self.rbm, strict=True)
-        ]
+        return self.parameter_assertions() if self.validate_args and not is_init else []
 
     def _sample_control_dependencies(self, z: tf.Tensor) -> list[Any]:
         if not self.validate_args:
@@ -150,7 +155,8 @@ class BoltzmannMachine(tfd.AutoCompositeTensorDistribution):
         else:
             left, _ = uniform_states(n, self.num_left, self.num_right, for_start, self.dtype)
             states = block_gibbs(self.rbm, left, self._num_sweeps, for_sweeps)
-        return tf.stop_gradient(tf.concat(states, -1))
+        sums = (tf.reduce_sum(parameter) for parameter in self.rbm)
+        return tf.stop_gradient(keep_nan(tf.concat(states, -1), *sums))
 
 
 @tfd.RegisterKL(tfd.Independent, BoltzmannMachine)

@@ -14,9 +14,9 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from tensorflow_probability import distributions as tfd
 
-from ..numerics import Seed
+from ..numerics import Seed, keep_nan
 from ..smoothing import Relaxation
-from ..smoothing.relaxation import at_least_float32
+from ..smoothing.relaxation import at_least_float32, number_assertions
 from .base import LogPartition, Prior
 
 
@@ -28,7 +28,7 @@ class DirectedBernoulli(tfd.AutoCompositeTensorDistribution):
       conditionals: one callable for each further group: bits or zeta of the groups before, [..., d], give
         log-odds [..., units].
       relaxation: the law of zeta given log-odds; None for bits.
-      validate_args: whether to check that bits are 0 or 1.
+      validate_args: whether to check that bits are 0 or 1, zeta lies in its support and nothing is NaN.
     """
 
     def __init__(
@@ -79,12 +79,19 @@ class DirectedBernoulli(tfd.AutoCompositeTensorDistribution):
         groups = [tf.broadcast_to(self._first_logits, shape)]
         for index, conditional in enumerate(self._conditionals, 1):
             groups.append(tf.cast(conditional(code[..., : index * units]), self.dtype))
-        return tf.concat(groups, -1)
+        logits = tf.concat(groups, -1)
+        checks = number_assertions("logits", logits) if self.validate_args else []
+        with tf.control_dependencies(checks):
+            return tf.identity(logits)
 
     def _law(self, logits: tf.Tensor) -> tfd.Distribution:
         if self._relaxation is None:
             return tfd.Bernoulli(logits=logits, dtype=self.dtype)
-        return self._relaxation(logits)
+        law = self._relaxation(logits)
+        return law.copy(validate_args=True) if self.validate_args else law
+
+    def _draw(self, logits: tf.Tensor, seed: Any) -> tf.Tensor:
+        return keep_nan(self._law(logits).sample(seed=seed), logits)
 
     def _event_shape(self) -> tf.TensorShape:
         return tf.TensorShape([self.num_groups * self.units_per_group])
@@ -94,6 +101,10 @@ class DirectedBernoulli(tfd.AutoCompositeTensorDistribution):
 
     def _default_event_space_bijector(self) -> None:
         return None
+
+    def _parameter_control_dependencies(self, is_init: bool) -> list[Any]:
+        checked = self.validate_args and not is_init
+        return number_assertions("first_logits", self._first_logits) if checked else []
 
     def _sample_control_dependencies(self, code: tf.Tensor) -> list[Any]:
         if not self.validate_args or self._relaxation is not None:
@@ -106,10 +117,10 @@ class DirectedBernoulli(tfd.AutoCompositeTensorDistribution):
     def _sample_n(self, n: tf.Tensor, seed: Any = None) -> tf.Tensor:
         seeds = tfp.random.split_seed(seed, self.num_groups, salt="directed_bernoulli")
         first = tf.broadcast_to(self._first_logits, [n, self.units_per_group])
-        code = self._law(first).sample(seed=seeds[0])
+        code = self._draw(first, seeds[0])
         for conditional, group_seed in zip(self._conditionals, seeds[1:], strict=True):
             logits = tf.cast(conditional(code), self.dtype)
-            code = tf.concat([code, self._law(logits).sample(seed=group_seed)], -1)
+            code = tf.concat([code, self._draw(logits, group_seed)], -1)
         return tf.stop_gradient(code)
 
 
@@ -123,6 +134,7 @@ class DirectedPrior(Prior):
       units_per_group: units of every group.
       conditionals: one layer for each further group, [..., d] to [..., units].
       relaxation: of what a call hands out; None for the bits.
+      **kwargs: those of a `Prior`.
     """
 
     def __init__(
@@ -132,8 +144,7 @@ class DirectedPrior(Prior):
         relaxation: Relaxation | None = None,
         **kwargs: Any,
     ) -> None:
-        kwargs.setdefault("dtype", "float32")
-        super().__init__(autocast=False, **kwargs)
+        super().__init__(**kwargs)
         if units_per_group < 1:
             raise ValueError(f"units_per_group: expected at least 1, got {units_per_group}")
         self.units_per_group = units_per_group
@@ -156,12 +167,12 @@ class DirectedPrior(Prior):
 
     def binary(self) -> DirectedBernoulli:
         """The prior of the bits."""
-        return DirectedBernoulli(self.first_logits, self.conditionals)
+        return DirectedBernoulli(self.first_logits, self.conditionals, validate_args=self.validate_args)
 
     def call(self, training: bool = False) -> DirectedBernoulli:
         """Returns the prior of zeta, or of the bits."""
         del training
-        return DirectedBernoulli(self.first_logits, self.conditionals, self.relaxation)
+        return DirectedBernoulli(self.first_logits, self.conditionals, self.relaxation, self.validate_args)
 
     def advance(self) -> tf.Tensor:
         """Nothing moves; 0."""

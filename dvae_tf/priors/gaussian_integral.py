@@ -38,6 +38,7 @@ class GaussianIntegralRelaxation(RelaxedMachine):
       boltzmann: the machine p(z).
       beta: the sharpness asked for; the guard may raise it.
       spectral_norm: ||W||_2 for the guard, a scalar; None computes it.
+      validate_args: whether to check that values and the parameters are finite.
     """
 
     def __init__(
@@ -88,6 +89,12 @@ class GaussianIntegralRelaxation(RelaxedMachine):
         """The sharpness in use: beta, or what the guard raised it to."""
         return self._sharpness
 
+    def _parameter_control_dependencies(self, is_init: bool) -> list[Any]:
+        assertions = super()._parameter_control_dependencies(is_init)
+        if assertions:
+            assertions.append(tf.debugging.assert_all_finite(self.beta, "beta: expected a finite number"))
+        return assertions
+
     def _log_prob_inside(self, zeta: tf.Tensor) -> tf.Tensor:
         machine, beta = self.boltzmann, self.sharpness
         rbm = machine.rbm
@@ -101,7 +108,10 @@ class GaussianIntegralRelaxation(RelaxedMachine):
         ) + tf.reduce_sum(tf.math.softplus(rbm.right_bias + field_right - beta / 2), -1)
         num_units = machine.num_left + machine.num_right
         log_normalizer = 0.5 * (_log_determinant(rbm, beta) - num_units * math.log(2.0 * math.pi))
-        return log_normalizer - 0.5 * quadratic + log_terms - machine.log_partition
+        log_prob = log_normalizer - 0.5 * quadratic + log_terms - machine.log_partition
+        # Where zeta^T A zeta <= 2 beta |zeta|^2 overflows, the sum would be inf - inf.
+        vanishes = tf.math.is_inf(2.0 * beta * tf.reduce_sum(zeta**2, -1))
+        return tf.where(vanishes, tf.constant(-float("inf"), self.dtype), log_prob)
 
     def _sample_n(self, n: tf.Tensor, seed: Any = None) -> tf.Tensor:
         for_z, for_zeta = tfp.random.split_seed(seed, salt="gaussian_integral")
@@ -181,7 +191,7 @@ class GaussianIntegralPrior(BoltzmannPrior):
 
     def relax(self, machine: BoltzmannMachine) -> GaussianIntegralRelaxation:
         """The relaxation of the current machine."""
-        return GaussianIntegralRelaxation(machine, self.beta, self.spectral_norm)
+        return GaussianIntegralRelaxation(machine, self.beta, self.spectral_norm, self.validate_args)
 
     def diagnostics(self) -> dict[str, Any]:
         """The sharpness in use and whether the guard raised it."""

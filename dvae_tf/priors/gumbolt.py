@@ -26,7 +26,7 @@ class GumBolt(RelaxedMachine):
 
     Args:
       boltzmann: the machine p(z).
-      validate_args: whether to check that values lie in [0, 1].
+      validate_args: whether to check that values lie in [0, 1] and the parameters are finite.
     """
 
     def __init__(
@@ -68,4 +68,4 @@ class GumBoltPrior(BoltzmannPrior):
 
     def relax(self, machine: BoltzmannMachine) -> GumBolt:
         """The proxy of the current machine."""
-        return GumBolt(machine)
+        return GumBolt(machine, self.validate_args)

@@ -50,6 +50,7 @@ class BoltzmannPrior(Prior):
       num_mean_field_iterations: of the relaxation.
       weights_regularizer: a Keras regularizer of W.
       seed: an integer; the initial weights, the chains and their moves follow from it.
+      **kwargs: those of a `Prior`.
     """
 
     def __init__(
@@ -65,8 +66,7 @@ class BoltzmannPrior(Prior):
         seed: int = 0,
         **kwargs: Any,
     ) -> None:
-        kwargs.setdefault("dtype", "float32")
-        super().__init__(autocast=False, **kwargs)
+        super().__init__(**kwargs)
         for name, size in (("num_left", num_left), ("num_right", num_right)):
             if size < 1:
                 raise ValueError(f"{name}: expected at least 1 unit, got {size}")
@@ -168,7 +168,7 @@ class BoltzmannPrior(Prior):
         surrogate = log_partition_surrogate(
             *rbm, state.left, state.right, tf.convert_to_tensor(self.log_partition), state.log_weights
         )
-        return BoltzmannMachine(*rbm, log_partition=surrogate)
+        return BoltzmannMachine(*rbm, log_partition=surrogate, validate_args=self.validate_args)
 
     def sample_binary(self, num_samples: int, num_sweeps: int, seed: Seed) -> tf.Tensor:
         """Draws z [num_samples, D] by block Gibbs sweeps from the stored chains, repeated if too few."""
@@ -273,7 +273,9 @@ class BoltzmannPrior(Prior):
         """What a call hands out, of the current machine: its overlapping relaxation, or itself."""
         if self.smoothing is None:
             return machine
-        return OverlappingRelaxation(machine, self.smoothing, self.num_mean_field_iterations)
+        return OverlappingRelaxation(
+            machine, self.smoothing, self.num_mean_field_iterations, self.validate_args
+        )
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""

@@ -17,10 +17,10 @@ from typing import Any
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from ..numerics import bernoulli_entropy, uniform
+from ..numerics import bernoulli_entropy, keep_nan, uniform
 from ..rbm import RBM, energy, left_logits, right_logits, split_sides
 from ..smoothing import Smoothing
-from ..smoothing.relaxation import in_dtype
+from ..smoothing.relaxation import in_dtype, number_assertions
 from .boltzmann import BoltzmannMachine
 from .relaxed_machine import RelaxedMachine
 
@@ -59,7 +59,8 @@ class OverlappingRelaxation(RelaxedMachine):
       boltzmann: the machine p(z).
       smoothing: the smoothing layer r(zeta | z), of an overlapping family.
       num_mean_field_iterations: updates of both sides, from m_l = 0.5.
-      validate_args: whether to check that values lie in the support of the smoothing.
+      validate_args: whether to check that values lie in the support of the smoothing, and the parameters
+        are finite.
 
     Raises:
       ValueError: if `num_mean_field_iterations` is below 1.
@@ -120,6 +121,13 @@ class OverlappingRelaxation(RelaxedMachine):
         sides = split_sides(ratio, machine.num_left)
         return mean_field(machine.rbm, *sides, self._num_mean_field_iterations)
 
+    def _parameter_control_dependencies(self, is_init: bool) -> list[Any]:
+        assertions = super()._parameter_control_dependencies(is_init)
+        if assertions:
+            for each in self._theta():
+                assertions += number_assertions("theta", each)
+        return assertions
+
     def _log_prob_inside(self, zeta: tf.Tensor) -> tf.Tensor:
         machine = self.boltzmann
         ratio = self._ratio(zeta)
@@ -135,4 +143,5 @@ class OverlappingRelaxation(RelaxedMachine):
         for_z, for_zeta = tfp.random.split_seed(seed, salt="overlapping_relaxation")
         z = self.boltzmann.sample(n, seed=for_z)
         rho = uniform(tf.shape(z), for_zeta, self.dtype)
-        return tf.stop_gradient(self.smoothing.draw_given(z, rho, *self._theta()))
+        theta = self._theta()
+        return tf.stop_gradient(keep_nan(self.smoothing.draw_given(z, rho, *theta), z, *theta))

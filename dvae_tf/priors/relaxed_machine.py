@@ -52,5 +52,8 @@ class RelaxedMachine(tfd.AutoCompositeTensorDistribution):
     def _default_event_space_bijector(self) -> tfb.Bijector:
         return line_onto(self.support)
 
+    def _parameter_control_dependencies(self, is_init: bool) -> list[Any]:
+        return self.boltzmann.parameter_assertions() if self.validate_args and not is_init else []
+
     def _sample_control_dependencies(self, zeta: tf.Tensor) -> list[Any]:
         return support_assertions(zeta, self.support) if self.validate_args else []

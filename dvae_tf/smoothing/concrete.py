@@ -36,7 +36,8 @@ class ConcreteBernoulli(RelaxedBinary):
     Args:
       logits: log-odds of z = 1, any shape, float32 or float64.
       temperature: broadcasts against `logits`.
-      validate_args: whether to check that values lie in the support and nothing is NaN.
+      validate_args: whether to check that values lie in the support, the temperature is above 0 and nothing
+        is NaN.
     """
 
     def __init__(
@@ -78,6 +79,13 @@ class ConcreteBernoulli(RelaxedBinary):
             "log_density_ratio: the Concrete relaxation has no r(zeta | z); a smoothing such as Power has"
         )
 
+    def _parameter_control_dependencies(self, is_init: bool) -> list[Any]:
+        assertions = super()._parameter_control_dependencies(is_init)
+        if assertions:
+            message = "temperature: expected a number above 0"
+            assertions.append(tf.debugging.assert_positive(self.temperature, message))
+        return assertions
+
     def _log_prob(self, zeta: tf.Tensor) -> tf.Tensor:
         log_zeta, log_not_zeta = _log_distances(zeta)
         # u = temperature logit(zeta) - l is logistic.
@@ -92,14 +100,14 @@ class ConcreteBernoulli(RelaxedBinary):
         cdf = tf.math.sigmoid(self.temperature * (log_zeta - log_not_zeta) - self.logits)
         return tf.where(zeta <= 0, tf.zeros_like(cdf), tf.where(zeta >= 1, tf.ones_like(cdf), cdf))
 
-    def _quantile(self, rho: tf.Tensor) -> tf.Tensor:
+    def _inverse_cdf(self, rho: tf.Tensor) -> tf.Tensor:
         return tf.math.sigmoid((self.logits + tf.math.log(rho) - tf.math.log1p(-rho)) / self.temperature)
 
     def _sample_n(self, n: tf.Tensor, seed: Any = None) -> tf.Tensor:
         shape = tf.concat([[n], self._batch_shape_tensor()], 0)
         rho = uniform(shape, tfp.random.sanitize_seed(seed, salt="concrete_bernoulli"), self.dtype)
         # rho = 0 stands for all that rounds down to it.
-        return self._quantile(tf.maximum(rho, tf.constant(2.0**-25, self.dtype)))
+        return self._inverse_cdf(tf.maximum(rho, tf.constant(2.0**-25, self.dtype)))
 
 
 def _log_distances(zeta: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -116,6 +124,7 @@ class Concrete(Relaxation):
     Args:
       temperature: a number above 0.
       trainable_temperature: whether it is a weight, exp(log_excess).
+      **kwargs: those of a `Relaxation`.
 
     Raises:
       ValueError: if `temperature` is out of range.
@@ -133,7 +142,7 @@ class Concrete(Relaxation):
     def call(self, logits: tf.Tensor) -> ConcreteBernoulli:
         """Returns q(zeta) for log-odds of any shape; half precision is raised to float32."""
         logits = at_least_float32(logits)
-        return ConcreteBernoulli(logits, in_dtype(self.temperature, logits.dtype))
+        return ConcreteBernoulli(logits, in_dtype(self.temperature, logits.dtype), self.validate_args)
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments: the temperature as it was given, not as it was trained."""

@@ -85,8 +85,13 @@ class Family(abc.ABC):
     @classmethod
     def mixture_cdf(cls, zeta: tf.Tensor, logits: tf.Tensor, *theta: tf.Tensor) -> tf.Tensor:
         """(1 - q) R(zeta | 0) + q R(zeta | 1), in the support."""
-        below_0 = tf.math.sigmoid(-logits) * cls.cdf_given_0(zeta, *theta)
-        return below_0 + tf.math.sigmoid(logits) * cls.cdf_given_1(zeta, *theta)
+        given_0, given_1 = cls.cdf_given_0(zeta, *theta), cls.cdf_given_1(zeta, *theta)
+        # By the rarer bit: 1 - sigmoid, of which derivatives are made, rounds where the sigmoid is near 1.
+        return tf.where(
+            logits > 0,
+            given_1 + tf.math.sigmoid(-logits) * (given_0 - given_1),
+            given_0 + tf.math.sigmoid(logits) * (given_1 - given_0),
+        )
 
     @classmethod
     def mixture_quantile(cls, rho: tf.Tensor, logits: tf.Tensor, *theta: tf.Tensor) -> tf.Tensor:

@@ -28,8 +28,9 @@ class Gaussian(Smoothing, SymmetricFamily):
 
     @classmethod
     def log_density_ratio(cls, zeta: tf.Tensor, beta: tf.Tensor) -> tf.Tensor:
-        """beta (zeta - 1/2)."""
-        return beta * (zeta - 0.5)
+        """beta (zeta - 1/2), finite at every finite zeta: there log r may be -inf already."""
+        limit = zeta.dtype.max / 4
+        return tf.clip_by_value(beta * (zeta - 0.5), -limit, limit)
 
     @classmethod
     def cdf_given_0(cls, zeta: tf.Tensor, beta: tf.Tensor) -> tf.Tensor:

@@ -16,6 +16,7 @@ class Smoothing(Relaxation, Family):
       beta: the sharpness, a number above the family's `smallest_beta`; infinite sharpness would be the
         bits themselves.
       trainable_beta: whether beta is a weight; it is kept in range as smallest_beta + exp(weight).
+      **kwargs: those of a `Relaxation`.
 
     Raises:
       ValueError: if `beta` is out of range.
@@ -41,7 +42,7 @@ class Smoothing(Relaxation, Family):
         """Returns q(zeta) for log-odds of any shape; half precision is raised to float32."""
         logits = at_least_float32(logits)
         theta = tuple(in_dtype(each, logits.dtype) for each in self.theta)
-        return RelaxedBernoulli(logits, theta, type(self))
+        return RelaxedBernoulli(logits, theta, type(self), self.validate_args)
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments: beta as it was given, not as it was trained."""

@@ -7,15 +7,16 @@ rho = F(zeta; q, theta) held fixed,
     d zeta / d theta = -((1 - q) d_theta R(zeta | 0) + q d_theta R(zeta | 1)) / q(zeta).
 """
 
+import math
 from typing import Any
 
 import tensorflow as tf
 import tensorflow_probability as tfp
 from tensorflow_probability.python.internal import tensor_util
 
-from ..numerics import uniform_pair
+from ..numerics import keep_nan, uniform_pair
 from .family import Family
-from .relaxation import RelaxedBinary, outside
+from .relaxation import RelaxedBinary, number_assertions, outside
 
 
 class RelaxedBernoulli(RelaxedBinary):
@@ -75,7 +76,17 @@ class RelaxedBernoulli(RelaxedBinary):
 
     def log_density_ratio(self, zeta: Any) -> tf.Tensor:
         """b(zeta) = log r(zeta | 1) - log r(zeta | 0) in nats."""
-        return self.family.log_density_ratio(tf.convert_to_tensor(zeta, self.dtype), *self.theta)
+        zeta = tf.convert_to_tensor(zeta, self.dtype)
+        checks = self._parameter_control_dependencies(False) + self._sample_control_dependencies(zeta)
+        with tf.control_dependencies(checks):
+            return self.family.log_density_ratio(tf.identity(zeta), *self.theta)
+
+    def _parameter_control_dependencies(self, is_init: bool) -> list[Any]:
+        assertions = super()._parameter_control_dependencies(is_init)
+        if assertions:
+            for each in self.theta:
+                assertions += number_assertions("theta", each)
+        return assertions
 
     def _log_prob(self, zeta: tf.Tensor) -> tf.Tensor:
         log_density = self.family.log_mixture_density(zeta, self.logits, *self.theta)
@@ -88,7 +99,7 @@ class RelaxedBernoulli(RelaxedBinary):
         # An atom at the lower end counts from there on.
         return tf.where(zeta < low, tf.zeros_like(cdf), cdf)
 
-    def _quantile(self, rho: tf.Tensor) -> tf.Tensor:
+    def _inverse_cdf(self, rho: tf.Tensor) -> tf.Tensor:
         return self._reparameterize(self.family.mixture_quantile(rho, self.logits, *self.theta), rho)
 
     def _sample_n(self, n: tf.Tensor, seed: Any = None) -> tf.Tensor:
@@ -105,6 +116,9 @@ class RelaxedBernoulli(RelaxedBinary):
         From F(zeta; logits, theta) - rho = 0: d zeta = -(d F - d rho) / q(zeta), Eq. 9.
         """
         family = self.family
+        zeta = keep_nan(zeta, self.logits, *self.theta)
+        # Between two sharp modes 1 / q(zeta) overflows, where what it multiplies may be 0.
+        log_cap = math.log(self.dtype.max) - 10.0
 
         @tf.custom_gradient
         def implicit(logits: tf.Tensor, theta: tuple, rho: tf.Tensor) -> tuple:
@@ -115,7 +129,7 @@ class RelaxedBernoulli(RelaxedBinary):
                 with tf.GradientTape() as tape:
                     tape.watch((logits, theta, rho))
                     residual = held.cdf(value) - rho
-                moves = -upstream * tf.exp(-held.log_prob(value))
+                moves = -upstream * tf.exp(tf.minimum(-held.log_prob(value), log_cap))
                 gradients = tape.gradient(
                     residual,
                     (logits, theta, rho),

@@ -42,6 +42,14 @@ class RelaxedBinary(tfd.AutoCompositeTensorDistribution):
     def log_density_ratio(self, zeta: Any) -> tf.Tensor:
         """b(zeta) = log r(zeta | 1) - log r(zeta | 0) in nats."""
 
+    @abc.abstractmethod
+    def _inverse_cdf(self, rho: tf.Tensor) -> tf.Tensor:
+        """`quantile` for levels in [0, 1]."""
+
+    def _quantile(self, rho: tf.Tensor) -> tf.Tensor:
+        is_level = (rho >= 0) & (rho <= 1)
+        return tf.where(is_level, self._inverse_cdf(rho), tf.constant(float("nan"), self.dtype))
+
     @property
     def binary(self) -> tfd.Bernoulli:
         """The Bernoulli of z: the limit of infinite sharpness."""
@@ -64,10 +72,7 @@ class RelaxedBinary(tfd.AutoCompositeTensorDistribution):
         return support_assertions(zeta, self.support) if self.validate_args else []
 
     def _parameter_control_dependencies(self, is_init: bool) -> list[Any]:
-        if not self.validate_args or is_init:
-            return []
-        nan = tf.reduce_any(tf.math.is_nan(self.logits))
-        return [tf.debugging.assert_equal(nan, False, "logits: expected numbers, got NaN")]
+        return number_assertions("logits", self.logits) if self.validate_args and not is_init else []
 
 
 def line_onto(support: tuple[float, float]) -> tfb.Bijector:
@@ -87,21 +92,36 @@ def support_assertions(zeta: tf.Tensor, support: tuple[float, float]) -> list[An
     return [tf.debugging.assert_equal(wrong, False, f"zeta: expected numbers in {support}")]
 
 
+def number_assertions(name: str, values: tf.Tensor) -> list[Any]:
+    """Operations that fail where one of the values is NaN."""
+    nan = tf.reduce_any(tf.math.is_nan(values))
+    return [tf.debugging.assert_equal(nan, False, f"{name}: expected numbers, got NaN")]
+
+
 class Relaxation(keras.layers.Layer):
     """A layer that turns the log-odds of bits into the law of their continuous twins.
 
     `outputs_per_unit` says how many numbers for each unit an encoder has to give: the log-odds first.
+
+    Args:
+      validate_args: whether the laws that it gives check what they are given.
+      **kwargs: those of a Keras layer.
     """
 
     outputs_per_unit: ClassVar[int] = 1
 
-    def __init__(self, **kwargs: Any) -> None:
+    def __init__(self, validate_args: bool = False, **kwargs: Any) -> None:
         # Log-space work: a mixed-precision policy must not round what goes in.
         super().__init__(autocast=False, **kwargs)
+        self.validate_args = validate_args
 
     @abc.abstractmethod
     def call(self, logits: tf.Tensor) -> RelaxedBinary:
         """Returns q(zeta) for log-odds of any shape; half precision is raised to float32."""
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return super().get_config() | {"validate_args": self.validate_args}
 
 
 class NumberAbove:

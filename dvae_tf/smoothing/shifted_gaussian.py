@@ -43,7 +43,8 @@ class ShiftedGaussian(Relaxation, Family):
         logits = at_least_float32(logits)
         h = tf.zeros_like(logits) if h is None else tf.cast(h, logits.dtype)
         shift = 0.5 * (tf.math.sigmoid(h) - 0.5)
-        return RelaxedBernoulli(logits, (shift, tf.cast(self.scale, logits.dtype)), type(self))
+        theta = (shift, tf.cast(self.scale, logits.dtype))
+        return RelaxedBernoulli(logits, theta, type(self), self.validate_args)
 
     # r at a shift and a scale is the Gaussian smoothing at zeta - shift, with beta = 1 / scale^2.
 

@@ -10,6 +10,7 @@ there when q changes: its gradient is 0.
 import keras
 import tensorflow as tf
 
+from ..numerics import keep_nan
 from .exponential import Exponential
 from .family import Family
 from .layer import Smoothing
@@ -41,7 +42,7 @@ class SpikeExponential(Smoothing, Family):
     def log_density_ratio(cls, zeta: tf.Tensor, beta: tf.Tensor) -> tf.Tensor:
         """-inf at the spike, +inf elsewhere."""
         infinity = tf.constant(float("inf"), zeta.dtype)
-        return tf.where(cls.is_atom(zeta), -infinity, infinity) + 0.0 * beta
+        return keep_nan(tf.where(cls.is_atom(zeta), -infinity, infinity), zeta, beta)
 
     @classmethod
     def log_mixture_density(cls, zeta: tf.Tensor, logits: tf.Tensor, beta: tf.Tensor) -> tf.Tensor:
