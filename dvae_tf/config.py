@@ -186,6 +186,9 @@ class Recipe:
     num_sweeps: int = 20
     # Replicas that bring log Z along between validations (`priors.BoltzmannPrior`); 0 for none.
     num_witnesses: int = 0
+    # Shares of a step, each with a part of the batch and of the chains, and draws of its own: as many devices
+    # can take part.
+    num_replicas: int = 1
     num_validations: int = 50
     # Validations without a better one before training stops early; None goes on to the end.
     patience: int | None = None
@@ -210,6 +213,12 @@ class Recipe:
         for field in dataclasses.fields(self):
             _check_number(field, getattr(self, field.name))
         self._check_sharpness()
+        for name in ("train_batchsize", "num_chains"):
+            if getattr(self, name) % self.num_replicas:
+                raise ValueError(
+                    f"{name}: expected a multiple of num_replicas, {self.num_replicas}, "
+                    f"got {getattr(self, name)}"
+                )
         starts = [start for start, _ in self.lr_steps]
         factors = [factor for _, factor in self.lr_steps]
         rising = starts[:1] == [0.0] and starts == sorted(set(starts)) and starts[-1] < 1
@@ -328,7 +337,7 @@ def _check_name(argument: str, name: Any, known: Any) -> None:
 
 
 # Fields that the first configurations did not have.
-_ADDED = {"temperature", "prior_temperature", "patience", "num_witnesses"}
+_ADDED = {"temperature", "prior_temperature", "patience", "num_witnesses", "num_replicas"}
 _MAY_BE_ZERO = {"seed", "weight_decay", "kl_warmup_fraction", "num_witnesses"}
 
 

@@ -40,10 +40,16 @@ class Checkpoint(NamedTuple):
 
 
 class RunFolder:
-    """A run's files under one path; nothing is written before `claim`."""
+    """A run's files under one path; nothing is written before `claim`.
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    Args:
+      path: the folder.
+      is_writer: whether this process writes; of several workers on one run, one does.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], is_writer: bool = True) -> None:
         self.path = pathlib.Path(path)
+        self.is_writer = is_writer
 
     def claim(self, recipe: Recipe) -> None:
         """Makes the folder this recipe's, or checks that it is.
@@ -61,6 +67,8 @@ class RunFolder:
                     f"log_dir: {self.path} belongs to a run of another configuration; "
                     f"choose another folder, or go on with its own flags. {'; '.join(differences)}"
                 )
+        if not self.is_writer:
+            return
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             if config.exists():
@@ -103,6 +111,8 @@ class RunFolder:
           StorageError: if it cannot be written; then the ones before are still there.
         """
         file = self.path / f"checkpoint-{step:09d}.npz"
+        if not self.is_writer:
+            return file
         arrays = {_RECIPE: np.frombuffer(json.dumps(recipe.to_json()).encode(), np.uint8)}
         for group, members in groups.items():
             arrays |= {f"{group}/{name}": array for name, array in members.items()}
@@ -148,8 +158,15 @@ class RunFolder:
                 f"{file}: belongs to a run of another configuration. {'; '.join(differences)}"
             )
 
+    def write_best(self, arrays: dict[str, np.ndarray]) -> None:
+        """Writes the weights with the best validation score so far."""
+        if self.is_writer:
+            storage.write_arrays(self.best_weights, arrays)
+
     def set_aside(self, files: Collection[pathlib.Path]) -> None:
         """Renames damaged checkpoints to `….damaged`, and removes what a killed write left behind."""
+        if not self.is_writer:
+            return
         for file in files:
             os.replace(file, file.with_name(f"{file.name}.damaged"))
         for partial in self.path.glob(".*.partial"):
@@ -157,6 +174,8 @@ class RunFolder:
 
     def finish(self, result: dict[str, Any]) -> None:
         """Writes `result.json`: the run is complete."""
+        if not self.is_writer:
+            return
         storage.write_json(self.path / RESULT_FILE, result)
 
 

@@ -1,6 +1,6 @@
 """The Keras model of a discrete VAE, and what the names of its parts stand for."""
 
-from .dvae import DVAE, BinaryCode, Samples, StepReport
+from .dvae import DVAE, BinaryCode, Samples, Share, StepReport
 from .pretrained import PRETRAINED
 from .store import load, load_weights, save_weights
 
@@ -9,6 +9,7 @@ __all__ = [
     "PRETRAINED",
     "BinaryCode",
     "Samples",
+    "Share",
     "StepReport",
     "load",
     "load_weights",

@@ -4,7 +4,7 @@ Training sees the relaxation zeta of the code; every likelihood that is reported
 model (DVAE# paper, Sec. 4).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import keras
@@ -50,6 +50,33 @@ class StepReport(NamedTuple):
     log_likelihood: tf.Tensor
     kl: tf.Tensor
     chain_energy: tf.Tensor
+
+
+class Share(NamedTuple):
+    """What a replica contributes to a training step, or the average of all.
+
+    Attributes:
+      gradients: of the loss, in the order of the trainable variables.
+      statistics: new values of other variables, by path.
+      chains: new state of the sampler; of all replicas, with a leading axis.
+      report: means over the replica's part of the batch.
+    """
+
+    gradients: list[tf.Tensor]
+    statistics: dict[str, tf.Tensor]
+    chains: Any
+    report: StepReport
+
+
+def average(shares: Sequence[Share]) -> Share:
+    """One share of all replicas': means, but for the chains, which are put side by side."""
+
+    def mean(*values: tf.Tensor) -> tf.Tensor:
+        return tf.add_n(values) / len(values)
+
+    together = tf.nest.map_structure(mean, *(share._replace(chains=()) for share in shares))
+    chains = tf.nest.map_structure(lambda *values: tf.stack(values), *(share.chains for share in shares))
+    return together._replace(chains=chains)
 
 
 @keras.saving.register_keras_serializable("dvae_tf")
@@ -233,12 +260,20 @@ class DVAE(keras.Model):
         return self.pixels(code.z).log_prob(x) + log_prior - code.log_prob
 
     def relaxed_bound(
-        self, x: tf.Tensor, seed: Seed, kl_weight: tf.Tensor | float = 1.0, training: bool = False
+        self,
+        x: tf.Tensor,
+        seed: Seed,
+        kl_weight: tf.Tensor | float = 1.0,
+        training: bool = False,
+        chains: Any = None,
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """The training objective: `(bound [B], log p(x | zeta) [K, B], log q - log p [K, B])`, nats."""
+        """The training objective: `(bound [B], log p(x | zeta) [K, B], log q - log p [K, B])`, nats.
+
+        The gradient of log Z in it is from the chains of a sampler's state; None takes all of the prior's.
+        """
         draw = self.posterior(self._centred(x), num_samples=self.recipe.k, seed=seed, training=training)
         log_likelihood = self.pixels(draw.sample, training).log_prob(x)
-        kl = self.kl(draw, self.prior())
+        kl = self.kl(draw, self.prior.distribution(chains))
         return self.bound(log_likelihood, kl, kl_weight), log_likelihood, kl
 
     def _centred(self, x: Any) -> tf.Tensor:
@@ -267,24 +302,63 @@ class DVAE(keras.Model):
         Args:
           x: [B, X] images; pixel probabilities where the recipe binarises afresh.
         """
-        step = tf.convert_to_tensor(self.optimizer.iterations)
-        seed = fold_in((0, self.recipe.seed), Tag.POSTERIOR, step)
-        if self.recipe.dynamic_binarization:
-            x = binarize(x, fold_in((0, self.recipe.seed), Tag.BINARIZATION, step))
-        chain_energy = self.prior.advance()
-        kl_weight = self.kl_weight(step)
-        variables = self.trainable_variables
-        with tf.GradientTape() as tape:
-            bound, log_likelihood, kl = self.relaxed_bound(x, seed, kl_weight, training=True)
-            objective = tf.reduce_mean(bound)
-            loss = tf.add_n([-objective, *self.losses])
-        self.optimizer.apply(tape.gradient(loss, [v.value for v in variables]), variables)
-        return StepReport(
-            objective,
-            tf.reduce_mean(log_likelihood),
-            tf.reduce_mean(kl),
-            chain_energy,
-        )
+        replicas = range(self.recipe.num_replicas)
+        return self.take(average([self.share(x, replica) for replica in replicas]))
+
+    def share(self, x: tf.Tensor, replica: Any = 0, values: Mapping[str, tf.Tensor] | None = None) -> Share:
+        """What one replica contributes to a step, from its part of the batch and its chains; stores nothing.
+
+        Args:
+          x: [B, X], the whole batch.
+          replica: which one, of `recipe.num_replicas`.
+          values: of variables by their paths, where they are not to be read: on another device.
+        """
+        recipe = self.recipe
+        if values is None:
+            # Keras's regularizers see no others.
+            values = {each.path: tf.convert_to_tensor(each) for each in self.trainable_variables}
+        variables = [*self.variables, self.optimizer.iterations]
+        known = [(each, values[each.path]) for each in variables if each.path in values]
+        # What batch norm and the like assign is caught here, for whoever takes the shares.
+        scope = keras.StatelessScope(known, collect_losses=True)
+        with scope:
+            step = tf.convert_to_tensor(self.optimizer.iterations)
+            stream = (replica,) if recipe.num_replicas > 1 else ()
+            if stream:
+                x = tf.gather(tf.reshape(x, [recipe.num_replicas, -1, x.shape[-1]]), replica)
+            if recipe.dynamic_binarization:
+                x = binarize(x, fold_in((0, recipe.seed), Tag.BINARIZATION, step, *stream))
+            chains, chain_energy = self.prior.move(replica)
+            parameters = [variable.value for variable in self.trainable_variables]
+            with tf.GradientTape() as tape:
+                tape.watch(parameters)
+                bound, log_likelihood, kl = self.relaxed_bound(
+                    x,
+                    fold_in((0, recipe.seed), Tag.POSTERIOR, step, *stream),
+                    self.kl_weight(step),
+                    training=True,
+                    chains=chains,
+                )
+                objective = tf.reduce_mean(bound)
+                loss = tf.add_n([-objective, *self.losses])
+            gradients = tape.gradient(loss, parameters, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+        report = StepReport(objective, tf.reduce_mean(log_likelihood), tf.reduce_mean(kl), chain_energy)
+        others = {each.path: scope.get_current_value(each) for each in self.non_trainable_variables}
+        statistics = {
+            path: value
+            for path, value in others.items()
+            if value is not None and value is not values.get(path)
+        }
+        return Share(gradients, statistics, chains, report)
+
+    def take(self, share: Share) -> StepReport:
+        """Ends a step with the average of all replicas' shares: parameters, statistics, chains."""
+        variables = {variable.path: variable for variable in self.non_trainable_variables}
+        for path, value in share.statistics.items():
+            variables[path].assign(value)
+        self.prior.take(share.chains)
+        self.optimizer.apply(share.gradients, self.trainable_variables)
+        return share.report
 
     def kl_weight(self, step: tf.Tensor) -> tf.Tensor:
         """The linear warm-up of the KL terms at a step, in [0, 1]."""

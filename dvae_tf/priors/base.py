@@ -60,8 +60,24 @@ class Prior(keras.layers.Layer):
         """The prior p(z) of the bits, event shape [D]: what evaluation measures."""
 
     @abc.abstractmethod
+    def distribution(self, state: Any = None) -> tfp.distributions.Distribution:
+        """What a call hands out; its negative phase is that of a state's chains, None takes all there are."""
+
     def advance(self) -> tf.Tensor:
         """Moves the chains of the negative phase by one step; returns their mean energy, nats."""
+        return tf.constant(0.0)
+
+    def move(self, replica: Any = 0) -> tuple[Any, tf.Tensor]:
+        """What `advance` does for one of several replicas, without storing it.
+
+        Returns:
+          The new state, a NamedTuple of tensors (empty where there are no chains), and the mean energy, nats.
+        """
+        del replica
+        return (), tf.constant(0.0)
+
+    def take(self, states: Any) -> None:
+        """Stores what all replicas have moved to: states with a leading axis of replicas."""
 
     @abc.abstractmethod
     def sample_binary(self, num_samples: int, num_sweeps: int, seed: Seed) -> tf.Tensor:

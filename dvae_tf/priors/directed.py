@@ -172,11 +172,12 @@ class DirectedPrior(Prior):
     def call(self, training: bool = False) -> DirectedBernoulli:
         """Returns the prior of zeta, or of the bits."""
         del training
-        return DirectedBernoulli(self.first_logits, self.conditionals, self.relaxation, self.validate_args)
+        return self.distribution()
 
-    def advance(self) -> tf.Tensor:
-        """Nothing moves; 0."""
-        return tf.constant(0.0)
+    def distribution(self, state: Any = None) -> DirectedBernoulli:
+        """The same; there are no chains."""
+        del state
+        return DirectedBernoulli(self.first_logits, self.conditionals, self.relaxation, self.validate_args)
 
     def sample_binary(self, num_samples: int, num_sweeps: int, seed: Seed) -> tf.Tensor:
         """Draws bits [num_samples, D]."""

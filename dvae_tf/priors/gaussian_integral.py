@@ -172,8 +172,8 @@ class GaussianIntegralPrior(BoltzmannPrior):
             trainable=False,
         )
 
-    def advance(self) -> tf.Tensor:
-        """Moves the chains and the direction of the largest singular value."""
+    def move(self, replica: Any = 0) -> tuple[Any, tf.Tensor]:
+        """Moves a replica's chains, and the stored direction of the largest singular value."""
         weights = self.rbm.weights
         direction = tf.convert_to_tensor(self._direction)
         for _ in range(_ITERATIONS_PER_STEP):
@@ -182,7 +182,7 @@ class GaussianIntegralPrior(BoltzmannPrior):
             norm = tf.norm(direction)
             direction = tf.where(norm > 0, direction / norm, tf.convert_to_tensor(self._direction))
         self._direction.assign(direction)
-        return super().advance()
+        return super().move(replica)
 
     @property
     def spectral_norm(self) -> tf.Tensor:

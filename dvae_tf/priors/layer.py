@@ -8,6 +8,7 @@ log Z whose gradient is the negative phase; the layer is differentiated like any
 """
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -50,6 +51,8 @@ class BoltzmannPrior(Prior):
       num_mean_field_iterations: of the relaxation.
       weights_regularizer: a Keras regularizer of W.
       seed: an integer; the initial weights, the chains and their moves follow from it.
+      num_replicas: how many samplers the negative phase is spread over, each with chains and draws of its
+        own: as many devices can move them.
       **kwargs: those of a `Prior`.
     """
 
@@ -64,12 +67,14 @@ class BoltzmannPrior(Prior):
         num_mean_field_iterations: int = 5,
         weights_regularizer: Any = None,
         seed: int = 0,
+        num_replicas: int = 1,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        for name, size in (("num_left", num_left), ("num_right", num_right)):
-            if size < 1:
-                raise ValueError(f"{name}: expected at least 1 unit, got {size}")
+        counts = (("num_left", num_left), ("num_right", num_right), ("num_replicas", num_replicas))
+        for name, count in counts:
+            if count < 1:
+                raise ValueError(f"{name}: expected at least 1, got {count}")
         if num_witnesses < 0:
             raise ValueError(f"num_witnesses: expected 0 or more, got {num_witnesses}")
         self.num_left, self.num_right = num_left, num_right
@@ -80,6 +85,7 @@ class BoltzmannPrior(Prior):
         self.num_mean_field_iterations = num_mean_field_iterations
         self.weights_regularizer = keras.regularizers.get(weights_regularizer)
         self.seed = seed
+        self.num_replicas = num_replicas
         self._add_parameters()
         self._add_state()
         self.built = True
@@ -106,8 +112,9 @@ class BoltzmannPrior(Prior):
     def _add_state(self) -> None:
         size, dtype = (self.num_left, self.num_right), tf.as_dtype(self.variable_dtype)
         seed = fold_in((0, self.seed), Tag.INITIAL_CHAINS)
-        first = self.sampler.init(*size, seed, dtype)
-        self._state_type, self._state = type(first), self._add_variables("sampler", first)
+        replicas = range(self.num_replicas)
+        first = [self.sampler.init(*size, fold_in(seed, *self._stream(each)), dtype) for each in replicas]
+        self._state_type, self._state = type(first[0]), self._add_variables("sampler", _stacked(first))
         self.num_updates = self._add_count("num_updates")
         self.log_partition = self._add_variable(
             name="log_partition",
@@ -118,8 +125,8 @@ class BoltzmannPrior(Prior):
         )
         if self.num_witnesses:
             self._witness_sampler = PopulationAnnealing(self.num_witnesses, num_sweeps=1)
-            first = self._witness_sampler.init(*size, fold_in(seed, Tag.WITNESSES), dtype)
-            self._witness_variables = self._add_variables("witness", first)
+            population = self._witness_sampler.init(*size, fold_in(seed, Tag.WITNESSES), dtype)
+            self._witness_variables = self._add_variables("witness", population)
             # Of the parameters that the witnesses stand at.
             self._num_witnessed = self._add_count("num_witnessed")
 
@@ -144,10 +151,19 @@ class BoltzmannPrior(Prior):
         """The current parameters as tensors."""
         return as_rbm(self.left_bias, self.right_bias, self.couplings_matrix)
 
+    def _stream(self, replica: Any) -> tuple:
+        """What a replica's draws are told apart by."""
+        return (replica,) if self.num_replicas > 1 else ()
+
+    def state(self, replica: Any = 0) -> Any:
+        """The current state of a replica's sampler."""
+        fields = (tf.gather(tf.convert_to_tensor(variable), replica) for variable in self._state)
+        return self._state_type(*fields)
+
     @property
-    def state(self) -> Any:
-        """The sampler's current state."""
-        return self._state_type(*map(tf.convert_to_tensor, self._state))
+    def states(self) -> list[Any]:
+        """The current states of all samplers, one for each replica."""
+        return [self.state(replica) for replica in range(self.num_replicas)]
 
     @property
     def witnesses(self) -> PopulationAnnealingState:
@@ -155,24 +171,50 @@ class BoltzmannPrior(Prior):
         return PopulationAnnealingState(*map(tf.convert_to_tensor, self._witness_variables))
 
     def advance(self) -> tf.Tensor:
-        """Moves the chains by one step at the current parameters; returns their mean energy, nats."""
-        seed = fold_in((0, self.seed), Tag.NEGATIVE_PHASE, tf.convert_to_tensor(self.num_updates))
-        state, info = self.sampler.step(*self.rbm, self.state, seed)
-        _assign(self._state, state)
-        self.num_updates.assign_add(1)
-        return tf.reduce_sum(tf.exp(state.log_weights) * info.energy)
+        """Moves the chains of all replicas by one step; returns their mean energy, nats."""
+        states, energies = zip(*(self.move(replica) for replica in range(self.num_replicas)), strict=True)
+        self.take(_stacked(states))
+        return tf.add_n(energies) / self.num_replicas
 
-    def binary(self) -> BoltzmannMachine:
-        """The binary prior p(z), with the training surrogate of log Z."""
-        rbm, state = self.rbm, self.state
-        surrogate = log_partition_surrogate(
-            *rbm, state.left, state.right, tf.convert_to_tensor(self.log_partition), state.log_weights
+    def move(self, replica: Any = 0) -> tuple[Any, tf.Tensor]:
+        """One step of a replica's sampler at the current parameters; nothing is stored.
+
+        Returns:
+          The new state and the mean energy of its chains, nats.
+        """
+        updates = tf.convert_to_tensor(self.num_updates)
+        seed = fold_in((0, self.seed), Tag.NEGATIVE_PHASE, updates, *self._stream(replica))
+        state, info = self.sampler.step(*self.rbm, self.state(replica), seed)
+        return state, tf.reduce_sum(tf.exp(state.log_weights) * info.energy)
+
+    def take(self, states: Any) -> None:
+        """Stores what the replicas have moved to, a state with a leading axis of replicas."""
+        _assign(self._state, states)
+        self.num_updates.assign_add(1)
+
+    def binary(self, state: Any = None) -> BoltzmannMachine:
+        """The binary prior p(z), with the training surrogate of log Z: its gradient is a mean over chains.
+
+        Args:
+          state: of the sampler whose chains they are; None takes those of all replicas.
+        """
+        left, right, log_weights = self._chains([state] if state is not None else self.states)
+        log_z = tf.convert_to_tensor(self.log_partition)
+        surrogate = log_partition_surrogate(*self.rbm, left, right, log_z, log_weights)
+        return BoltzmannMachine(*self.rbm, log_partition=surrogate, validate_args=self.validate_args)
+
+    @staticmethod
+    def _chains(states: Sequence[Any]) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """The chains of some replicas as if they were of one sampler: left, right, log weights."""
+        left, right, log_weights = (
+            tf.concat([getattr(state, name) for state in states], 0)
+            for name in ("left", "right", "log_weights")
         )
-        return BoltzmannMachine(*rbm, log_partition=surrogate, validate_args=self.validate_args)
+        return left, right, log_weights - math.log(len(states))
 
     def sample_binary(self, num_samples: int, num_sweeps: int, seed: Seed) -> tf.Tensor:
         """Draws z [num_samples, D] by block Gibbs sweeps from the stored chains, repeated if too few."""
-        left = self.state.left
+        left, _, _ = self._chains(self.states)
         start = tf.gather(left, tf.range(num_samples) % tf.shape(left)[0])
         return tf.concat(block_gibbs(self.rbm, start, num_sweeps, seed), -1)
 
@@ -194,7 +236,8 @@ class BoltzmannPrior(Prior):
             measure = self._two_sided if both_sides else self._forward
             found = measure(num_temperatures, num_chains, seed)
         log_z = tf.constant(found.log_partition)
-        _assign(self._state, self.sampler.anchor(*self.rbm, self.state, log_z))
+        anchored = [self.sampler.anchor(*self.rbm, state, log_z) for state in self.states]
+        _assign(self._state, _stacked(anchored))
         if self.num_witnesses:
             self.track()
             witnesses = self._witness_sampler.anchor(*self.rbm, self.witnesses, log_z)
@@ -221,14 +264,13 @@ class BoltzmannPrior(Prior):
         return log_z
 
     def _forward(self, num_temperatures: int, num_chains: int, seed: Seed) -> LogPartition:
-        state = self.state
-        shares = tf.exp(state.log_weights)
+        left, right, log_weights = self._chains(self.states)
         found = partition.annealed_importance_sampling(
             *self.rbm,
             num_temperatures=num_temperatures,
             num_chains=num_chains,
             seed=seed,
-            base_probs=tf.linalg.matvec(tf.concat([state.left, state.right], -1), shares, transpose_a=True),
+            base_probs=tf.linalg.matvec(tf.concat([left, right], -1), tf.exp(log_weights), transpose_a=True),
         )
         log_z, error = float(found.log_partition), float(found.standard_error)
         ess = float(found.effective_sample_size)
@@ -247,14 +289,15 @@ class BoltzmannPrior(Prior):
         )
 
     def diagnostics(self) -> dict[str, Any]:
-        """How the chains mix at the current parameters, and what the sampler tells of its state."""
-        found = {name: float(value) for name, value in self.sampler.summary(self.state).items()}
+        """How the chains of the first replica mix, and what its sampler tells of its state."""
+        state = self.state()
+        found = {name: float(value) for name, value in self.sampler.summary(state).items()}
         if self.num_witnesses:
             summary = self._witness_sampler.summary(self.witnesses)
             found |= {name.replace("population", "witness"): float(value) for name, value in summary.items()}
         if self.sampler.num_chains > 1:
             seed = fold_in((0, self.seed), Tag.MIXING, tf.convert_to_tensor(self.num_updates))
-            mixed = measure_mixing(self.sampler, *self.rbm, self.state, seed, _MIXING_STEPS)
+            mixed = measure_mixing(self.sampler, *self.rbm, state, seed, _MIXING_STEPS)
             found["r_hat"] = float(mixed.r_hat)
             found["autocorrelation_time"] = float(mixed.autocorrelation_time)
         return found
@@ -267,7 +310,14 @@ class BoltzmannPrior(Prior):
         """
         if training:
             self.advance()
-        return self.relax(self.binary())
+        return self.distribution()
+
+    def distribution(self, state: Any = None) -> tfp.distributions.Distribution:
+        """What a call hands out; the gradient of its log Z is the mean over the chains of a sampler's state.
+
+        None takes the chains of all replicas.
+        """
+        return self.relax(self.binary(state))
 
     def relax(self, machine: BoltzmannMachine) -> tfp.distributions.Distribution:
         """What a call hands out, of the current machine: its overlapping relaxation, or itself."""
@@ -290,6 +340,7 @@ class BoltzmannPrior(Prior):
             "num_mean_field_iterations": self.num_mean_field_iterations,
             "weights_regularizer": serialize(self.weights_regularizer),
             "seed": self.seed,
+            "num_replicas": self.num_replicas,
         }
 
     @classmethod
@@ -299,6 +350,11 @@ class BoltzmannPrior(Prior):
         for name in ("smoothing", "sampler", "weights_regularizer"):
             config[name] = keras.saving.deserialize_keras_object(config[name])
         return cls(**config)
+
+
+def _stacked(states: Sequence[Any]) -> Any:
+    """A state whose fields have a leading axis of replicas."""
+    return type(states[0])(*map(tf.stack, zip(*states, strict=True)))
 
 
 def _assign(variables: Any, values: Any) -> None:

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from ..data import Images, batch_indices
 from ..models import DVAE, StepReport
+from .distribution import distributed_update
 
 # Steps of one call of the compiled loop; results do not depend on it.
 STEPS_PER_CALL = 50
@@ -15,9 +16,9 @@ STEPS_PER_CALL = 50
 class TrainingLoop:
     """The training steps of a model on a dataset; what a step draws follows from its number."""
 
-    def __init__(self, model: DVAE, images: Images) -> None:
+    def __init__(self, model: DVAE, images: Images, strategy: tf.distribute.Strategy | None = None) -> None:
         self._recipe = model.recipe
-        self._loop = compiled_loop(model)
+        self._loop = compiled_loop(model) if strategy is None else distributed_loop(model, strategy)
         self._num_images = len(images.train)
         # Bits take a quarter of the memory.
         self._images = tf.constant(images.train, tf.uint8 if images.is_binary else tf.float32)
@@ -43,13 +44,21 @@ def compiled_loop(model: DVAE) -> Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf
       A function of the training images [N, X], the image numbers of each step [S, B] and the number of
       steps to take (at most S), that gives the reports of the steps, [S, fields of `StepReport`].
     """
+    return tf.function(_loop(lambda x: list(model.update(x))), jit_compile=True)
 
-    @tf.function(jit_compile=True)
+
+def distributed_loop(
+    model: DVAE, strategy: tf.distribute.Strategy
+) -> Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]:
+    """The same on the devices of a strategy: what they exchange is outside of XLA's programs."""
+    return tf.function(_loop(distributed_update(model, strategy)))
+
+
+def _loop(update: Callable[[tf.Tensor], list[tf.Tensor]]) -> Callable[..., tf.Tensor]:
     def loop(images: tf.Tensor, indices: tf.Tensor, num_steps: tf.Tensor) -> tf.Tensor:
         def one(index: tf.Tensor, reports: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             x = tf.cast(tf.gather(images, indices[index]), tf.float32)
-            report = tf.stack(list(model.update(x)))
-            return index + 1, tf.tensor_scatter_nd_update(reports, [[index]], [report])
+            return index + 1, tf.tensor_scatter_nd_update(reports, [[index]], [tf.stack(update(x))])
 
         empty = tf.zeros([tf.shape(indices)[0], len(StepReport._fields)])
         return tf.while_loop(lambda index, _: index < num_steps, one, (0, empty))[1]

@@ -15,6 +15,7 @@ from ..models import DVAE, StepReport
 from ..numerics import Tag, fold_in
 from ..run_folder import Checkpoint, RunFolder
 from . import faults, interruption
+from .distribution import WORKER_LOST, anyone_asked, is_first_worker
 from .faults import TrainingError
 from .history import History, Progress
 from .interruption import Interrupted
@@ -34,6 +35,7 @@ def train(
     log_dir: str,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     monitor: Monitor | None = None,
+    strategy: tf.distribute.Strategy | None = None,
     **parts: Any,
 ) -> dict[str, Any]:
     """Trains a model, tests the best one by validation, and leaves a run folder.
@@ -48,6 +50,9 @@ def train(
       callbacks: Keras callbacks; a validation is their epoch, with `val_nll` among its logs, so
         `keras.callbacks.EarlyStopping("val_nll", mode="min")` stops.
       monitor: is told of the progress.
+      strategy: whose devices take part, as many as the recipe's `num_replicas`; without one, this process
+        works out the shares of all replicas itself, to the same result but for rounding. The model is made
+        outside of its scope. With several workers all call this; the first one writes.
       **parts: the user's own `encoder`, `decoder`, `likelihood` of `models.DVAE`.
 
     Returns:
@@ -59,12 +64,13 @@ def train(
       PermissionError: if the folder cannot be written.
       TrainingError: if the objective or a weight stops being finite, or the objective explodes.
       StorageError: if the folder's checkpoints are damaged or of something else, or a file cannot be written.
-      Interrupted: after SIGTERM or SIGINT, when a checkpoint is written. A second signal does not wait.
+      Interrupted: after SIGTERM or SIGINT, to any worker, when a checkpoint is written. A second signal does
+        not wait.
     """
     if "likelihood" not in parts:
         check(images)
     _check_images(recipe, images, "likelihood" in parts)
-    folder = RunFolder(log_dir)
+    folder = RunFolder(log_dir, is_first_worker(strategy))
     folder.claim(recipe)
     if folder.result is not None:
         return folder.result
@@ -72,7 +78,7 @@ def train(
     model.compile()
     monitor = monitor or Monitor()
     with interruption.watch() as request:
-        run = _Run(recipe, images, folder, model, callbacks, monitor, request)
+        run = _Run(recipe, images, folder, model, callbacks, monitor, request, strategy)
         try:
             run.restore()
             run.train()
@@ -93,15 +99,16 @@ class _Run:
         callbacks: Sequence[keras.callbacks.Callback],
         monitor: Monitor,
         request: interruption.Request,
+        strategy: tf.distribute.Strategy | None,
     ) -> None:
         self.recipe, self.images, self.folder, self.model = recipe, images, folder, model
-        self.monitor, self.request = monitor, request
+        self.monitor, self.request, self.strategy = monitor, request, strategy
         self.callbacks = keras.callbacks.CallbackList(list(callbacks), model=model)
         self.history, self.progress = History(), Progress()
         # The model's variables at the best validation.
         self.best: dict[str, np.ndarray] = {}
         self.doubted: frozenset[str] = frozenset()
-        self.loop = TrainingLoop(model, images)
+        self.loop = TrainingLoop(model, images, strategy)
         # Now: the checkout may change while a long run goes on.
         self.origin = provenance.describe()
 
@@ -123,11 +130,15 @@ class _Run:
             for reason in checkpoint.damaged.values():
                 self.monitor.warning(f"{reason}; going on from {checkpoint.file}, the newest intact one")
             if self.best:
-                storage.write_arrays(self.folder.best_weights, self.best)
+                self.folder.write_best(self.best)
         self.model.stop_training = bool(self.progress.stopped)
         self.started = time.monotonic() - self.progress.seconds
         # Not before: a run that is refused leaves no trace.
-        self.events = tf.summary.create_file_writer(str(self.folder.path / "events"))
+        self.events = (
+            tf.summary.create_file_writer(str(self.folder.path / "events"))
+            if self.folder.is_writer
+            else tf.summary.create_noop_writer()
+        )
 
     def _assign(self, checkpoint: Checkpoint) -> None:
         """All or nothing."""
@@ -188,7 +199,7 @@ class _Run:
         return min(step + STEPS_PER_CALL, self.recipe.num_train_iter, *fixed)
 
     def _leave_if_asked(self, step: int) -> None:
-        if self.request.signal is not None:
+        if anyone_asked(self.strategy, self.request):
             file = self.checkpoint()
             raise self._interrupted(f"after step {step}; {file} holds everything")
 
@@ -221,7 +232,13 @@ class _Run:
 
     def _call(self, step: int, stop: int) -> np.ndarray:
         """Runs steps [step, stop); returns their reports, [steps, fields]."""
-        reports = self.loop(step, stop)
+        try:
+            reports = self.loop(step, stop)
+        except WORKER_LOST as error:
+            if self.strategy is None:
+                raise
+            fault = f"is gone, or cannot be reached ({type(error).__name__}); start all workers again"
+            raise TrainingError(self._stopped(step, "another worker", fault)) from error
         if step == 0:
             self.progress.first_objective = reports[0, 0]
         if (bad := faults.not_finite(reports, step)) is not None:
@@ -286,7 +303,7 @@ class _Run:
             self.best = storage.variable_arrays(model.variables)
         self.checkpoint()
         if is_best:
-            storage.write_arrays(self.folder.best_weights, self.best)
+            self.folder.write_best(self.best)
         samples = model.sample(50, fold_in((0, recipe.seed), Tag.PICTURES, step), 100)
         self._write_events(step, report, plots.tile(samples.images.numpy(), self.images.image_shape, 10))
         self.monitor.validation(step, report, is_best)
@@ -298,7 +315,9 @@ class _Run:
 
     def _warn(self, step: int, report: dict[str, float]) -> None:
         """Says what gives to doubt, once for as long as it lasts."""
-        found = faults.doubts(report, self.recipe.ais_chains, self.recipe.num_chains)
+        found = faults.doubts(
+            report, self.recipe.ais_chains, self.recipe.num_chains // self.recipe.num_replicas
+        )
         for name in found.keys() - self.doubted:
             self.monitor.warning(f"step {step}: {found[name]}")
         self.doubted = frozenset(found)
@@ -342,7 +361,8 @@ class _Run:
             "seconds": seconds,
             "test_seconds": time.monotonic() - started,
         }
-        plots.write_run_pictures(self.folder.path, model, self.images, self.history, recipe.published)
+        if self.folder.is_writer:
+            plots.write_run_pictures(self.folder.path, model, self.images, self.history, recipe.published)
         self.folder.finish(result)
         return result
 

@@ -210,15 +210,15 @@ def test_mixed_precision_leaves_the_log_space_in_float32():
 def test_chains_move_only_in_training():
     model = rough_model()
     x = all_bits(NUM_PIXELS)[:8].astype(np.float32)
-    before = np.asarray(model.prior.state.left)
+    before = np.asarray(model.prior.state().left)
     model.relaxed_bound(x, (0, 1))
     model(x)
     model.log_likelihood(x, 5)
-    np.testing.assert_array_equal(before, model.prior.state.left)
+    np.testing.assert_array_equal(before, model.prior.state().left)
     model.compile()
     model.update(tf.constant(x))
     assert int(model.prior.num_updates) == 1
-    assert np.any(before != np.asarray(model.prior.state.left))
+    assert np.any(before != np.asarray(model.prior.state().left))
 
 
 def test_bad_arguments_are_named():

@@ -106,7 +106,7 @@ def test_gradient_is_that_of_the_relaxation_with_the_mean_of_the_chains():
         value = tf.reduce_mean(GaussianIntegralRelaxation(bm, 9.0, prior.spectral_norm).log_prob(zeta))
     positive = tape.gradient(value, machine)
     np.testing.assert_allclose(log_prob, value, rtol=1e-5)
-    left, right = (side.numpy() for side in prior.state)
+    left, right = (side.numpy() for side in prior.state())
     negative = left.mean(0), right.mean(0), left.T @ right / 20
     for gradient, now, then in zip(gradients, positive, negative, strict=True):
         np.testing.assert_allclose(gradient, now - then, rtol=1e-4, atol=1e-4)

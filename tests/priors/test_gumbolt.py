@@ -223,7 +223,7 @@ def test_layer_hands_out_the_proxy_with_the_negative_phase_of_its_chains(couplin
     np.testing.assert_allclose(log_prob, -reference.energy(machine, zeta).mean() - 2.5, rtol=1e-5)
     variables = (prior.left_bias, prior.right_bias, *([prior.couplings_matrix] if couplings else []))
     gradients = tape.gradient(log_prob, variables)
-    left, right = (side.numpy() for side in prior.state)
+    left, right = (side.numpy() for side in prior.state())
     expected = (
         zeta[:, :3].mean(0) - left.mean(0),
         zeta[:, 3:].mean(0) - right.mean(0),

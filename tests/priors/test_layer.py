@@ -45,7 +45,7 @@ def test_start_is_nearly_fair_bits():
     assert 0.009 < machine.weights.std() < 0.011
     assert abs(machine.weights.mean()) < 4 * 0.01 / np.sqrt(1200)
     np.testing.assert_allclose(prior.log_partition, 70 * np.log(2), rtol=1e-6)
-    left, right = prior.state
+    left, right = prior.state()
     assert left.shape == (20, 30)
     assert right.shape == (20, 40)
     assert set(np.unique(left)) | set(np.unique(right)) == {0.0, 1.0}
@@ -116,7 +116,7 @@ def test_gradient_is_the_positive_minus_the_negative_phase(relaxed):
     gradients = tape.gradient(log_prob, variables)
     # At the vertices the mean field is the vertex, to rounding.
     atol = 1e-4 if relaxed else 1e-6
-    left, right = (side.numpy() for side in prior.state)
+    left, right = (side.numpy() for side in prior.state())
     expected = (
         values[:, :3].mean(0) - left.mean(0),
         values[:, 3:].mean(0) - right.mean(0),
@@ -136,11 +136,11 @@ def test_advances_in_training_only():
     prior(training=False)
     for value, old in zip(_values(prior), before, strict=True):
         np.testing.assert_array_equal(value, old)
-    chains = prior.state
+    chains = prior.state()
     prior(training=True)
     assert int(prior.num_updates) == 1
-    assert np.any(prior.state.left != chains.left)
-    assert np.any(prior.state.right != chains.right)
+    assert np.any(prior.state().left != chains.left)
+    assert np.any(prior.state().right != chains.right)
     prior(training=True)
     assert int(prior.num_updates) == 2
 
@@ -149,10 +149,10 @@ def test_successive_moves_draw_other_numbers():
     """At zero couplings a sweep forgets the past: two moves agree only if they share a seed."""
     prior = _prior(couplings=False)
     prior.advance()
-    first = prior.state
+    first = prior.state()
     prior.advance()
-    assert np.any(prior.state.left != first.left)
-    assert np.any(prior.state.right != first.right)
+    assert np.any(prior.state().left != first.left)
+    assert np.any(prior.state().right != first.right)
 
 
 def test_chains_follow_the_parameters():
@@ -160,8 +160,8 @@ def test_chains_follow_the_parameters():
     prior.left_bias.assign([50.0] * 3)
     prior.right_bias.assign([-50.0] * 4)
     energy = prior.advance()
-    np.testing.assert_array_equal(prior.state.left, np.ones((20, 3)))
-    np.testing.assert_array_equal(prior.state.right, np.zeros((20, 4)))
+    np.testing.assert_array_equal(prior.state().left, np.ones((20, 3)))
+    np.testing.assert_array_equal(prior.state().right, np.zeros((20, 4)))
     np.testing.assert_allclose(energy, -150.0, rtol=1e-4)
 
 
@@ -254,7 +254,7 @@ def test_float64():
         relaxed = prior(training=True)
         log_prob = relaxed.log_prob(np.full((2, 7), 0.25))
     assert relaxed.dtype == tf.float64
-    assert prior.state.left.dtype == tf.float64
+    assert prior.state().left.dtype == tf.float64
     for gradient in tape.gradient(log_prob, prior.trainable_variables):
         assert gradient.dtype == tf.float64
         assert np.isfinite(gradient).all()

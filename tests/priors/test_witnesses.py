@@ -59,7 +59,7 @@ def test_witnesses_bring_log_z_along(sampler):
         assert float(found) == float(prior.log_partition)
         errors.append(float(found) - _exact(prior))
         if sampler is None:
-            drifts.append(float(prior.state.log_partition) - _exact(prior))
+            drifts.append(float(prior.state().log_partition) - _exact(prior))
     assert _exact(prior) > 2 * SIZE * np.log(2) + 3
     assert np.abs(errors).max() < 0.3
     if sampler is None:

@@ -1,0 +1,89 @@
+"""Training steps whose shares are worked out by several devices, or several machines (`tf.distribute`).
+
+Every replica takes its part of the batch and its chains, which have an axis of replicas, and works out its
+share of the step on its own device, compiled. The shares are averaged over all replicas, one reduction for
+all numbers, and every process ends the step with the same average, so that all hold the same state: what one
+process does with the same `num_replicas` and no strategy.
+"""
+
+import signal
+from collections.abc import Callable
+
+import tensorflow as tf
+
+from ..models import DVAE, Share
+from .interruption import Request
+
+# What collective operations end in when a worker dies.
+WORKER_LOST = (
+    tf.errors.UnavailableError,
+    tf.errors.AbortedError,
+    tf.errors.CancelledError,
+    tf.errors.DeadlineExceededError,
+    tf.errors.InternalError,
+)
+
+Update = Callable[[tf.Tensor], list[tf.Tensor]]
+
+
+def distributed_update(model: DVAE, strategy: tf.distribute.Strategy) -> Update:
+    """`DVAE.update` by the devices of a strategy.
+
+    Raises:
+      ValueError: if the strategy has another number of replicas than the recipe.
+    """
+    expected, found = model.recipe.num_replicas, strategy.num_replicas_in_sync
+    if expected != found:
+        raise ValueError(f"strategy: expected the recipe's {expected} replica(s), got {found}")
+    variables = [*model.variables, model.optimizer.iterations]
+    # Filled when the program is traced: a share, for its structure, shapes and dtypes.
+    layout: list[Share] = []
+
+    @tf.function(jit_compile=True)
+    def share(values: list[tf.Tensor], x: tf.Tensor, replica: tf.Tensor) -> tuple[tf.Tensor, tuple]:
+        known = {variable.path: value for variable, value in zip(variables, values, strict=True)}
+        found = model.share(x, replica, known)
+        layout[:] = [found]
+        numbers = tf.nest.flatten(found._replace(chains=()))
+        flat = tf.concat([tf.reshape(each, [-1]) for each in numbers], 0)
+        # Collective operations know no truth values.
+        chains = (tf.cast(each, tf.int32) if each.dtype == tf.bool else each for each in found.chains)
+        return flat, tuple(each[tf.newaxis] for each in chains)
+
+    def update(x: tf.Tensor) -> list[tf.Tensor]:
+        # Read here: a program of one device cannot read variables of another.
+        values = [tf.convert_to_tensor(variable) for variable in variables]
+
+        def replica() -> tuple[tf.Tensor, tuple]:
+            number = tf.distribute.get_replica_context().replica_id_in_sync_group
+            return share(values, x, tf.convert_to_tensor(number, tf.int32))
+
+        flat, chains = strategy.run(replica)
+        flat = strategy.reduce(tf.distribute.ReduceOp.MEAN, flat, axis=None)
+        one = layout[0]
+        pairs = zip(chains, one.chains, strict=True)
+        states = tuple(tf.cast(strategy.gather(each, 0), like.dtype) for each, like in pairs)
+        numbers = one._replace(chains=())
+        shapes = [each.shape for each in tf.nest.flatten(numbers)]
+        parts = tf.split(flat, [shape.num_elements() for shape in shapes])
+        averaged = [tf.reshape(part, shape) for part, shape in zip(parts, shapes, strict=True)]
+        together = tf.nest.pack_sequence_as(numbers, averaged)
+        return list(model.take(together._replace(chains=states)))
+
+    return update
+
+
+def is_first_worker(strategy: tf.distribute.Strategy | None) -> bool:
+    """Whether this process is the one of all workers that writes."""
+    resolver = getattr(strategy, "cluster_resolver", None)
+    return resolver is None or not resolver.task_id
+
+
+def anyone_asked(strategy: tf.distribute.Strategy | None, request: Request) -> bool:
+    """Whether a signal has come to any worker; all learn it at the same step."""
+    if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+        return request.signal is not None
+    votes = strategy.reduce(tf.distribute.ReduceOp.SUM, tf.constant(float(request.signal is not None)), None)
+    if votes > 0 and request.signal is None:
+        request.signal = signal.SIGTERM
+    return bool(votes > 0)
