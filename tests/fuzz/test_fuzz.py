@@ -210,3 +210,24 @@ def test_nothing_is_unpickled(worker, tmp_path):
     # It would have gone off.
     worker.read("unpickles", tmp_path / "images.npy")
     assert mark.exists()
+
+
+@pytest.mark.parametrize("how", ["link", "pipe", "folder"])
+@pytest.mark.parametrize("kind", REFUSED)
+def test_manual_dir_holds_what_it_may(worker, kind, how, tmp_path):
+    """A user's links are followed, as data are large; the digest decides. What has no end is not read."""
+    folder = tmp_path / "manual"
+    folder.mkdir()
+    path = folder / KINDS[kind][0]
+    (tmp_path / "secret").write_text("a secret")
+    if how == "link":
+        path.symlink_to(tmp_path / "secret")
+    elif how == "pipe":
+        os.mkfifo(path)
+    else:
+        path.mkdir()
+    answer = worker.read(kind, path)
+    assert answer["outcome"] == "refused"
+    expected = "is not the published file" if how == "link" else f"{path.name} is not in {folder}"
+    assert expected in answer["why"]
+    assert "a secret" not in answer["why"]

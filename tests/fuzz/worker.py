@@ -156,12 +156,14 @@ def read(kind: str, path: pathlib.Path) -> tuple[str, str]:
     try:
         loader(path)
     except documented as error:
-        reason = str(error).replace(str(path), "")
-        if reason == str(error):
+        message = str(error)
+        # In one or, as of files that are missing, apart.
+        if path.name not in message or str(path.parent) not in message:
             return "failed", f"the error does not name the file: {error}"
+        reason = message.replace(str(path), "").replace(path.name, "").replace(str(path.parent), "")
         if len(reason.split()) < 3:
             return "failed", f"the error gives no reason: {error}"
-        return "refused", reason
+        return "refused", message
     except BaseException:
         return "failed", traceback.format_exc()
     return "loaded", ""
