@@ -1,6 +1,7 @@
 """Reads files by the loaders of the library, in a process whose memory is limited: one answer for each line.
 
-    {"kind": "npy", "path": ...}  ->  {"outcome": "loaded" | "refused" | "failed", "why": ..., "peak": bytes}
+    {"kind": "npy", "path": ..., "seconds": 5}
+    {"outcome": "loaded" or "refused" or "failed", "why": ..., "peak": bytes}
 
 A loader may load what keeps its promise, or refuse by its documented error, with the file's name and the
 reason.
@@ -117,6 +118,11 @@ def _hangs(path: pathlib.Path) -> None:
     time.sleep(600)
 
 
+def _spins(path: pathlib.Path) -> None:
+    while True:
+        pass
+
+
 def _hoards(path: pathlib.Path) -> None:
     bytearray(4 * MEMORY)
 
@@ -145,6 +151,7 @@ LOADERS: dict[str, tuple[Callable[[pathlib.Path], None], type[Exception]]] = {
     "unpickles": (_unpickles, DataError),
     "dies": (_dies, DataError),
     "hangs": (_hangs, DataError),
+    "spins": (_spins, DataError),
     "hoards": (_hoards, DataError),
     "swells": (_swells, DataError),
 }
@@ -156,12 +163,14 @@ def read(kind: str, path: pathlib.Path) -> tuple[str, str]:
     try:
         loader(path)
     except documented as error:
-        reason = str(error).replace(str(path), "")
-        if reason == str(error):
+        message = str(error)
+        # In one or, as of files that are missing, apart.
+        if path.name not in message or str(path.parent) not in message:
             return "failed", f"the error does not name the file: {error}"
+        reason = message.replace(str(path), "").replace(path.name, "").replace(str(path.parent), "")
         if len(reason.split()) < 3:
             return "failed", f"the error gives no reason: {error}"
-        return "refused", reason
+        return "refused", message
     except BaseException:
         return "failed", traceback.format_exc()
     return "loaded", ""
@@ -182,7 +191,10 @@ def main() -> None:
     start = _status("VmHWM")
     for line in sys.stdin:
         asked = json.loads(line)
+        # Ends the process when the seconds of its CPU are over.
+        signal.setitimer(signal.ITIMER_PROF, asked["seconds"])
         outcome, why = read(asked["kind"], pathlib.Path(asked["path"]))
+        signal.setitimer(signal.ITIMER_PROF, 0)
         peak = _status("VmHWM") - start
         print(json.dumps({"outcome": outcome, "why": why[-2000:], "peak": peak}), flush=True)
 
