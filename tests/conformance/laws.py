@@ -1,0 +1,61 @@
+"""The distributions of the library."""
+
+from conformance.cases import bits, distribution, positive, real, unit
+from conformance.functions import MACHINE
+
+from dvae_tf import priors, smoothing
+from dvae_tf.models.pixels import BernoulliPixels
+from dvae_tf.priors import BoltzmannMachine
+
+LOG_Z = real()
+
+
+def _binary(law, zeta):
+    return law.cdf(zeta), law.quantile(zeta), law.binary.probs_parameter(), law.logits
+
+
+def _smoothed(law, zeta):
+    return *_binary(law, zeta), law.log_density_ratio(zeta), law.binary_posterior(zeta).probs_parameter()
+
+
+def _machine(law, z):
+    return law.energy(z), law.unnormalized_log_prob(z)
+
+
+def _relaxed(relaxation, **options):
+    return lambda *machine: relaxation(BoltzmannMachine(*machine), **options)
+
+
+LAYER = smoothing.Power(3.0)
+
+LAWS = {
+    "models.pixels.BernoulliPixels": distribution(
+        lambda logits: BernoulliPixels(logits=logits, dtype=logits.dtype), (real(None, 3),), bits(None, 3)
+    ),
+    "priors.BoltzmannMachine": distribution(BoltzmannMachine, (*MACHINE, LOG_Z), bits(2, None, 7), _machine),
+    "priors.DirectedBernoulli": distribution(
+        priors.DirectedBernoulli, (real(5),), bits(2, None, 5), lambda law, z: law.logits(z)
+    ),
+    "priors.GaussianIntegralRelaxation": distribution(
+        lambda *given: priors.GaussianIntegralRelaxation(BoltzmannMachine(*given[:-1]), 8.0, given[-1]),
+        (*MACHINE, LOG_Z, positive()),
+        real(2, None, 7),
+    ),
+    "priors.GumBolt": distribution(_relaxed(priors.GumBolt), (*MACHINE, LOG_Z), unit(2, None, 7)),
+    "priors.OverlappingRelaxation": distribution(
+        _relaxed(priors.OverlappingRelaxation, smoothing=LAYER),
+        (*MACHINE, LOG_Z),
+        unit(2, None, 7),
+        lambda law, zeta: law.mean_field(zeta),
+    ),
+    "smoothing.ConcreteBernoulli": distribution(
+        smoothing.ConcreteBernoulli, (real(None, 3), positive()), unit(None, 3), _binary
+    ),
+    "smoothing.RelaxedBernoulli": distribution(
+        lambda logits, beta: smoothing.RelaxedBernoulli(logits, (beta + 1.0,), smoothing.Power),
+        (real(None, 3), positive()),
+        unit(None, 3),
+        _smoothed,
+        slow=True,
+    ),
+}

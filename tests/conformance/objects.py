@@ -1,0 +1,182 @@
+"""The layers, samplers and models of the library: what has a configuration, and perhaps variables."""
+
+import functools
+
+import keras
+import numpy as np
+import tensorflow as tf
+from conformance.cases import SEED, bits, layer, odds, real, unit
+from conformance.functions import MACHINE
+from conformance.laws import _binary, _smoothed
+from tiny import NUM_PIXELS, rough_model
+
+from dvae_tf import priors, samplers, smoothing
+from dvae_tf.networks import Network
+from dvae_tf.posterior import Posterior
+
+CHAINS = samplers.PersistentGibbs(num_chains=5, num_sweeps=1)
+
+
+def _relaxation(make, methods=_smoothed, outputs=1, slow=False):
+    """A layer of smoothing: its law at log-odds, and its samples."""
+
+    def density(layer, zeta, *outputs):
+        law = layer(*outputs)
+        return law.log_prob(zeta), methods(law, zeta)
+
+    def sample(layer, *given):
+        return layer(*given[:-1]).sample(2, seed=given[-1])
+
+    takes = (odds(None, 3),) * outputs
+    return layer(
+        make,
+        density=(density, (unit(None, 3), *takes), {"slow": slow}),
+        sample=(sample, (*takes, SEED), {"draws": True}),
+    )
+
+
+def _of_beta(kind, beta, **options):
+    return _relaxation(lambda dtype: kind(beta, trainable_beta=True, name="mine"), **options)
+
+
+def _shifted(dtype):
+    made = smoothing.ShiftedGaussian(name="mine")
+    made.build((None, 3))
+    return made
+
+
+# Those that search their quantiles are slow to trace; Power stands for them.
+SMOOTHINGS = {
+    "Concrete": _relaxation(
+        lambda dtype: smoothing.Concrete(1 / 7, trainable_temperature=True, name="mine"), _binary
+    ),
+    "Exponential": _of_beta(smoothing.Exponential, 12.0),
+    "Gaussian": _of_beta(smoothing.Gaussian, 30.0, slow=True),
+    "Logistic": _of_beta(smoothing.Logistic, 8.0),
+    "Power": _of_beta(smoothing.Power, 30.0),
+    "ShiftedGaussian": _relaxation(_shifted, outputs=2, slow=True),
+    "SpikeExponential": _of_beta(smoothing.SpikeExponential, 5.0),
+    "UniformExponential": _of_beta(smoothing.UniformExponential, 30.0, slow=True),
+}
+
+
+def _sampler(kind, **options):
+    """A sampler: the first state, a step from it, and what it tells."""
+    sampler = kind(num_chains=5, num_sweeps=2, **options)
+
+    def steps(sampler, left_bias, right_bias, weights, seed):
+        machine = left_bias, right_bias, weights
+        state = sampler.init(3, 4, seed, weights.dtype)
+        moved, info = sampler.step(*machine, state, seed)
+        anchored = sampler.anchor(*machine, moved, tf.zeros([], weights.dtype))
+        shape = moved.left, moved.right, moved.log_weights
+        return state, moved, info, anchored, shape, list(sampler.summary(moved).values())
+
+    slow = kind is not samplers.PersistentGibbs
+    return layer(lambda dtype: sampler, step=(steps, (*MACHINE, SEED), {"draws": True, "slow": slow}))
+
+
+SAMPLERS = {
+    "ParallelTempering": _sampler(samplers.ParallelTempering, num_temperatures=3),
+    "PersistentGibbs": _sampler(samplers.PersistentGibbs),
+    "PopulationAnnealing": _sampler(samplers.PopulationAnnealing),
+}
+
+
+def _prior(kind, value, **options):
+    """A prior: its law of the code and of the bits, and its draws."""
+
+    def density(layer, zeta, z):
+        return layer().log_prob(zeta), layer.binary().log_prob(z)
+
+    def sample(layer, seed):
+        return layer.sample_binary(3, 2, seed), layer().sample(3, seed=seed)
+
+    return layer(
+        lambda dtype: kind(dtype=dtype.name, name="mine", **options),
+        density=(density, (value, bits(None, 6)), {}),
+        sample=(sample, (SEED,), {"draws": True}),
+    )
+
+
+def _machine_prior(kind, value, **options):
+    return _prior(kind, value, num_left=2, num_right=4, sampler=CHAINS, num_witnesses=4, seed=3, **options)
+
+
+def _directed(**options):
+    return priors.DirectedPrior(
+        3, [_network([3], 3, 1, tf.as_dtype(options["dtype"]))], smoothing.Concrete(0.5), **options
+    )
+
+
+PRIORS = {
+    "BoltzmannPrior": _machine_prior(
+        priors.BoltzmannPrior,
+        unit(None, 6),
+        smoothing=smoothing.Exponential(3.0, trainable_beta=True),
+        num_mean_field_iterations=7,
+        weights_regularizer=keras.regularizers.L2(1e-4),
+    ),
+    "DirectedPrior": _prior(_directed, unit(None, 6)),
+    "GaussianIntegralPrior": _machine_prior(priors.GaussianIntegralPrior, real(None, 6), beta=8.0),
+    "GumBoltPrior": _machine_prior(priors.GumBoltPrior, unit(None, 6), couplings=False),
+}
+
+
+def _network(inputs, outputs, seed, dtype, name="mine"):
+    made = Network(
+        inputs, [4], outputs, seed=seed, output_bias=np.arange(outputs) / 8, dtype=dtype.name, name=name
+    )
+    made.build(None)
+    return made
+
+
+def _posterior(dtype):
+    encoders = _network([5], 3, 1, dtype, "first"), _network([5, 3], 3, 2, dtype, "second")
+    shared = smoothing.Power(3.0)
+    return Posterior(encoders, [shared, shared], dtype=dtype.name, name="mine")
+
+
+NETWORKS = {
+    "networks.Network": layer(
+        functools.partial(_network, [5, 3], 3, 1),
+        inference=(lambda net, x, before: net(x, before), (real(None, 5), real(2, None, 3)), {}),
+    ),
+    "posterior.Posterior": layer(
+        _posterior,
+        relaxed=(
+            lambda layer, x, seed: layer(x, num_samples=2, seed=seed),
+            (real(None, 5), SEED),
+            {"draws": True},
+        ),
+        bits=(
+            lambda layer, x, seed: layer.sample_binary(x, 2, seed),
+            (real(None, 5), SEED),
+            {"draws": True},
+        ),
+    ),
+}
+
+SINGLE = {"dtypes": (tf.float32,)}
+DRAWS = SINGLE | {"draws": True}
+SLOW = {"slow": True}
+X = bits(None, NUM_PIXELS)
+MODELS = {
+    "models.DVAE": layer(
+        lambda dtype: rough_model("tiny-2", k=2),
+        call=(lambda model, x: model(x), (X,), SINGLE),
+        decode=(lambda model, z: model.decode(z), (bits(2, None, 6),), SINGLE),
+        encode=(lambda model, x, seed: model.encode(x, 2, seed), (X, SEED), DRAWS),
+        sample=(lambda model, seed: model.sample(4, seed, 2), (SEED,), DRAWS),
+        log_likelihood=(lambda model, x, seed: model.log_likelihood(x, 3, seed), (X, SEED), DRAWS | SLOW),
+        relaxed_bound=(lambda model, x, seed: model.relaxed_bound(x, seed), (X, SEED), DRAWS | SLOW),
+    )
+}
+
+OBJECTS = (
+    {f"smoothing.{name}": case for name, case in SMOOTHINGS.items()}
+    | {f"samplers.{name}": case for name, case in SAMPLERS.items()}
+    | {f"priors.{name}": case for name, case in PRIORS.items()}
+    | NETWORKS
+    | MODELS
+)

@@ -1,0 +1,36 @@
+"""Distributions go into a `tf.function` and come out of it."""
+
+import pytest
+import tensorflow as tf
+from conformance.cases import Program
+from conformance.table import CASES
+from conformance.test_modes import assert_near
+
+LAWS = {name: case for name, case in CASES.items() if case.law}
+each_law = pytest.mark.parametrize("case", [pytest.param(case, id=name) for name, case in LAWS.items()])
+
+
+def given(case, seed=0):
+    *parameters, value = Program(None, (*case.parameters, case.value)).given(3, tf.float32, seed)
+    return parameters, value
+
+
+@each_law
+def test_goes_into_a_function_without_a_trace_for_every_one(case):
+    density = tf.function(lambda law, value: law.log_prob(value), autograph=False)
+    for seed in (0, 1):
+        parameters, value = given(case, seed)
+        law = case.law(*parameters)
+        assert_near([density(law, value)], [law.log_prob(value)], 1e-5)
+    assert density.experimental_get_tracing_count() == 1
+
+
+@each_law
+def test_comes_out_of_a_function(case):
+    parameters, value = given(case)
+    expected = case.law(*parameters)
+    found = tf.function(case.law, autograph=False)(*parameters)
+    assert type(found) is type(expected)
+    assert (found.batch_shape, found.event_shape) == (expected.batch_shape, expected.event_shape)
+    assert_near([found.log_prob(value)], [expected.log_prob(value)], 1e-5)
+    assert_near([found.sample(2, seed=(0, 1))], [expected.sample(2, seed=(0, 1))], 1e-5)
