@@ -178,24 +178,6 @@ def test_leaves_a_function():
         np.testing.assert_allclose(found.log_prob(z), expected, rtol=1e-5, atol=1e-5)
 
 
-def test_eager_graph_and_xla_agree():
-    machine, _ = _machines(dtype=np.float32)
-    z = tf.constant(reference.binary_states(7), tf.float32)
-
-    def evaluate(*parameters):
-        with tf.GradientTape() as tape:
-            tape.watch(parameters)
-            log_prob = BoltzmannMachine(*parameters).log_prob(z)
-        return log_prob, *tape.gradient(log_prob, parameters)
-
-    parameters = [tf.constant(each, tf.float32) for each in machine]
-    eager = evaluate(*parameters)
-    for jit_compile in (False, True):
-        compiled = tf.function(evaluate, jit_compile=jit_compile)(*parameters)
-        for found, expected in zip(compiled, eager, strict=True):
-            np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
-
-
 # --------------------------------------------------------------------------- the surrogate
 
 

@@ -286,32 +286,6 @@ def test_gradients_reach_everything(relaxed):
         )
 
 
-@pytest.mark.parametrize("shape", [(1, 6), (3, 2)])
-def test_config_round_trip(shape):
-    prior = _prior(shape, smoothing.Concrete(temperature=0.25), name="mine")
-    for other in (
-        DirectedPrior.from_config(prior.get_config()),
-        keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(prior)),
-    ):
-        assert (other.name, other.units_per_group) == ("mine", shape[1])
-        assert other.relaxation.temperature == 0.25
-        assert [each.units for each in other.conditionals] == [shape[1]] * (shape[0] - 1)
-        other().sample(1, seed=(0, 1))
-        other.set_weights(prior.get_weights())
-        zeta = np.full((1, 6), 0.3, np.float32)
-        np.testing.assert_allclose(other().log_prob(zeta), prior().log_prob(zeta), rtol=1e-6)
-    assert DirectedPrior.from_config(DirectedPrior(3).get_config()).relaxation is None
-
-
-def test_checkpoint_holds_the_networks(tmp_path):
-    prior = _prior((3, 2))
-    path = tf.train.Checkpoint(prior=prior).save(str(tmp_path / "checkpoint"))
-    other = DirectedPrior(2, _dense([(np.zeros((2 * i, 2)), np.zeros(2)) for i in (1, 2)]))
-    tf.train.Checkpoint(prior=other).restore(path).assert_existing_objects_matched()
-    for one, same in zip(prior.trainable_variables, other.trainable_variables, strict=True):
-        np.testing.assert_array_equal(one, same)
-
-
 # --------------------------------------------------------------------------- the KL of bits
 
 

@@ -3,7 +3,6 @@
 import functools
 import itertools
 
-import keras
 import numpy as np
 import pytest
 import reference
@@ -362,11 +361,3 @@ def test_an_anchor_is_nothing_to_it():
     machine = MACHINES["mild"].cast(np.float32)
     state = SMALL.init(3, 3, (0, 1))
     assert SMALL.anchor(*machine, state, tf.constant(1.0)) is state
-
-
-@pytest.mark.parametrize("sampler", [FAR, SMALL])
-def test_keras_serialisation(sampler):
-    assert ParallelTempering.from_config(sampler.get_config()) == sampler
-    serialised = keras.saving.serialize_keras_object(sampler)
-    assert keras.saving.deserialize_keras_object(serialised) == sampler
-    assert FAR != SMALL

@@ -1,6 +1,5 @@
 """Tests of persistent Gibbs chains: the contract of a sampler, and the law they reach."""
 
-import keras
 import numpy as np
 import pytest
 import reference
@@ -138,13 +137,6 @@ def test_wrong_shapes_are_refused_by_name():
     state = sampler.init(4, 3, (0, 1))
     with pytest.raises(ValueError, match="right_bias"):
         sampler.step(np.zeros(4), np.zeros(4), np.zeros((4, 3)), state, (0, 0))
-
-
-def test_keras_serialisation():
-    sampler = PersistentGibbs(num_chains=12, num_sweeps=34)
-    assert PersistentGibbs.from_config(sampler.get_config()) == sampler
-    serialised = keras.saving.serialize_keras_object(sampler)
-    assert keras.saving.deserialize_keras_object(serialised) == sampler
 
 
 def test_a_sampler_is_frozen_and_comparable():

@@ -5,7 +5,6 @@ Independent runs are the unit of all statistics: replicas of a run descend from 
 
 import functools
 
-import keras
 import numpy as np
 import populations
 import pytest
@@ -487,14 +486,6 @@ def test_wrong_shapes_are_refused_by_name():
         sampler.follow(np.zeros(4), np.zeros(3), np.zeros((3, 3)), state, 1, (0, 0))
     with pytest.raises(ValueError, match="weights"):
         sampler.anneal(np.zeros(3), np.zeros(3), np.zeros(9), (0, 0))
-
-
-def test_keras_serialisation():
-    sampler = PopulationAnnealing(num_chains=12, num_sweeps=34, threshold=0.25)
-    assert PopulationAnnealing.from_config(sampler.get_config()) == sampler
-    serialised = keras.saving.serialize_keras_object(sampler)
-    assert keras.saving.deserialize_keras_object(serialised) == sampler
-    assert sampler != PopulationAnnealing(12, 34, 0.5)
 
 
 def test_no_seed_is_used_twice_along_a_path(monkeypatch):

@@ -7,7 +7,7 @@ import pytest
 import reference
 import tensorflow as tf
 import tensorflow_probability as tfp
-from smoothing_cases import COLUMN, LOGITS, each_case, each_dtype, tolerance
+from smoothing_cases import LOGITS, each_case, each_dtype
 
 tfd = tfp.distributions
 
@@ -26,27 +26,6 @@ def test_shapes_and_dtypes(case, dtype):
         assert value.dtype == dtype
     assert q.log_prob(sample).shape == (2, 5, 4, 3)
     assert q.quantile(0.5).shape == (4, 3)
-
-
-@each_case
-@each_dtype
-def test_eager_graph_and_xla_agree(case, dtype):
-    zeta = tf.constant(case.inside, dtype)
-    logits = tf.constant(COLUMN, dtype)
-
-    def evaluate(logits, zeta):
-        with tf.GradientTape() as tape:
-            tape.watch((logits, zeta))
-            q = case.distribution(logits, case.sharp, dtype)
-            log_prob, cdf = q.log_prob(zeta), q.cdf(zeta)
-            total = tf.reduce_sum(log_prob) + tf.reduce_sum(cdf)
-        return log_prob, cdf, *tape.gradient(total, (logits, zeta))
-
-    eager = evaluate(logits, zeta)
-    for jit_compile in (False, True):
-        compiled = tf.function(evaluate, jit_compile=jit_compile)(logits, zeta)
-        for found, expected in zip(compiled, eager, strict=True):
-            np.testing.assert_allclose(found, expected, **tolerance(dtype))
 
 
 @each_case
@@ -73,36 +52,6 @@ def test_sampling_and_quantiles_compile(case):
         for column, each in zip(zeta.numpy().T, logits.numpy().astype(np.float64), strict=True):
             cdf = functools.partial(case.cdf, theta, logits=each)
             assert reference.ks_distance(column, cdf, between=case.resolved) < 2.2
-
-
-@each_case
-def test_distribution_leaves_a_function(case):
-    layer = case.make()
-    logits = tf.constant(LOGITS, tf.float32)
-    q = tf.function(lambda logits: layer(logits))(logits)
-    expected = layer(logits)
-    assert isinstance(q, type(expected))
-    np.testing.assert_allclose(q.log_prob(0.25), expected.log_prob(0.25), rtol=1e-6)
-    assert q.sample(3, seed=(0, 0)).shape == (3, LOGITS.size)
-
-
-@each_case
-def test_unknown_batch_size(case):
-    layer = case.make()
-    # Makes its weight, if it has one.
-    layer(tf.zeros([1, 3]))
-
-    @tf.function(input_signature=[tf.TensorSpec([None, 3])])
-    def evaluate(logits):
-        q = layer(logits)
-        zeta = q.sample(2, seed=(0, 0))
-        return zeta, q.log_prob(zeta), q.quantile(0.5)
-
-    for batch in (1, 4):
-        zeta, log_prob, quantile = evaluate(tf.zeros([batch, 3]))
-        assert zeta.shape == log_prob.shape == (2, batch, 3)
-        assert quantile.shape == (batch, 3)
-    assert evaluate.experimental_get_tracing_count() == 1
 
 
 @each_case
