@@ -121,7 +121,12 @@ RBM = {
     "TemperedPath": of_machine(_along, LEFT, unit()),
     "as_rbm": function(lambda *machine: rbm.as_rbm(*machine, temperature=1.5), *MACHINE),
     "block_gibbs": of_machine(
-        lambda machine, left, seed: rbm.block_gibbs(machine, left, 2, seed), LEFT, SEED, draws=True
+        lambda machine, left, seed: rbm.block_gibbs(machine, left, 2, seed),
+        LEFT,
+        SEED,
+        draws=True,
+        # Compiled for each.
+        batches=(1, 3),
     ),
     "clamped_gibbs": of_machine(
         lambda machine, z, given, seed: rbm.clamped_gibbs(machine, z, given, 2, seed),
@@ -179,6 +184,7 @@ SAMPLERS = {
         flags(7),
         SEED,
         draws=True,
+        slow=True,
     ),
     "systematic_resampling": function(samplers.systematic_resampling, real(None, 5), SEED, draws=True),
 }
@@ -218,7 +224,7 @@ PARTITION = {
         draws=True,
         slow=True,
     ),
-    "exact": function(partition.exact, *MACHINE),
+    "exact": function(partition.exact, *MACHINE, slow=True),
     "population_annealing": _log_z(
         partition.population_annealing, num_populations=2, num_chains=4, num_sweeps=1, num_temperatures=3
     ),

@@ -56,5 +56,6 @@ LAWS = {
         (real(None, 3), positive()),
         unit(None, 3),
         _smoothed,
+        slow=True,
     ),
 }

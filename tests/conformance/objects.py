@@ -45,17 +45,17 @@ def _shifted(dtype):
     return made
 
 
+# Those that search their quantiles are slow to trace; Power stands for them.
 SMOOTHINGS = {
     "Concrete": _relaxation(
         lambda dtype: smoothing.Concrete(1 / 7, trainable_temperature=True, name="mine"), _binary
     ),
     "Exponential": _of_beta(smoothing.Exponential, 12.0),
-    "Gaussian": _of_beta(smoothing.Gaussian, 30.0),
+    "Gaussian": _of_beta(smoothing.Gaussian, 30.0, slow=True),
     "Logistic": _of_beta(smoothing.Logistic, 8.0),
     "Power": _of_beta(smoothing.Power, 30.0),
-    "ShiftedGaussian": _relaxation(_shifted, outputs=2),
+    "ShiftedGaussian": _relaxation(_shifted, outputs=2, slow=True),
     "SpikeExponential": _of_beta(smoothing.SpikeExponential, 5.0),
-    # Searches its quantiles, as Power does.
     "UniformExponential": _of_beta(smoothing.UniformExponential, 30.0, slow=True),
 }
 

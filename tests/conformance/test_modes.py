@@ -20,8 +20,6 @@ COMPILED = (
     "networks.Network-inference",
     "numerics.bernoulli_entropy",
     "objectives.importance_weighted_bound",
-    "posterior.Posterior-bits",
-    "priors.BoltzmannMachine-sample",
     "priors.BoltzmannPrior-density",
     "rbm.block_gibbs",
     "rbm.energy",
@@ -29,7 +27,10 @@ COMPILED = (
     "smoothing.Power-density",
     "smoothing.Power-sample",
 )
-each_dtype = pytest.mark.parametrize("dtype", [tf.float32, pytest.param(tf.float64, marks=pytest.mark.slow)])
+each_dtype = pytest.mark.parametrize(
+    "dtype",
+    [pytest.param(tf.float32, id="float32"), pytest.param(tf.float64, id="float64", marks=pytest.mark.slow)],
+)
 
 
 def programs(keep=lambda program: True, fast=None):
