@@ -83,7 +83,7 @@ def outside_unit(dtype):
 
 units = st.lists(st.floats(0, 1), min_size=NUM_DRAWN, max_size=NUM_DRAWN)
 seeds = st.tuples(st.integers(0, 2**31 - 1), st.integers(0, 2**31 - 1))
-batch_shapes = st.sampled_from([(), (0,), (1,), (1, 3), (0, 3), (2, 0), (2, 1, 3)])
+batch_shapes = st.sampled_from([(), (0,), (1,), (2, 0), (1, 3)])
 
 
 def value_and_gradients(function, *arguments):
