@@ -145,7 +145,7 @@ def test_overlapping(case, dtype, data, machine, drawn):
     with np.errstate(all="ignore"):
         expected = reference.relaxed_log_prob(machine, oracle, inside)
     known = np.isfinite(expected)
-    assert known.mean() > 0.5
+    assert known.mean() > 0.2
     slack = _rounding(machine, dtype) + 1e-5 * np.abs(expected) + 1e-3
     assert np.all(found[known] <= (expected + slack)[known])
     samples = OverlappingRelaxation(BoltzmannMachine(*arrays), layer).sample(20, seed=(0, 1)).numpy()
