@@ -81,9 +81,12 @@ def outside_unit(dtype):
     return np.array([-limits.max, -1e6, -1.0, -limits.tiny, 1 + limits.eps, 2.0, 1e6, limits.max], dtype)
 
 
+each_compilation = pytest.mark.parametrize(
+    "jit_compile", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["graph", "xla"]
+)
 units = st.lists(st.floats(0, 1), min_size=NUM_DRAWN, max_size=NUM_DRAWN)
 seeds = st.tuples(st.integers(0, 2**31 - 1), st.integers(0, 2**31 - 1))
-batch_shapes = st.sampled_from([(), (0,), (1,), (1, 3), (0, 3), (2, 0), (2, 1, 3)])
+batch_shapes = st.sampled_from([(), (0,), (1,), (2, 0), (1, 3)])
 
 
 def value_and_gradients(function, *arguments):
