@@ -17,6 +17,7 @@ from dvae_tf import config, data, training
 from dvae_tf.models import DVAE
 from dvae_tf.storage import StorageError
 
+from . import devices
 from .console import ConsoleMonitor
 from .cost import estimate_seconds, readable
 
@@ -82,6 +83,17 @@ def define_flags(struct: str, num_train_iter: int) -> None:
     flags.DEFINE_float("beta", None, "Sharpness of the smoothing; the published one if not given.")
     flags.DEFINE_string("sampler", "pcd", f"Of the negative phase: one of {', '.join(config.SAMPLERS)}.")
     flags.DEFINE_integer("num_train_iter", num_train_iter, "Parameter updates; scales the schedule.")
+    flags.DEFINE_string(
+        "strategy",
+        "none",
+        f"Which devices take part: one of {', '.join(devices.STRATEGIES)}. With multi_worker every machine "
+        "runs the same command with its own TF_CONFIG, and all see the same log_dir.",
+    )
+    flags.DEFINE_integer(
+        "num_replicas",
+        None,
+        "Shares of a step, with a part of the batch and of the chains each; as many as devices if not given.",
+    )
     flags.DEFINE_bool("dry_run", False, "Print what would be run, and stop.")
     for name, text in _RECIPE_FLAGS.items():
         default = defaults[name].default
@@ -120,6 +132,7 @@ def recipe_from_flags(dataset: str, **changes: Any) -> config.Recipe:
         values.beta,
         sampler=values.sampler,
         num_train_iter=values.num_train_iter,
+        num_replicas=devices.num_replicas(values.strategy, values.num_replicas),
         **changes,
     )
 
@@ -143,11 +156,13 @@ def train(recipe: config.Recipe, load: Callable[[], data.Images]) -> None:
     console = Console()
     if not values.dry_run and not values.log_dir:
         raise ValueError("log_dir: expected a folder for the run, got none")
+    strategy = None if values.dry_run else devices.make_strategy(values.strategy, recipe.num_replicas)
     images = load()
     announce(console, recipe, images)
     if values.dry_run:
         return
-    result = training.train(recipe, images, values.log_dir, monitor=ConsoleMonitor(console))
+    monitor = ConsoleMonitor(console)
+    result = training.train(recipe, images, values.log_dir, monitor=monitor, strategy=strategy)
     show_result(console, result)
     console.print(f"Run folder: {values.log_dir}")
 

@@ -2,10 +2,10 @@
 
     python killed_run.py FOLDER JSON
 
-The JSON gives the fields of the recipe and `kill`: [where, number], `where` one of "steps" (after so many
-steps), "write" (in the middle of the so-manyth write of a checkpoint), "test" (once so many test images are
-measured); or null. Instead of SIGKILL there comes `signal`, or with `limit` no file may grow beyond so many
-bytes, or with `read_only` no file can be written any more.
+The JSON gives the fields of the recipe, `strategy`, and `kill`: [where, number], or null. `where` is "steps"
+(after so many steps), "write" (in the middle of the so-manyth write of a checkpoint), or "test" (once so many
+test images are measured). Instead of SIGKILL there comes `signal`, or with `limit` no file may grow beyond so
+many bytes, or with `read_only` no file can be written any more.
 """
 
 import functools
@@ -21,6 +21,7 @@ import pytest
 from tiny import add_tiny_structures, recipe
 
 from dvae_tf import data, storage, training
+from runners import devices
 
 SMALL = {
     "num_train_iter": 90,
@@ -96,6 +97,7 @@ class Killer(training.Monitor):
 def main(folder, options):
     options = json.loads(options)
     kill, fate = options.pop("kill", None), functools.partial(be_killed)
+    strategy = devices.make_strategy(options.pop("strategy", "none"), options.get("num_replicas", 1))
     for name in FATES.keys() & options.keys():
         fate = functools.partial(FATES[name], options.pop(name))
     if fate.func is be_killed:
@@ -108,7 +110,8 @@ def main(folder, options):
         images = tiny_images(is_binary=not settings.dynamic_binarization)
         training.loop.STEPS_PER_CALL = training.run.STEPS_PER_CALL = 7
         try:
-            training.train(settings, images, folder, monitor=Killer(*kill, fate) if kill else None)
+            monitor = Killer(*kill, fate) if kill else None
+            training.train(settings, images, folder, monitor=monitor, strategy=strategy)
         except (training.Interrupted, training.TrainingError, storage.StorageError) as error:
             sys.exit(f"{type(error).__name__}: {error}")
 

@@ -62,12 +62,12 @@ def call(module, *arguments, cwd=ROOT, timeout=240, fresh=False):
         text=True,
         timeout=timeout,
         cwd=cwd,
-        env=_environment(),
+        env=environment(),
     )
     return done.returncode, done.stdout, done.stderr
 
 
-def _environment():
+def environment():
     path = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
     return {**os.environ, "PYTHONPATH": path, "TF_CPP_MIN_LOG_LEVEL": "3", "COLUMNS": "200"}
 
@@ -79,7 +79,7 @@ def _nursery():
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        env=_environment(),
+        env=environment(),
     )
 
 

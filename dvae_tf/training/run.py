@@ -1,7 +1,8 @@
 """One run: from the folder's newest checkpoint to the measured result."""
 
+import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import keras
@@ -199,9 +200,22 @@ class _Run:
         return min(step + STEPS_PER_CALL, self.recipe.num_train_iter, *fixed)
 
     def _leave_if_asked(self, step: int) -> None:
-        if anyone_asked(self.strategy, self.request):
+        with self._other_workers(step):
+            asked = anyone_asked(self.strategy, self.request)
+        if asked:
             file = self.checkpoint()
             raise self._interrupted(f"after step {step}; {file} holds everything")
+
+    @contextlib.contextmanager
+    def _other_workers(self, step: int) -> Iterator[None]:
+        """What they take part in fails when one dies."""
+        try:
+            yield
+        except WORKER_LOST as error:
+            if self.strategy is None:
+                raise
+            fault = f"is gone, or cannot be reached ({type(error).__name__}); start all workers again"
+            raise TrainingError(self._stopped(step, "another worker", fault)) from error
 
     def _interrupted(self, words: str) -> Interrupted:
         asked = self.request.signal
@@ -232,13 +246,8 @@ class _Run:
 
     def _call(self, step: int, stop: int) -> np.ndarray:
         """Runs steps [step, stop); returns their reports, [steps, fields]."""
-        try:
+        with self._other_workers(step):
             reports = self.loop(step, stop)
-        except WORKER_LOST as error:
-            if self.strategy is None:
-                raise
-            fault = f"is gone, or cannot be reached ({type(error).__name__}); start all workers again"
-            raise TrainingError(self._stopped(step, "another worker", fault)) from error
         if step == 0:
             self.progress.first_objective = reports[0, 0]
         if (bad := faults.not_finite(reports, step)) is not None:

@@ -1,0 +1,140 @@
+"""Shares of a step by several devices and several processes: the objective of one process, to rounding."""
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+
+import numpy as np
+import programs
+import pytest
+from tiny import recipe
+from tiny import tiny_structures as tiny_structures
+
+from dvae_tf import models, storage
+from runners import devices
+
+OPTIONS = {"struct": "tiny-2", "k": 2, "num_replicas": 2, "num_chains": 20}
+
+
+def child(folder, **options):
+    code, _, err = programs.call("killed_run", str(folder), json.dumps({**OPTIONS, **options}))
+    assert code == 0, err
+
+
+def newest(folder):
+    return storage.read_arrays(sorted(folder.glob("checkpoint-*.npz"))[-1])
+
+
+def assert_close(folder, whole):
+    first, second = newest(whole), newest(folder)
+    assert first.keys() == second.keys()
+    for name in first.keys() - {"recipe"}:
+        if "seconds" not in name:
+            np.testing.assert_allclose(second[name], first[name], rtol=1e-5, atol=1e-5, err_msg=name)
+    results = [storage.read_json(each / "result.json") for each in (whole, folder)]
+    for key in ("test_nll", "log_partition"):
+        assert results[1][key] == pytest.approx(results[0][key], rel=1e-5)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("one-process") / "run"
+    child(folder)
+    return folder
+
+
+@pytest.mark.parametrize(
+    "sampler", ["pcd", pytest.param("pa", marks=pytest.mark.slow), pytest.param("pt", marks=pytest.mark.slow)]
+)
+def test_two_devices_give_what_one_gives(sampler, whole, tmp_path):
+    if sampler != "pcd":
+        whole = tmp_path / "one"
+        child(whole, sampler=sampler)
+    child(tmp_path / "two", sampler=sampler, strategy="mirrored")
+    assert_close(tmp_path / "two", whole)
+    chains = newest(tmp_path / "two")["state/prior/sampler_left"]
+    assert chains.shape[:2] == (2, 10)
+    assert np.any(chains[0] != chains[1])
+
+
+def workers(folder, kills=(None, None)):
+    """Both workers of a run, until both have ended; exit codes and what they said."""
+    with socket.socket() as first, socket.socket() as second:
+        for each in (first, second):
+            each.bind(("127.0.0.1", 0))
+        places = [f"127.0.0.1:{each.getsockname()[1]}" for each in (first, second)]
+    running = []
+    for index, kill in enumerate(kills):
+        cluster = {"cluster": {"worker": places}, "task": {"type": "worker", "index": index}}
+        environment = {**programs.environment(), "TF_CONFIG": json.dumps(cluster)}
+        options = json.dumps({**OPTIONS, "strategy": "multi_worker", "kill": kill})
+        command = [sys.executable, "-m", "killed_run", str(folder), options]
+        running.append(subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True))
+    said = [each.communicate(timeout=300)[1] for each in running]
+    return [each.returncode for each in running], said
+
+
+@pytest.mark.slow
+def test_two_processes_give_what_one_gives_and_go_on_after_one_is_killed(whole, tmp_path):
+    codes, said = workers(tmp_path / "two")
+    assert codes == [0, 0], said
+    assert_close(tmp_path / "two", whole)
+    # The second is killed: the first notices, says so, and leaves the checkpoint of step 30.
+    codes, said = workers(tmp_path / "parts", (None, ["steps", 38]))
+    assert codes == [1, -signal.SIGKILL]
+    assert "another worker is gone, or cannot be reached" in said[0]
+    assert "checkpoint-000000030.npz is the last good checkpoint" in said[0]
+    codes, said = workers(tmp_path / "parts")
+    assert codes == [0, 0], said
+    first, second = newest(tmp_path / "two"), newest(tmp_path / "parts")
+    different = [name for name in first if not np.array_equal(first[name], second[name])]
+    assert different == ["history/seconds", "progress/seconds"]
+
+
+def test_shares_are_parts_of_the_batch_with_draws_of_their_own():
+    """Averaged, batch norm aside: rows that are all alike give the replicas the same but for their draws."""
+    model = models.DVAE(recipe("tiny-lin", num_replicas=2, train_batchsize=4), np.full(6, 0.4))
+    model.compile()
+    x = np.array([[0, 0, 0, 1, 1, 1]] * 2 + [[1, 1, 1, 0, 0, 0]] * 2, np.float32)
+    shares = [model.share(x, replica) for replica in (0, 1)]
+    alone = [model.share(np.tile(x[2 * replica : 2 * replica + 2], (2, 1)), replica) for replica in (0, 1)]
+    for share, other in zip(shares, alone, strict=True):
+        np.testing.assert_allclose(share.report, other.report, rtol=1e-5)
+    assert np.any(shares[0].chains.left != shares[1].chains.left)
+    together = models.dvae.average(shares)
+    for mean, first, second in zip(together.gradients, *(each.gradients for each in shares), strict=True):
+        np.testing.assert_allclose(mean, (first + second) / 2, rtol=1e-6, atol=1e-7)
+    np.testing.assert_array_equal(together.chains.left[1], shares[1].chains.left)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"num_chains": 21}, "num_chains: expected a multiple of num_replicas, 2, got 21"),
+        ({"train_batchsize": 25}, "train_batchsize: expected a multiple"),
+        ({"num_replicas": 0}, "num_replicas"),
+    ],
+)
+def test_shares_are_equal(changes, message):
+    with pytest.raises(ValueError, match=message):
+        recipe(**{"num_replicas": 2, **changes})
+
+
+def test_replicas_are_counted_before_anything_starts(monkeypatch):
+    assert devices.num_replicas("none", None) == 1
+    assert devices.num_replicas("none", 4) == 4
+    assert devices.num_replicas("mirrored", 2) == 2
+    cluster = {"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker", "index": 1}}
+    monkeypatch.setenv("TF_CONFIG", json.dumps(cluster))
+    assert devices.num_replicas("multi_worker", None) == 2
+    for strategy, asked, content, message in (
+        ("tpu", None, "", "strategy: expected one of"),
+        ("mirrored", None, "", "num_replicas: expected a number"),
+        ("multi_worker", 3, json.dumps(cluster), "num_replicas: expected 2"),
+        ("multi_worker", None, "[]", "TF_CONFIG: expected"),
+    ):
+        monkeypatch.setenv("TF_CONFIG", content)
+        with pytest.raises(ValueError, match=message):
+            devices.num_replicas(strategy, asked)
