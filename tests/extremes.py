@@ -17,7 +17,7 @@ NUM_DRAWN = 6
 
 
 def property_test(few=3, many=60, **strategies):
-    """Turns a check of drawn arguments into a test: few examples, and many under the mark slow."""
+    """Turns a check of drawn arguments into a test: few examples, many (slow), ten times as many (soak)."""
 
     def decorate(check):
         def test(num_examples, **fixed):
@@ -34,7 +34,11 @@ def property_test(few=3, many=60, **strategies):
         )
         test.__name__, test.__doc__ = check.__name__, check.__doc__
         test.__module__, test.pytestmark = check.__module__, list(getattr(check, "pytestmark", []))
-        numbers = [pytest.param(few, id="few"), pytest.param(many, id="many", marks=pytest.mark.slow)]
+        numbers = [
+            pytest.param(few, id="few"),
+            pytest.param(many, id="many", marks=pytest.mark.slow),
+            pytest.param(10 * many, id="soak", marks=pytest.mark.soak),
+        ]
         return pytest.mark.parametrize("num_examples", numbers)(test)
 
     return decorate

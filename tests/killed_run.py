@@ -108,7 +108,7 @@ def main(folder, options):
         add_tiny_structures(patch)
         settings = recipe(**{**SMALL, **options})
         images = tiny_images(is_binary=not settings.dynamic_binarization)
-        training.loop.STEPS_PER_CALL = training.run.STEPS_PER_CALL = 7
+        patch.setattr(training.run, "STEPS_PER_CALL", 7)
         try:
             monitor = Killer(*kill, fate) if kill else None
             training.train(settings, images, folder, monitor=monitor, strategy=strategy)

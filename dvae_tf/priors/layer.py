@@ -221,7 +221,10 @@ class BoltzmannPrior(Prior):
     def anchor(
         self, num_temperatures: int, num_chains: int, seed: Seed, both_sides: bool = False
     ) -> LogPartition:
-        """Measures log Z and stores it: enumerated where a side has at most 16 units, otherwise by AIS.
+        """Measures log Z and stores it.
+
+        Exactly where a side has at most 16 units, by enumeration, or where there are no couplings, as a sum
+        over the units; otherwise by AIS.
 
         Args:
           num_temperatures: of annealed importance sampling, whose base is fitted to the chains.
@@ -230,7 +233,11 @@ class BoltzmannPrior(Prior):
           both_sides: whether to anneal in reverse too, from draws by parallel tempering
             (`partition.estimate`); the chains of the training are then not used.
         """
-        if min(self.num_left, self.num_right) <= _MAX_EXACT_UNITS:
+        if not self.couplings:
+            # Units apart: log Z is the sum over them.
+            biases = tf.concat([self.rbm.left_bias, self.rbm.right_bias], 0)
+            found = LogPartition.known(float(tf.reduce_sum(tf.math.softplus(biases))), "exact")
+        elif min(self.num_left, self.num_right) <= _MAX_EXACT_UNITS:
             found = LogPartition.known(float(partition.exact(*self.rbm)), "exact")
         else:
             measure = self._two_sided if both_sides else self._forward

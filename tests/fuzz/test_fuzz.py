@@ -144,10 +144,12 @@ def test_damaged_files(worker, kind, tmp_path, record_property):
     check_campaign(worker, kind, KINDS[kind][3], tmp_path, record_property)
 
 
-@pytest.mark.slow
+@pytest.mark.parametrize(
+    "times", [pytest.param(1, marks=pytest.mark.slow), pytest.param(10, marks=pytest.mark.soak)]
+)
 @pytest.mark.parametrize("kind", KINDS)
-def test_many_damaged_files(worker, kind, tmp_path, record_property):
-    check_campaign(worker, kind, KINDS[kind][4], tmp_path, record_property)
+def test_many_damaged_files(worker, kind, times, tmp_path, record_property):
+    check_campaign(worker, kind, times * KINDS[kind][4], tmp_path, record_property)
 
 
 def test_as_many_as_were_asked_for():

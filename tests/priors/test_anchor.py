@@ -101,6 +101,15 @@ def test_only_the_smaller_side_counts():
         np.testing.assert_allclose(found.log_partition, expected, rtol=1e-6)
 
 
+def test_without_couplings_units_add_up():
+    machine = reference.random_machine(20, 30, seed=107)
+    prior = _prior(machine._replace(weights=np.zeros((20, 30))), couplings=False)
+    found = prior.anchor(10, 10, (0, 1), both_sides=True)
+    assert found.method == "exact"
+    expected = np.logaddexp(0, machine.left_bias).sum() + np.logaddexp(0, machine.right_bias).sum()
+    np.testing.assert_allclose(found.log_partition, expected, rtol=1e-6)
+
+
 @pytest.mark.parametrize("seed", [104, 105])
 def test_larger_machines_are_annealed(seed):
     machine = reference.random_machine(17, 17, seed=seed, stddev=0.5, bias_stddev=0.7)

@@ -1,11 +1,10 @@
 """Full disks and read-only folders: the last good state survives, and the message names the file."""
 
-import json
 import re
 
 import killed_run
-import programs
 import pytest
+import runs
 from tiny import recipe
 from tiny import tiny_structures as tiny_structures
 
@@ -51,7 +50,7 @@ CASES = {
 def test_the_last_good_state_survives_and_the_file_is_named(case, tmp_path):
     kill, fate, options, message = CASES[case]
     folder = tmp_path / "run"
-    code, _, said = programs.call("killed_run", str(folder), json.dumps({"kill": kill, **fate, **options}))
+    code, said = runs.train(folder, kill=kill, **fate, **options)
     assert code == 1
     assert re.search(f"StorageError: {re.escape(str(folder))}/{message}", said), said
     assert not (folder / "result.json").exists()
@@ -63,7 +62,7 @@ def test_the_last_good_state_survives_and_the_file_is_named(case, tmp_path):
         assert not found.damaged
         storage.read_arrays(folder / "best.npz")
     # With room again it goes on.
-    code, _, said = programs.call("killed_run", str(folder), json.dumps(options))
+    code, said = runs.train(folder, **options)
     assert code == 0, said
     assert storage.read_json(folder / "result.json")["num_steps"] == 90
 

@@ -1,41 +1,20 @@
 """A run that is killed and started again ends like one that never was, to the last bit."""
 
 import itertools
-import json
 import pathlib
 import shutil
 import signal
 from typing import NamedTuple
 
 import numpy as np
-import programs
 import pytest
+import runs
 
 from dvae_tf import storage
 
-# Of the result, what a clock says.
-CLOCKS = ("seconds", "test_seconds")
 CASES = [*itertools.product(("pcd", "pa", "pt"), (1, 5), (False, True))]
 # In the middle of an interval, inside the write of the second checkpoint, and while testing.
 KILLS = (("steps", 38), ("write", 2), ("test", 60))
-
-
-def child(folder, kill=None, **options):
-    return programs.call("killed_run", str(folder), json.dumps({"kill": kill, **options}))
-
-
-def final(folder):
-    """Everything that a run leaves, but the clock: state, metrics, best weights, result."""
-    file = sorted(folder.glob("checkpoint-*.npz"))[-1]
-    arrays = {name: array for name, array in storage.read_arrays(file).items() if "seconds" not in name}
-    arrays |= {f"file/{name}": array for name, array in storage.read_arrays(folder / "best.npz").items()}
-    result = storage.read_json(folder / "result.json")
-    return arrays | {f"result/{name}": result[name] for name in result.keys() - set(CLOCKS)}
-
-
-def differences(first, second):
-    assert first.keys() == second.keys()
-    return {name for name in first if not np.array_equal(first[name], second[name])}
 
 
 @pytest.mark.parametrize(
@@ -44,14 +23,14 @@ def differences(first, second):
 )
 def test_a_killed_run_ends_the_same_to_the_last_bit(sampler, k, dynamic, tmp_path):
     options = {"struct": "tiny-2", "sampler": sampler, "k": k, "dynamic_binarization": dynamic}
-    assert child(tmp_path / "whole", **options)[0] == 0
+    assert runs.train(tmp_path / "whole", **options)[0] == 0
     for kill in KILLS:
-        assert child(tmp_path / "parts", kill, **options)[0] == -signal.SIGKILL
+        assert runs.train(tmp_path / "parts", kill=kill, **options)[0] == -signal.SIGKILL
         assert not (tmp_path / "parts" / "result.json").exists()
     assert (tmp_path / "parts" / "checkpoint-000000090.npz").exists()
-    code, _, err = child(tmp_path / "parts", **options)
+    code, err = runs.train(tmp_path / "parts", **options)
     assert code == 0, err
-    assert not differences(final(tmp_path / "whole"), final(tmp_path / "parts"))
+    assert not runs.differences(runs.final(tmp_path / "whole"), runs.final(tmp_path / "parts"))
     assert not list((tmp_path / "parts").glob(".*partial"))
 
 
@@ -69,8 +48,8 @@ class Pair(NamedTuple):
 def pair(tmp_path_factory):
     """A run, and the same stopped by SIGTERM at step 42, between two validations."""
     folder = tmp_path_factory.mktemp("pair")
-    assert child(folder / "whole", **OPTIONS)[0] == 0
-    code, _, said = child(folder / "stopped", ("steps", 40), signal=signal.SIGTERM, **OPTIONS)
+    assert runs.train(folder / "whole", **OPTIONS)[0] == 0
+    code, said = runs.train(folder / "stopped", kill=("steps", 40), signal=signal.SIGTERM, **OPTIONS)
     assert code == 1
     return Pair(folder / "whole", folder / "stopped", folder / "stopped/checkpoint-000000042.npz", said)
 
@@ -84,11 +63,11 @@ def test_a_signal_leaves_a_checkpoint_and_says_how_to_go_on(pair):
     assert arrays["progress/count"] == 12
     parts = pair.stopped.with_name("parts")
     shutil.copytree(pair.stopped, parts)
-    code, _, said = child(parts, ("test", 60), signal=signal.SIGINT, **OPTIONS)
+    code, said = runs.train(parts, kill=("test", 60), signal=signal.SIGINT, **OPTIONS)
     assert code == 1
     assert "SIGINT after 100 of 100 test images; the training is complete" in said
-    assert child(parts, **OPTIONS)[0] == 0
-    assert not differences(final(pair.whole), final(parts))
+    assert runs.train(parts, **OPTIONS)[0] == 0
+    assert not runs.differences(runs.final(pair.whole), runs.final(parts))
 
 
 FORGOTTEN = (
@@ -115,8 +94,8 @@ def test_a_run_that_forgets_a_piece_of_its_state_differs(forgotten, pair, tmp_pa
     arrays = storage.read_arrays(pair.file)
     arrays[forgotten] = np.zeros_like(arrays[forgotten])
     storage.write_arrays(parts / pair.file.name, arrays)
-    assert child(parts, **OPTIONS)[0] == 0
-    assert differences(final(pair.whole), final(parts)) - {forgotten}
+    assert runs.train(parts, **OPTIONS)[0] == 0
+    assert runs.differences(runs.final(pair.whole), runs.final(parts)) - {forgotten}
 
 
 def test_a_damaged_checkpoint_is_named_and_the_run_ends_the_same_from_the_one_before(pair):
@@ -125,9 +104,9 @@ def test_a_damaged_checkpoint_is_named_and_the_run_ends_the_same_from_the_one_be
     (parts / "best.npz").write_bytes(b"rotten")
     newest, before = parts / "checkpoint-000000090.npz", parts / "checkpoint-000000060.npz"
     newest.write_bytes(newest.read_bytes()[:-100])
-    code, _, said = child(parts, **OPTIONS)
+    code, said = runs.train(parts, **OPTIONS)
     assert code == 0
     assert f"{newest}: expected an archive that ends in its digest; it is damaged" in said
     assert f"going on from {before}, the newest intact one" in said
     assert newest.with_name(f"{newest.name}.damaged").exists()
-    assert not differences(final(pair.whole), final(parts))
+    assert not runs.differences(runs.final(pair.whole), runs.final(parts))

@@ -1,0 +1,37 @@
+"""Trainings in processes of their own, and what they leave."""
+
+import json
+
+import numpy as np
+import programs
+
+from dvae_tf import storage
+
+# Of the result, what a clock says.
+CLOCKS = ("seconds", "test_seconds")
+
+
+def train(folder, timeout=240, **options):
+    """Runs `killed_run` with these options; its exit code and what it said."""
+    code, _, err = programs.call("killed_run", str(folder), json.dumps(options), timeout=timeout)
+    return code, err
+
+
+def newest(folder):
+    """The arrays of the newest checkpoint, but the clocks."""
+    arrays = storage.read_arrays(sorted(folder.glob("checkpoint-*.npz"))[-1])
+    return {name: array for name, array in arrays.items() if not name.endswith("/seconds")}
+
+
+def final(folder):
+    """Everything that a finished run leaves, but the clocks: state, history, best weights, result."""
+    arrays = newest(folder)
+    arrays |= {f"file/{name}": array for name, array in storage.read_arrays(folder / "best.npz").items()}
+    result = storage.read_json(folder / "result.json")
+    return arrays | {f"result/{name}": result[name] for name in result.keys() - set(CLOCKS)}
+
+
+def differences(first, second):
+    """The names under which two runs differ, in the last bit or more."""
+    assert first.keys() == second.keys()
+    return {name for name in first if not np.array_equal(first[name], second[name])}
