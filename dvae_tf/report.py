@@ -2,6 +2,7 @@
 
 import io
 import pathlib
+import warnings
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -18,7 +19,7 @@ from .models import DVAE
 from .numerics import Tag, fold_in, split
 from .rbm import RBM
 from .run_folder import RunFolder
-from .training import History
+from .training import History, TrainingWarning
 
 # Draws of the prior and test images whose energies are compared; images are what takes memory.
 _NUM_DRAWS = 2_000
@@ -64,6 +65,8 @@ def read_history(folder: pathlib.Path, recipe: Recipe) -> History | None:
     checkpoint = RunFolder(folder).read_checkpoint(recipe)
     if checkpoint is None:
         return None
+    for reason in checkpoint.damaged.values():
+        warnings.warn(f"{reason}; taking {checkpoint.file}", TrainingWarning, stacklevel=2)
     return History.from_arrays(checkpoint.groups.get("history", {}), checkpoint.file)
 
 

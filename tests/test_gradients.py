@@ -142,7 +142,9 @@ def structures(monkeypatch):
             structure = config.Structure(groups, units // groups, (), "1-lin")
             monkeypatch.setitem(config.STRUCTURES, f"{groups}-{units}", structure)
     monkeypatch.setitem(config.DATASETS, "three", config.DatasetFacts(False))
-    monkeypatch.setattr(priors.BoltzmannPrior, "binary", lambda layer: priors.BoltzmannMachine(*layer.rbm))
+    monkeypatch.setattr(
+        priors.BoltzmannPrior, "binary", lambda layer, state: priors.BoltzmannMachine(*layer.rbm)
+    )
 
 
 def build(case: Case, num_groups: int, k: int = 1) -> tuple[models.DVAE, exact.Parameters, dict]:

@@ -85,51 +85,6 @@ def finished(tmp_path_factory):
     return Finished(folder, result, watcher)
 
 
-@pytest.mark.parametrize(
-    "sampler", ["pcd", pytest.param("pa", marks=pytest.mark.slow), pytest.param("pt", marks=pytest.mark.slow)]
-)
-def test_a_run_that_was_interrupted_ends_the_same_to_the_last_bit(sampler, tmp_path):
-    settings, images = recipe("tiny-2", k=2, sampler=sampler, **SMALL), tiny_images()
-    whole = training.train(settings, images, tmp_path / "whole")
-    for kind, step in (("validation", 60), ("steps", 100)):
-        with pytest.raises(KeyboardInterrupt):
-            training.train(settings, images, tmp_path / "parts", monitor=StopAt(step, kind))
-    parts = training.train(settings, images, tmp_path / "parts")
-    assert same(newest_state(tmp_path / "whole"), newest_state(tmp_path / "parts"))
-    for key in ("test_nll", "log_partition", "best_val_nll", "best_step"):
-        assert whole[key] == parts[key]
-    changed = recipe("tiny-2", k=2, sampler=sampler, **{**SMALL, "seed": 1})
-    other = training.train(changed, images, tmp_path / "other")
-    assert other["test_nll"] != whole["test_nll"]
-
-
-@pytest.mark.parametrize(
-    "forgotten", ["prior/num_updates", pytest.param("adam/iteration", marks=pytest.mark.slow)]
-)
-def test_resuming_without_a_piece_of_the_state_is_noticed(forgotten, finished, tmp_path, monkeypatch):
-    """Negative control: the comparison above is one that fails."""
-    settings, images = recipe("tiny", **SMALL), tiny_images()
-    with pytest.raises(KeyboardInterrupt):
-        training.train(settings, images, tmp_path / "parts", monitor=StopAt(60, "validation"))
-    assign = storage.assign_variables
-
-    forgot = []
-
-    def forgetful(variables, arrays, source):
-        if forgotten in arrays:
-            arrays = {**arrays, forgotten: np.maximum(arrays[forgotten] - 30, 0)}
-            forgot.append(source)
-        assign(variables, arrays, source)
-
-    monkeypatch.setattr(storage, "assign_variables", forgetful)
-    training.train(settings, images, tmp_path / "parts")
-    assert forgot
-    states = [newest_state(folder) for folder in (finished.folder, tmp_path / "parts")]
-    for state in states:
-        state.pop(f"state/{forgotten}")  # that it is off by 30 itself is no news
-    assert not same(*states)
-
-
 def test_patience_ends_a_run_that_no_longer_improves(tmp_path, monkeypatch):
     """Validation after 30, 60, 90 steps, each worse than the last: with a patience of 2 the third ends it."""
     measure, measured = evaluation.image_nll, []

@@ -158,7 +158,7 @@ def test_overlapping(case, dtype, data, machine, drawn):
 def test_gaussian_integral(dtype, machine, beta, drawn):
     arrays, machine = _arrays(machine, dtype)
     zeta = _codes(extremes.real_zetas(dtype.as_numpy_dtype, drawn))
-    beta_in_use = float(GaussianIntegralRelaxation(BoltzmannMachine(*arrays), beta).beta)
+    beta_in_use = float(GaussianIntegralRelaxation(BoltzmannMachine(*arrays), beta).sharpness)
     found = assert_finite(
         lambda zeta, *machine: GaussianIntegralRelaxation(BoltzmannMachine(*machine), beta).log_prob(zeta),
         zeta,

@@ -8,19 +8,15 @@ import runs
 OPTIONS = {"struct": "tiny-2", "k": 2, "num_train_iter": 30, "num_validations": 2}
 
 
-def child(folder, **options):
-    code, err = runs.train(folder, **{**OPTIONS, **options})
-    assert code == 0, err
-    return runs.final(folder)
-
-
 def test_two_processes_and_two_runs_of_one_process_agree(tmp_path, monkeypatch):
-    first, second = (child(tmp_path / name) for name in ("first", "second"))
-    assert not runs.differences(first, second)
-    other = child(tmp_path / "other", seed=1)
-    assert {"state/prior/weights", "result/test_nll"} <= runs.differences(first, other)
-    # Twice in this one, which has done other things before.
+    code, said = runs.train(tmp_path / "elsewhere", **OPTIONS)
+    assert code == 0, said
+    elsewhere = runs.final(tmp_path / "elsewhere")
+    # Twice in this process, which has done other things before.
     monkeypatch.setenv("TF_XLA_FLAGS", "")
-    for name in ("third", "fourth"):
+    for name in ("first", "second"):
         killed_run.main(tmp_path / name, json.dumps(OPTIONS))
-        assert not runs.differences(first, runs.final(tmp_path / name))
+        assert not runs.differences(elsewhere, runs.final(tmp_path / name))
+    killed_run.main(tmp_path / "other", json.dumps({**OPTIONS, "seed": 1}))
+    different = runs.differences(elsewhere, runs.final(tmp_path / "other"))
+    assert {"state/prior/weights", "result/test_nll"} <= different

@@ -44,9 +44,8 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize(
-    "case", [pytest.param(name, marks=[pytest.mark.slow] * (name != "events")) for name in CASES]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("case", CASES)
 def test_the_last_good_state_survives_and_the_file_is_named(case, tmp_path):
     kill, fate, options, message = CASES[case]
     folder = tmp_path / "run"

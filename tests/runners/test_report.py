@@ -13,7 +13,9 @@ import numpy as np
 import pytest
 from programs import run
 
-from dvae_tf import config, data, storage, training
+from dvae_tf import config, data, run_files, storage, training
+from dvae_tf.report import read_history
+from dvae_tf.run_folder import RunFolder
 from runners import report
 
 SECTIONS = (
@@ -210,6 +212,10 @@ def test_images_of_ones_own(folders, tmp_path):
     own = tmp_path / "own"
     shutil.copytree(folders[0], own)
     storage.write_json(own / "config.json", storage.read_json(own / "config.json") | {"dataset": "toys"})
+    settings = run_files.read_recipe(own)
+    groups = RunFolder(folders[0]).read_checkpoint(run_files.read_recipe(folders[0])).groups
+    for step, _ in RunFolder(own).checkpoints():
+        RunFolder(own).write_checkpoint(step, groups, settings)
     report.write([str(own)], str(tmp_path / "without"), none)
     without = Page(tmp_path / "without")
     for title in ("Reconstructions", "Use of the code"):
@@ -257,6 +263,16 @@ def test_no_runs_are_refused(tmp_path):
         report.write([], str(tmp_path / "page"), none)
 
 
+def test_of_a_damaged_checkpoint_the_one_before_is_taken(folders, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(folders[0], folder)
+    settings = run_files.read_recipe(folder)
+    (folder / "checkpoint-000000099.npz").write_text("no archive")
+    with pytest.warns(training.TrainingWarning, match="checkpoint-000000099.npz: expected an archive"):
+        history = read_history(folder, settings)
+    assert history == read_history(folders[0], settings)
+
+
 @pytest.mark.parametrize(
     ("file", "content", "message"),
     [
@@ -265,7 +281,6 @@ def test_no_runs_are_refused(tmp_path):
         ("result.json", "{", "expected a JSON file"),
         ("config.json", '{"colour": 1}', "unknown fields"),
         ("best.npz", "no archive", "expected an archive"),
-        ("checkpoint-000000099.npz", "no archive", "expected an archive"),
     ],
     ids=lambda value: value[:20],
 )
