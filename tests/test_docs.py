@@ -13,7 +13,9 @@ NOTEBOOKS = sorted((ROOT / "docs").glob("*.ipynb"))
 
 # The page of results is written by a program; its test is that program's.
 @pytest.mark.parametrize(
-    "page", [page for page in PAGES if page.stem != "results"], ids=lambda page: page.stem
+    "page",
+    [page for page in PAGES if page.stem not in ("results", "reliability")],
+    ids=lambda page: page.stem,
 )
 def test_code_of_a_page(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

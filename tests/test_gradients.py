@@ -143,7 +143,7 @@ def structures(monkeypatch):
             monkeypatch.setitem(config.STRUCTURES, f"{groups}-{units}", structure)
     monkeypatch.setitem(config.DATASETS, "three", config.DatasetFacts(False))
     monkeypatch.setattr(
-        priors.BoltzmannPrior, "binary", lambda layer, state: priors.BoltzmannMachine(*layer.rbm)
+        priors.BoltzmannPrior, "binary", lambda layer, state=None: priors.BoltzmannMachine(*layer.rbm)
     )
 
 
