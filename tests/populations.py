@@ -29,6 +29,14 @@ def frequencies(left, right, log_weights, num_states):
     return np.stack([np.bincount(n, w, minlength=num_states) for n, w in zip(numbers, weights, strict=True)])
 
 
+def joint_p_value(state, machine):
+    """Whether exp(log Z) times the weights of a state's replicas is Z p(z) on average, over runs."""
+    relative = state.log_partition.astype(np.float64) - reference.log_partition(machine)
+    log_weights = state.log_weights + relative[:, np.newaxis]
+    found = frequencies(state.left, state.right, log_weights, 2**machine.num_units)
+    return reference.weighted_p_value(found, np.exp(reference.joint_log_probs(machine)[0]))
+
+
 def z_score(log_partition, machine):
     """Of the mean of Z over runs."""
     relative = np.asarray(log_partition, np.float64) - reference.log_partition(machine)

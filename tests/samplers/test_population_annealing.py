@@ -16,7 +16,6 @@ from dvae_tf.numerics import fold_in
 from dvae_tf.rbm import block_gibbs
 from dvae_tf.samplers import (
     PopulationAnnealing,
-    PopulationAnnealingState,
     count_families,
     population_annealing,
     systematic_resampling,
@@ -58,14 +57,6 @@ def _runs(sampler, path, num_runs, tag, dtype=np.float32):
     return type(found)(*(each.numpy() for each in found))
 
 
-def _joint_p_value(state, machine):
-    """Whether exp(log Z) times the weights of a state's replicas is Z p(z) on average, over runs."""
-    relative = state.log_partition.astype(np.float64) - reference.log_partition(machine)
-    log_weights = state.log_weights + relative[:, np.newaxis]
-    frequencies = populations.frequencies(state.left, state.right, log_weights, 2**machine.num_units)
-    return reference.weighted_p_value(frequencies, np.exp(reference.joint_log_probs(machine)[0]))
-
-
 def _reweighted(state, machine):
     """Log weights and log Z of a state's left replicas at another machine, in float64."""
     old = reference.Machine(*(np.asarray(each, np.float64) for each in state.rbm))
@@ -86,7 +77,7 @@ def test_few_replicas_measure_z_without_bias(dtype, threshold):
     state = _runs(sampler, populations.path(), 6000, 1, dtype)
     assert state.left.dtype == state.log_partition.dtype == dtype
     assert abs(populations.z_score(state.log_partition, populations.path()[-1])) < 4
-    assert _joint_p_value(state, populations.path()[-1]) > 1e-4
+    assert populations.joint_p_value(state, populations.path()[-1]) > 1e-4
     np.testing.assert_allclose(special.logsumexp(state.log_weights, axis=1), np.zeros(6000), atol=1e-5)
     assert (np.ptp(state.log_weights) == 0) == (threshold == 1)
 
@@ -184,67 +175,6 @@ def test_a_step_that_changes_nothing_changes_no_weights():
     np.testing.assert_allclose(again.log_partition, state.log_partition, atol=1e-5)
     np.testing.assert_allclose(info.log_partition_change, 0, atol=1e-5)
     assert np.any(again.left != state.left)
-
-
-# --------------------------------------------------------------------------- the straight way
-
-
-def _followed(sampler, machine, num_runs, num_rungs, dtype=np.float32):
-    """Independent populations that went from no parameters to a machine; leading dimension [N]."""
-    found = []
-    for seed in range(num_runs):
-        state = sampler.init(*machine.weights.shape, (seed, 0), tf.as_dtype(dtype))
-        state = sampler.follow(*machine.cast(dtype), state, num_rungs, (seed, 1))
-        found.append([each.numpy() for each in state])
-    return PopulationAnnealingState(*(np.stack(each) for each in zip(*found, strict=True)))
-
-
-@pytest.mark.parametrize(("dtype", "num_rungs"), [(np.float32, 6), (np.float64, 3)])
-def test_the_straight_way_measures_z_without_bias(dtype, num_rungs):
-    """With few replicas and rungs; and the weighted replicas are draws of the joint law."""
-    machine = populations.path()[-1]
-    sampler = PopulationAnnealing(num_chains=5, num_sweeps=1)
-    state = _followed(sampler, machine, 1500, num_rungs, dtype)
-    assert state.log_partition.dtype == dtype
-    assert abs(populations.z_score(state.log_partition, machine)) < 4
-    assert _joint_p_value(state, machine) > 1e-4
-    for each, value in zip(PopulationAnnealingState(*state).rbm, machine.cast(dtype), strict=True):
-        np.testing.assert_array_equal(each, np.broadcast_to(value, each.shape))
-
-
-def test_more_rungs_measure_better():
-    machine = populations.path()[-1]
-    sampler = PopulationAnnealing(num_chains=20, num_sweeps=2)
-    exact = reference.log_partition(machine)
-    errors = [_followed(sampler, machine, 60, rungs).log_partition - exact for rungs in (1, 20)]
-    rough, fine = (np.mean(each.astype(np.float64) ** 2) for each in errors)
-    # F of 60 and 60 degrees of freedom: 3 has a probability below 1e-4.
-    assert rough > 3 * fine
-
-
-def test_rungs_of_the_straight_way_are_steps_and_do_not_trace_again():
-    """One rung is a step with another seed; their number is data of the program."""
-    machine = populations.path()[-1].cast(np.float32)
-    sampler = PopulationAnnealing(num_chains=2000, num_sweeps=3, threshold=0.0)
-    state, _ = populations.advanced(sampler, populations.path()[:4])
-    stepped, _ = sampler.step(*machine, state, (1, 2))
-    followed = sampler.follow(*machine, state, 1, (1, 2))
-    assert [each.shape for each in followed] == [each.shape for each in state]
-    spread = float(np.exp(followed.log_weights).std() * np.sqrt(2000))
-    np.testing.assert_allclose(followed.log_partition, stepped.log_partition, atol=8 * spread)
-    before = population_annealing._follow.experimental_get_tracing_count()
-    for num_rungs in (2, 5):
-        sampler.follow(*machine, state, num_rungs, (3, num_rungs))
-    assert population_annealing._follow.experimental_get_tracing_count() == before
-
-
-def test_the_straight_way_is_a_function_of_its_seed():
-    machine = populations.path()[-1].cast(np.float32)
-    sampler = PopulationAnnealing(num_chains=50, num_sweeps=1)
-    state, _ = populations.advanced(sampler, populations.path()[:3])
-    one, again, other = (sampler.follow(*machine, state, 4, seed) for seed in ((1, 2), (1, 2), (1, 3)))
-    assert populations.equal(one, again)
-    assert np.any(one.left != other.left)
 
 
 # --------------------------------------------------------------------------- along its own gradient
