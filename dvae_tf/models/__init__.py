@@ -1,7 +1,8 @@
 """The Keras model of a discrete VAE, and what the names of its parts stand for."""
 
-from .dvae import DVAE, BinaryCode, Samples, Share, StepReport
+from .dvae import DVAE, BinaryCode, Samples
 from .pretrained import PRETRAINED
+from .shares import Share, StepReport, average
 from .store import load, load_weights, save_weights
 
 __all__ = [
@@ -11,6 +12,7 @@ __all__ = [
     "Samples",
     "Share",
     "StepReport",
+    "average",
     "load",
     "load_weights",
     "save_weights",

@@ -24,6 +24,7 @@ _REASONS = {
         config.Betas config.DatasetFacts config.Recipe config.Structure config.System config.recipe
         evaluation.Evaluation evaluation.ImageNLL models.PRETRAINED numerics.Tag numerics.integer_seed
         priors.LogPartition published.PublishedNLL""",
+    "the average of what `DVAE.share` gives; held by tests/reliability/test_replicas.py": "models.average",
     "files and arrays of data": """
         data.DataError data.Images data.batch_indices data.binarize_once data.check data.from_arrays
         data.likely_shape data.load data.read_array archives.ArchiveError archives.NpzFile archives.read_npy

@@ -97,7 +97,7 @@ def test_shares_are_parts_of_the_batch_with_draws_of_their_own():
     for share, other in zip(shares, alone, strict=True):
         np.testing.assert_allclose(share.report, other.report, rtol=1e-5)
     assert np.any(shares[0].chains.left != shares[1].chains.left)
-    together = models.dvae.average(shares)
+    together = models.average(shares)
     for mean, first, second in zip(together.gradients, *(each.gradients for each in shares), strict=True):
         np.testing.assert_allclose(mean, (first + second) / 2, rtol=1e-6, atol=1e-7)
     np.testing.assert_array_equal(together.chains.left[1], shares[1].chains.left)
