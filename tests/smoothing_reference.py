@@ -147,6 +147,12 @@ class ExponentialSmoothing(Smoothing):
         decreasing = stats.truncexpon(beta, scale=1 / beta)
         super().__init__(decreasing, Mirrored(decreasing))
 
+    def log_density(self, zeta, z):
+        """log r(zeta | z); SciPy's law leaves out its upper end."""
+        zeta, inner = np.asarray(zeta, np.float64), np.finfo(np.float64).epsneg
+        on_edge = (zeta >= 0) & (zeta <= 1)
+        return super().log_density(np.where(on_edge, np.clip(zeta, inner, 1 - inner), zeta), z)
+
 
 class SpikeExponentialSmoothing(ExponentialSmoothing):
     """A point mass at 0 given z = 0; densities are with respect to delta_0 + Lebesgue measure."""

@@ -21,14 +21,9 @@ CASES = {
         {},
         "checkpoint-000000060.npz: " + FULL,
     ),
-    "best weights": (
-        ("steps", 3),
-        {"limit": 1000},
-        {},
-        "checkpoint-000000030.npz: " + FULL,
-    ),
+    "best weights": (("write", 1), {"limit": 1000}, {}, "best.npz: " + FULL),
     "events": (("steps", 38), {"limit": 1000}, {"num_witnesses": 5}, "events: " + FULL),
-    "result": (("test", 60), {"limit": 100}, {}, "[a-z]+.(png|json): " + FULL),
+    "result": (("test", 60), {"limit": 3000}, {}, "[a-z]+.(png|json): " + FULL),
     "read-only": (
         ("steps", 38),
         {"read_only": True},
@@ -55,11 +50,12 @@ def test_the_last_good_state_survives_and_the_file_is_named(case, tmp_path):
     assert not (folder / "result.json").exists()
     assert not [file for file in folder.iterdir() if file.name.endswith(".partial")]
     found = RunFolder(folder).read_checkpoint(recipe(**{**killed_run.SMALL, **options}))
-    last = {"steps": kill[1] // 30 * 30, "test": 90}[kill[0]]
+    last = {"steps": kill[1] // 30 * 30, "write": 30 * kill[1], "test": 90}[kill[0]]
     assert last == (found.groups["state"]["adam/iteration"] if found else 0)
     if found:
         assert not found.damaged
-        storage.read_arrays(folder / "best.npz")
+        if case != "best weights":
+            storage.read_arrays(folder / "best.npz")
     # With room again it goes on.
     code, said = runs.train(folder, **options)
     assert code == 0, said
