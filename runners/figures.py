@@ -48,6 +48,9 @@ def main() -> None:
     flags.DEFINE_integer(
         "num_train_iter", None, "Iterations of each training; as the figure says if not given."
     )
+    flags.DEFINE_string(
+        "model", None, "For mean_field a trained one: a run folder or a short name; otherwise one is trained."
+    )
     common.define_data_flags()
     flags.DEFINE_integer("seed", 0, "From which every random number follows.")
     common.start(_draw)
@@ -205,8 +208,12 @@ def _relaxation(model: models.DVAE) -> priors.OverlappingRelaxation:
 
 def _mean_field(console: Console) -> _Drawn:
     images = common.load_images(flags.FLAGS.dataset)
-    recipe = _recipe("dvaes_power", 3_000, 1_000_000)
-    *_, (step, model) = _along_training(console, recipe, images, [1.0])
+    if flags.FLAGS.model:
+        model = models.load(flags.FLAGS.model)
+        recipe, step = model.recipe, model.recipe.num_train_iter
+    else:
+        recipe = _recipe("dvaes_power", 3_000, 1_000_000)
+        *_, (step, model) = _along_training(console, recipe, images, [1.0])
     seed = fold_in((0, recipe.seed), Tag.PICTURES)
     zeta = _zetas(model, images.test[:100], seed)
     iterations = list(range(1, 9))
