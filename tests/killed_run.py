@@ -100,10 +100,9 @@ def main(folder, options):
     strategy = devices.make_strategy(options.pop("strategy", "none"), options.get("num_replicas", 1))
     for name in FATES.keys() & options.keys():
         fate = functools.partial(FATES[name], options.pop(name))
-    if fate.func is be_killed:
-        # Compiled once for all the processes of a test; not where that could not be written either.
-        cache = pathlib.Path(folder).parent / "xla"
-        os.environ["TF_XLA_FLAGS"] = f"--tf_xla_persistent_cache_directory={cache}"
+    if fate.func is not be_killed:
+        # The programs that are kept for other processes could not be written either.
+        os.environ["TF_XLA_FLAGS"] = ""
     with pytest.MonkeyPatch.context() as patch:
         add_tiny_structures(patch)
         settings = recipe(**{**SMALL, **options})

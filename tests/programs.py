@@ -4,6 +4,7 @@ Importing TensorFlow takes most of the time of a short program, so the processes
 imported it and done nothing else; `fresh=True` starts one from nothing.
 """
 
+import atexit
 import functools
 import json
 import os
@@ -74,12 +75,15 @@ def environment():
 
 @functools.cache
 def _nursery():
+    # What one process has compiled, the next one need not.
+    cache = tempfile.TemporaryDirectory()
+    atexit.register(cache.cleanup)
     return subprocess.Popen(
         [sys.executable, "-c", _NURSERY],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        env=environment(),
+        env=environment() | {"TF_XLA_FLAGS": f"--tf_xla_persistent_cache_directory={cache.name}"},
     )
 
 

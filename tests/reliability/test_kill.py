@@ -13,13 +13,19 @@ import runs
 from dvae_tf import storage
 
 CASES = [*itertools.product(("pcd", "pa", "pt"), (1, 5), (False, True))]
+# Every sampler, and both values of the others.
+SOME = (("pcd", 1, False), ("pcd", 5, True), ("pa", 1, True), ("pt", 5, False))
 # In the middle of an interval, inside the write of the second checkpoint, and while testing.
 KILLS = (("steps", 38), ("write", 2), ("test", 60))
 
 
 @pytest.mark.parametrize(
     ("sampler", "k", "dynamic", "kills"),
-    [("pa", 5, True, KILLS[1:2]), *(pytest.param(*case, KILLS, marks=pytest.mark.slow) for case in CASES)],
+    [
+        ("pa", 5, True, KILLS[1:2]),
+        *(pytest.param(*case, KILLS, marks=pytest.mark.slow) for case in SOME),
+        *(pytest.param(*case, KILLS, marks=pytest.mark.soak) for case in CASES if case not in SOME),
+    ],
 )
 def test_a_killed_run_ends_the_same_to_the_last_bit(sampler, k, dynamic, kills, tmp_path):
     options = {"struct": "tiny-2", "sampler": sampler, "k": k, "dynamic_binarization": dynamic}
