@@ -39,7 +39,8 @@ def test_a_killed_run_ends_the_same_to_the_last_bit(sampler, k, dynamic, kills, 
     assert not list((tmp_path / "parts").glob(".*partial"))
 
 
-OPTIONS = {"sampler": "pa", "num_witnesses": 20}
+# Weights that are small would let chains forget where they stood.
+OPTIONS = {"sampler": "pa", "num_witnesses": 20, "base_lr": 0.1, "num_sweeps": 1}
 
 
 class Pair(NamedTuple):
