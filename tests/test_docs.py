@@ -28,6 +28,7 @@ def test_code_of_a_page(page, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda notebook: notebook.stem)
+@pytest.mark.slow
 def test_code_of_a_notebook(notebook, tmp_path, monkeypatch):
     """With a shorter training."""
     monkeypatch.chdir(tmp_path)

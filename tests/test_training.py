@@ -237,6 +237,7 @@ def test_training_is_traced_once():
     assert loop.experimental_get_tracing_count() == 1
 
 
+@pytest.mark.slow
 def test_learns_another_model_to_a_tenth_of_a_nat(tmp_path):
     """KL(teacher || student) in full, by enumeration of all images; its optimum is 0."""
     teacher = rough_model("tiny", seed=3, scale=1.5)

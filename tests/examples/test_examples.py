@@ -32,7 +32,9 @@ def elsewhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
-@pytest.mark.parametrize("name", RUNS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name == "semi_supervised.py")) for name in RUNS]
+)
 def test_example(name, capsys):
     arguments, lines = RUNS[name]
     runpy.run_path(str(EXAMPLES / name))["main"](*arguments)

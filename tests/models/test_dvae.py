@@ -10,7 +10,9 @@ from dvae_tf import config, models
 from dvae_tf.models import dvae as dvae_module
 
 
-@pytest.mark.parametrize("struct", ["tiny", "tiny-lin", "tiny-2"])
+@pytest.mark.parametrize(
+    "struct", ["tiny", *(pytest.param(s, marks=pytest.mark.slow) for s in ("tiny-lin", "tiny-2"))]
+)
 def test_importance_weighted_bound_rises_to_the_exact_likelihood(struct):
     model = rough_model(struct)
     x = all_bits(NUM_PIXELS)[::5].astype(np.float32)
@@ -226,7 +228,14 @@ def test_bad_arguments_are_named():
         models.DVAE(recipe(), np.zeros((2, 3)))
 
 
-@pytest.mark.parametrize("struct", ["1-layer-lin", "1-layer-nonlin", "4-layer-nonlin", "2-layer-small"])
+@pytest.mark.parametrize(
+    "struct",
+    [
+        "1-layer-lin",
+        "4-layer-nonlin",
+        *(pytest.param(s, marks=pytest.mark.slow) for s in ("1-layer-nonlin", "2-layer-small")),
+    ],
+)
 def test_every_published_structure_takes_a_step(struct):
     settings = config.recipe("binarized_mnist", struct, "dvaes_power", 2, num_chains=4, num_sweeps=1)
     model = models.DVAE(settings, np.full(784, 0.1))

@@ -3,11 +3,13 @@
 import json
 
 import killed_run
+import pytest
 import runs
 
 OPTIONS = {"num_train_iter": 30, "num_validations": 2}
 
 
+@pytest.mark.slow
 def test_two_processes_and_two_runs_of_one_process_agree(tmp_path):
     code, said = runs.train(tmp_path / "elsewhere", **OPTIONS)
     assert code == 0, said

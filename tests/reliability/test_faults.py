@@ -94,6 +94,7 @@ def test_an_explosion_stops_the_run_within_a_hundred_steps(tmp_path):
     assert np.abs(checkpoint["state/dvae/decoder/output/bias"]).max() < 10
 
 
+@pytest.mark.slow
 def test_a_dead_code_is_noticed_at_the_next_validation_and_said_once(tmp_path):
     def spoil(model):
         """The encoder's weights vanish, and its learning with them."""

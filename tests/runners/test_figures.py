@@ -51,6 +51,7 @@ def test_kl_of_the_mean_field_by_enumeration():
         assert kl.min() > 1e-4
 
 
+@pytest.mark.slow
 def test_variance_of_the_gradient_by_single_draws(monkeypatch):
     monkeypatch.setattr(figures, "_GRADIENT_DRAWS", 3)
     monkeypatch.setattr(figures, "_GRADIENT_IMAGES", 2)
