@@ -11,6 +11,7 @@ from absl import flags
 from dvae_tf import storage
 from dvae_tf.models.store import BEST_FILE, WEIGHTS_FILE
 from dvae_tf.run_files import CONFIG_FILE, RESULT_FILE, file_in, read_recipe
+from dvae_tf.run_folder import config_differences
 
 from . import common
 from .cells import cell_folder
@@ -52,6 +53,9 @@ def _publish_one(source: pathlib.Path) -> pathlib.Path:
             raise ValueError(
                 f"weights: expected at most {_MAX_WEIGHT_BYTES:,} bytes, got {len(contents[WEIGHTS_FILE]):,}"
             )
+    # The folder's name does not say everything.
+    if target.exists() and (differences := config_differences(read_recipe(target), recipe)):
+        raise ValueError(f"log_dir: {target} holds another run than {source}. {'; '.join(differences)}")
     target.mkdir(parents=True, exist_ok=True)
     for file, content in contents.items():
         storage.write_bytes(target / file, content)

@@ -75,6 +75,12 @@ def test_a_run_a_second_time_an_evaluation_and_a_publication(tmp_path):
         "weights.npz",
     }
     run("evaluate", f"--log_dir={published}", *effort)
+    # Another run of the same name does not take its place.
+    config = json.loads((published / "config.json").read_text())
+    (published / "config.json").write_text(json.dumps(config | {"base_lr": 0.5}))
+    _, err = run("publish", f"--log_dir={folder}", f"--results_dir={tmp_path}", code=2)
+    assert "holds another run" in err
+    assert "base_lr: folder has 0.5" in err
 
 
 @pytest.mark.parametrize(
