@@ -110,6 +110,7 @@ def test_grey_levels_need_a_recipe_that_binarises(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_results_do_not_depend_on_the_steps_per_call(finished, tmp_path, monkeypatch):
     settings, images = recipe("tiny", **SMALL), tiny_images()
     monkeypatch.setattr(training.run, "STEPS_PER_CALL", 7)

@@ -41,9 +41,8 @@ def whole(tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize(
-    "sampler", ["pcd", pytest.param("pa", marks=pytest.mark.slow), pytest.param("pt", marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("sampler", ["pcd", "pa", "pt"])
 def test_two_devices_give_what_one_gives(sampler, whole, tmp_path):
     if sampler != "pcd":
         whole = tmp_path / "one"
