@@ -11,8 +11,9 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import reference
 from scipy import special, stats
+
+import reference
 
 Parameters = dict[str, np.ndarray]
 

@@ -14,11 +14,11 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import exact_objective as exact
 import numpy as np
-import smoothing_reference
 from scipy import special, stats
 
+import exact_objective as exact
+import smoothing_reference
 from dvae_tf import provenance, storage
 
 X = np.array([1.0, 0.0, 1.0])

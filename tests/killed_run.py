@@ -18,10 +18,10 @@ import sys
 
 import numpy as np
 import pytest
-from tiny import add_tiny_structures, recipe
 
 from dvae_tf import data, storage, training
 from runners import devices
+from tiny import add_tiny_structures, recipe
 
 SMALL = {
     "num_train_iter": 90,

@@ -3,9 +3,9 @@
 import functools
 
 import numpy as np
-import reference
 import tensorflow as tf
 
+import reference
 from dvae_tf.samplers import population_annealing
 
 LENGTH = 8

@@ -3,8 +3,8 @@
 import json
 
 import numpy as np
-import programs
 
+import programs
 from dvae_tf import storage
 
 # Of the result, what a clock says.

@@ -5,9 +5,9 @@ import math
 
 import numpy as np
 import pytest
-import smoothing_reference as oracles
 import tensorflow as tf
 
+import smoothing_reference as oracles
 from dvae_tf import smoothing
 from dvae_tf.smoothing import ConcreteBernoulli, RelaxedBernoulli, SymmetricFamily
 

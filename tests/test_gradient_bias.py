@@ -2,9 +2,10 @@
 
 import itertools
 
+import pytest
+
 import exact_objective as exact
 import gradient_bias
-import pytest
 
 pytestmark = pytest.mark.slow
 

@@ -9,13 +9,13 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
-import exact_objective as exact
 import numpy as np
 import pytest
-import smoothing_reference
 import tensorflow as tf
 from scipy import special, stats
 
+import exact_objective as exact
+import smoothing_reference
 from dvae_tf import config, kl, models, priors
 from dvae_tf.posterior import PosteriorSample
 from dvae_tf.priors import gaussian_integral, overlapping

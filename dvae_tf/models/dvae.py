@@ -4,7 +4,7 @@ Training sees the relaxation zeta of the code; every likelihood that is reported
 model (DVAE# paper, Sec. 4).
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import keras
@@ -270,22 +270,26 @@ class DVAE(keras.Model):
         replicas = range(self.recipe.num_replicas)
         return self.take(average([self.share(x, replica) for replica in replicas]))
 
-    def share(self, x: tf.Tensor, replica: Any = 0, values: Mapping[str, tf.Tensor] | None = None) -> Share:
+    def share(
+        self, x: tf.Tensor, replica: Any = 0, values: Sequence[tuple[Any, tf.Tensor]] | None = None
+    ) -> Share:
         """What one replica contributes to a step, from its part of the batch and its chains; stores nothing.
 
         Args:
           x: [B, X], the whole batch.
           replica: which one, of `recipe.num_replicas`.
-          values: of variables by their paths, where they are not to be read: on another device.
+          values: variables, each with the value to take where it is not to be read: on another device.
+
+        Returns:
+          Its share; no gradient flows out of it.
         """
         recipe = self.recipe
         if values is None:
             # Keras's regularizers see no others.
-            values = {each.path: tf.convert_to_tensor(each) for each in self.trainable_variables}
-        variables = [*self.variables, self.optimizer.iterations]
-        known = [(each, values[each.path]) for each in variables if each.path in values]
+            values = [(each, tf.convert_to_tensor(each)) for each in self.trainable_variables]
+        given = {id(variable): value for variable, value in values}
         # What batch norm and the like assign is caught here, for whoever takes the shares.
-        scope = keras.StatelessScope(known, collect_losses=True)
+        scope = keras.StatelessScope(values, collect_losses=True)
         with scope:
             step = tf.convert_to_tensor(self.optimizer.iterations)
             stream = (replica,) if recipe.num_replicas > 1 else ()
@@ -308,19 +312,19 @@ class DVAE(keras.Model):
                 loss = tf.add_n([-objective, *self.losses])
             gradients = tape.gradient(loss, parameters, unconnected_gradients=tf.UnconnectedGradients.ZERO)
         report = StepReport(objective, tf.reduce_mean(log_likelihood), tf.reduce_mean(kl), chain_energy)
-        others = {each.path: scope.get_current_value(each) for each in self.non_trainable_variables}
+        others = self.non_trainable_variables
+        found = [scope.get_current_value(each) for each in others]
         statistics = {
-            path: value
-            for path, value in others.items()
-            if value is not None and value is not values.get(path)
+            number: value
+            for number, (variable, value) in enumerate(zip(others, found, strict=True))
+            if value is not None and value is not given.get(id(variable))
         }
         return Share(gradients, statistics, chains, report)
 
     def take(self, share: Share) -> StepReport:
         """Ends a step with the average of all replicas' shares: parameters, statistics, chains."""
-        variables = {variable.path: variable for variable in self.non_trainable_variables}
-        for path, value in share.statistics.items():
-            variables[path].assign(value)
+        for number, value in share.statistics.items():
+            self.non_trainable_variables[number].assign(value)
         self.prior.take(share.chains)
         self.optimizer.apply(share.gradients, self.trainable_variables)
         return share.report

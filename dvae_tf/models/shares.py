@@ -20,13 +20,13 @@ class Share(NamedTuple):
 
     Attributes:
       gradients: of the loss, in the order of the trainable variables.
-      statistics: new values of other variables, by path.
+      statistics: new values of other variables, by their number among those that are not trained.
       chains: new state of the sampler; of all replicas, with a leading axis.
       report: means over the replica's part of the batch.
     """
 
     gradients: list[tf.Tensor]
-    statistics: dict[str, tf.Tensor]
+    statistics: dict[int, tf.Tensor]
     chains: Any
     report: StepReport
 

@@ -8,6 +8,7 @@ process does with the same `num_replicas` and no strategy.
 
 import signal
 from collections.abc import Callable
+from typing import TypeGuard
 
 import tensorflow as tf
 
@@ -41,8 +42,7 @@ def distributed_update(model: DVAE, strategy: tf.distribute.Strategy) -> Update:
 
     @tf.function(jit_compile=True)
     def share(values: list[tf.Tensor], x: tf.Tensor, replica: tf.Tensor) -> tuple[tf.Tensor, tuple]:
-        known = {variable.path: value for variable, value in zip(variables, values, strict=True)}
-        found = model.share(x, replica, known)
+        found = model.share(x, replica, list(zip(variables, values, strict=True)))
         layout[:] = [found]
         numbers = tf.nest.flatten(found._replace(chains=()))
         flat = tf.concat([tf.reshape(each, [-1]) for each in numbers], 0)
@@ -73,6 +73,11 @@ def distributed_update(model: DVAE, strategy: tf.distribute.Strategy) -> Update:
     return update
 
 
+def has_workers(strategy: tf.distribute.Strategy | None) -> TypeGuard[tf.distribute.Strategy]:
+    """Whether other processes take part."""
+    return isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
+
+
 def is_first_worker(strategy: tf.distribute.Strategy | None) -> bool:
     """Whether this process is the one of all workers that writes."""
     resolver = getattr(strategy, "cluster_resolver", None)
@@ -81,7 +86,7 @@ def is_first_worker(strategy: tf.distribute.Strategy | None) -> bool:
 
 def anyone_asked(strategy: tf.distribute.Strategy | None, request: Request) -> bool:
     """Whether a signal has come to any worker; all learn it at the same step."""
-    if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+    if not has_workers(strategy):
         return request.signal is not None
     votes = strategy.reduce(tf.distribute.ReduceOp.SUM, tf.constant(float(request.signal is not None)), None)
     if votes > 0 and request.signal is None:

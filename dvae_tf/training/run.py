@@ -16,7 +16,7 @@ from ..models import DVAE, StepReport
 from ..numerics import Tag, fold_in
 from ..run_folder import Checkpoint, RunFolder
 from . import faults, interruption
-from .distribution import WORKER_LOST, anyone_asked, is_first_worker
+from .distribution import WORKER_LOST, anyone_asked, has_workers, is_first_worker
 from .faults import TrainingError
 from .history import History, Progress
 from .interruption import Interrupted
@@ -212,7 +212,7 @@ class _Run:
         try:
             yield
         except WORKER_LOST as error:
-            if self.strategy is None:
+            if not has_workers(self.strategy):
                 raise
             fault = f"is gone, or cannot be reached ({type(error).__name__}); start all workers again"
             raise TrainingError(self._stopped(step, "another worker", fault)) from error

@@ -1,8 +1,8 @@
 """The pure functions of the library, each with small tensors to call it with."""
 
 import tensorflow as tf
-from conformance.cases import SEED, bits, flags, function, positive, real, typed, unit
 
+from conformance.cases import SEED, bits, flags, function, positive, real, typed, unit
 from dvae_tf import kl, models, numerics, objectives, partition, priors, rbm, samplers, smoothing
 from dvae_tf.posterior import PosteriorSample
 from dvae_tf.rbm import exact

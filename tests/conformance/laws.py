@@ -2,7 +2,6 @@
 
 from conformance.cases import bits, distribution, positive, real, unit
 from conformance.functions import MACHINE
-
 from dvae_tf import priors, smoothing
 from dvae_tf.models.pixels import BernoulliPixels
 from dvae_tf.priors import BoltzmannMachine

@@ -5,14 +5,14 @@ import functools
 import keras
 import numpy as np
 import tensorflow as tf
+
 from conformance.cases import SEED, bits, layer, odds, real, unit
 from conformance.functions import MACHINE
 from conformance.laws import _binary, _smoothed
-from tiny import NUM_PIXELS, rough_model
-
 from dvae_tf import priors, samplers, smoothing
 from dvae_tf.networks import Network
 from dvae_tf.posterior import Posterior
+from tiny import NUM_PIXELS, rough_model
 
 CHAINS = samplers.PersistentGibbs(num_chains=5, num_sweeps=1)
 

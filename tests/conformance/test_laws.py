@@ -2,6 +2,7 @@
 
 import pytest
 import tensorflow as tf
+
 from conformance.cases import Program
 from conformance.table import CASES
 from conformance.test_modes import assert_near

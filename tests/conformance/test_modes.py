@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+
 from conformance.cases import BOTH
 from conformance.table import CASES
 from tiny import tiny_structures as tiny_structures

@@ -4,9 +4,9 @@ import inspect
 
 import keras
 import pytest
+
 from conformance import registry
 from conformance.table import CASES, NOT_TENSOR_CODE
-
 from dvae_tf import networks, rbm
 
 

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+
 from conformance import registry
 from conformance.table import CASES
 from conformance.test_modes import PROGRAMS, assert_near

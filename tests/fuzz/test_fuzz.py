@@ -14,9 +14,9 @@ import sys
 
 import numpy as np
 import pytest
-from fuzz import mutations, seeds
 
 from dvae_tf import data, storage
+from fuzz import mutations, seeds
 
 ROOT = pathlib.Path(__file__).parents[2]
 # Of the CPU, for one file; and by the clock, for a machine that is busy.

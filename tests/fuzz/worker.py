@@ -21,10 +21,10 @@ from collections.abc import Callable
 import numpy as np
 import scipy.io  # noqa: F401  (before memory is limited)
 import tensorflow_datasets  # noqa: F401
-from fuzz import seeds
 
 from dvae_tf import archives, config, run_files, storage
 from dvae_tf.data import DataError, check, files, from_arrays, load, read_array
+from fuzz import seeds
 
 # Beyond what the process has when it starts.
 MEMORY = 256 << 20

@@ -3,11 +3,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
-from tiny import NUM_PIXELS, all_bits, exact_log_likelihood, prior_log_probs, recipe, rough_model
-from tiny import tiny_structures as tiny_structures
 
 from dvae_tf import config, models
 from dvae_tf.models import dvae as dvae_module
+from tiny import NUM_PIXELS, all_bits, exact_log_likelihood, prior_log_probs, recipe, rough_model
+from tiny import tiny_structures as tiny_structures
 
 
 @pytest.mark.parametrize(

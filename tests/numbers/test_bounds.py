@@ -1,15 +1,13 @@
 """Every KL term and bound at the ends of its range: finite, right in sign, NaN for NaN."""
 
-import extremes
 import numpy as np
 import pytest
-import reference
 import tensorflow as tf
-from extremes import assert_finite, property_test
 from hypothesis import strategies as st
 from scipy import special
-from smoothing_cases import each_dtype
 
+import extremes
+import reference
 from dvae_tf import kl, numerics, objectives, smoothing
 from dvae_tf.posterior import PosteriorSample
 from dvae_tf.priors import (
@@ -19,6 +17,8 @@ from dvae_tf.priors import (
     GumBolt,
     OverlappingRelaxation,
 )
+from extremes import assert_finite, property_test
+from smoothing_cases import each_dtype
 
 NUM_LEFT, NUM_RIGHT = 2, 2
 NUM_UNITS = NUM_LEFT + NUM_RIGHT

@@ -1,16 +1,14 @@
 """Every prior at the ends of its range: weights up to 1e3, beta from 1e-2 to 1e3, zeta at its edges."""
 
-import extremes
 import numpy as np
 import pytest
-import reference
-import smoothing_cases
 import tensorflow as tf
 import tensorflow_probability as tfp
-from extremes import assert_finite, property_test
 from hypothesis import strategies as st
-from smoothing_cases import each_dtype, parametrize
 
+import extremes
+import reference
+import smoothing_cases
 from dvae_tf import priors, smoothing
 from dvae_tf.priors import (
     BoltzmannMachine,
@@ -19,6 +17,8 @@ from dvae_tf.priors import (
     GumBolt,
     OverlappingRelaxation,
 )
+from extremes import assert_finite, property_test
+from smoothing_cases import each_dtype, parametrize
 
 tfd = tfp.distributions
 

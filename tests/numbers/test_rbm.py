@@ -1,15 +1,15 @@
 """Energies, free energies and enumeration at weights up to 1e3: finite, right in sign, NaN for NaN."""
 
-import extremes
 import numpy as np
 import pytest
-import reference
 import tensorflow as tf
-from extremes import assert_finite, property_test
 from hypothesis import strategies as st
-from smoothing_cases import each_dtype
 
+import extremes
+import reference
 from dvae_tf.rbm import RBM, energy, exact, left_free_energy, right_free_energy
+from extremes import assert_finite, property_test
+from smoothing_cases import each_dtype
 
 SIZES = [(1, 1), (2, 3), (4, 2)]
 each_size = pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}+{size[1]}")

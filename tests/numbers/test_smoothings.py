@@ -1,16 +1,16 @@
 """Every smoothing at the ends of its range: finite, in range, right in sign, and no number out of NaN."""
 
-import extremes
 import numpy as np
 import pytest
-import smoothing_cases
 import tensorflow as tf
-from extremes import assert_finite, property_test
 from hypothesis import strategies as st
 from scipy import special
-from smoothing_cases import CASES, MIXTURES, each_case, each_dtype, parametrize
 
+import extremes
+import smoothing_cases
 from dvae_tf.smoothing import Concrete, Power, ShiftedGaussian
+from extremes import assert_finite, property_test
+from smoothing_cases import CASES, MIXTURES, each_case, each_dtype, parametrize
 
 SMOOTH = parametrize([case for case in MIXTURES if not case.has_atom])
 LEVELS = (1e-30, 1e-6, 0.01, 0.3, 0.5, 0.7, 0.99, 1 - 2.0**-22)

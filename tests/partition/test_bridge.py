@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-import reference
 import tensorflow as tf
 from scipy import optimize, special
 
+import reference
 from dvae_tf import partition
 from dvae_tf.partition import bridge
 

@@ -4,9 +4,9 @@ import pathlib
 
 import numpy as np
 import pytest
-import reference
 import tensorflow as tf
 
+import reference
 from dvae_tf import models, partition, rbm
 from dvae_tf.partition.estimate import _between
 

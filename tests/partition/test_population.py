@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-import reference
 import tensorflow as tf
 from scipy import special
 
+import reference
 from dvae_tf import partition
 
 # One shape for most tests: rungs and sweeps are dynamic, so it compiles once.

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-import reference
 import tensorflow as tf
 
+import reference
 from dvae_tf import partition, priors
 from dvae_tf.priors import BoltzmannPrior, GaussianIntegralPrior, GumBoltPrior, LogPartition, Prior
 from dvae_tf.samplers import PersistentGibbs

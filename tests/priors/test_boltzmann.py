@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-import reference
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+import reference
 from dvae_tf.priors import BoltzmannMachine, log_partition_surrogate
 
 tfd = tfp.distributions

@@ -3,12 +3,12 @@
 import keras
 import numpy as np
 import pytest
-import reference
-import smoothing_reference
 import tensorflow as tf
 import tensorflow_probability as tfp
 from scipy import special
 
+import reference
+import smoothing_reference
 from dvae_tf import kl, smoothing
 from dvae_tf.posterior import PosteriorSample
 from dvae_tf.priors import BoltzmannMachine, DirectedBernoulli, DirectedPrior, LogPartition, Prior

@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
-import reference
-import smoothing_reference
 import tensorflow as tf
 import tensorflow_probability as tfp
 from scipy import special, stats
 
+import reference
+import smoothing_reference
 from dvae_tf.priors import BoltzmannMachine, GaussianIntegralRelaxation, gaussian_integral
 
 tfd = tfp.distributions

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-import reference
 import tensorflow as tf
 
+import reference
 from dvae_tf.priors import GaussianIntegralPrior, GaussianIntegralRelaxation
 from dvae_tf.samplers import PersistentGibbs
 

@@ -3,11 +3,11 @@
 import keras
 import numpy as np
 import pytest
-import reference
-import smoothing_reference
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+import reference
+import smoothing_reference
 from dvae_tf.priors import BoltzmannMachine, GumBolt, GumBoltPrior
 from dvae_tf.samplers import PersistentGibbs
 

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-import reference
-import smoothing_cases
 import tensorflow as tf
 
+import reference
+import smoothing_cases
 from dvae_tf import smoothing
 from dvae_tf.numerics import bernoulli_entropy
 from dvae_tf.priors import BoltzmannMachine, OverlappingRelaxation, overlapping

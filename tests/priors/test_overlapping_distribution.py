@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
-import reference
-import smoothing_cases
-import smoothing_reference
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+import reference
+import smoothing_cases
+import smoothing_reference
 from dvae_tf import smoothing
 from dvae_tf.priors import BoltzmannMachine, OverlappingRelaxation, mean_field
 

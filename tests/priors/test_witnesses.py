@@ -3,9 +3,9 @@
 import keras
 import numpy as np
 import pytest
-import reference
 import tensorflow as tf
 
+import reference
 from dvae_tf.priors import BoltzmannPrior
 from dvae_tf.samplers import PersistentGibbs, PopulationAnnealing
 

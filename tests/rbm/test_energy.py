@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-import reference
 import tensorflow as tf
 from scipy import special
 
+import reference
 from dvae_tf import rbm
 
 SIZES = [(3, 5), (5, 3), (4, 4), (1, 1)]

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-import reference
 import tensorflow as tf
 
+import reference
 from dvae_tf import rbm
 from dvae_tf.rbm import exact
 

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-import reference
 import tensorflow as tf
 from scipy import special
 
+import reference
 from dvae_tf.rbm import as_rbm, energy, split_sides
 from dvae_tf.rbm.ising import from_ising, to_ising
 

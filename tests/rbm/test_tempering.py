@@ -4,10 +4,10 @@ import itertools
 
 import numpy as np
 import pytest
-import reference
 import tensorflow as tf
 from scipy import special
 
+import reference
 from dvae_tf import rbm
 
 TIMES = (0.0, 0.125, 0.5, 1.0)

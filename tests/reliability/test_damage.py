@@ -1,14 +1,14 @@
 """Damaged and foreign checkpoints: the newest intact one, or a refusal that leaves no trace."""
 
-import killed_run
 import numpy as np
 import pytest
-from tiny import recipe
-from tiny import tiny_structures as tiny_structures
 
+import killed_run
 from dvae_tf import models, storage, training
 from dvae_tf.run_folder import RunFolder
 from dvae_tf.training.history import Progress
+from tiny import recipe
+from tiny import tiny_structures as tiny_structures
 
 GROUPS = {"state": {"a/b": np.arange(300.0)}, "history": {"step": np.ones(1)}}
 

@@ -2,8 +2,9 @@
 
 import json
 
-import killed_run
 import pytest
+
+import killed_run
 import runs
 
 OPTIONS = {"num_train_iter": 30, "num_validations": 2}

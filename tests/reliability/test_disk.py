@@ -2,14 +2,14 @@
 
 import re
 
-import killed_run
 import pytest
-import runs
-from tiny import recipe
-from tiny import tiny_structures as tiny_structures
 
+import killed_run
+import runs
 from dvae_tf import storage
 from dvae_tf.run_folder import RunFolder
+from tiny import recipe
+from tiny import tiny_structures as tiny_structures
 
 FULL = "cannot be written: .*File too large"
 CLOSED = "cannot be written: .*(Permission denied|Read-only)"

@@ -2,15 +2,15 @@
 
 import warnings
 
-import killed_run
 import numpy as np
 import pytest
-from tiny import recipe
-from tiny import tiny_structures as tiny_structures
 
+import killed_run
 from dvae_tf import storage, training
 from dvae_tf.models import StepReport
 from dvae_tf.training import faults
+from tiny import recipe
+from tiny import tiny_structures as tiny_structures
 
 GOOD = {
     "log_partition": 10.0,

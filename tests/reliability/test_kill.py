@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
-import runs
 
+import runs
 from dvae_tf import storage
 
 CASES = [*itertools.product(("pcd", "pa", "pt"), (1, 5), (False, True))]

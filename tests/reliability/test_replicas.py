@@ -7,14 +7,14 @@ import subprocess
 import sys
 
 import numpy as np
-import programs
 import pytest
-import runs
-from tiny import recipe
-from tiny import tiny_structures as tiny_structures
 
+import programs
+import runs
 from dvae_tf import models, storage
 from runners import devices
+from tiny import recipe
+from tiny import tiny_structures as tiny_structures
 
 OPTIONS = {"struct": "tiny-2", "k": 2, "num_replicas": 2, "num_chains": 20}
 

@@ -6,8 +6,9 @@ import signal
 import subprocess
 import sys
 
-import programs
 import pytest
+
+import programs
 import runs
 
 # Of steps, so that a run outlives several kills.

@@ -4,15 +4,15 @@ import json
 
 import numpy as np
 import pytest
-import reference
 import tensorflow as tf
-from programs import run
-from tiny import NUM_PIXELS, rough_model
-from tiny import tiny_structures as tiny_structures
 
+import reference
 from dvae_tf import priors, rbm, smoothing
 from dvae_tf.numerics import Tag, fold_in
+from programs import run
 from runners import figures
+from tiny import NUM_PIXELS, rough_model
+from tiny import tiny_structures as tiny_structures
 
 
 @pytest.mark.parametrize("name", list(figures._curves()))

@@ -11,11 +11,11 @@ import subprocess
 import matplotlib.image
 import numpy as np
 import pytest
-from programs import run
 
 from dvae_tf import config, data, run_files, storage, training
 from dvae_tf.report import read_history
 from dvae_tf.run_folder import RunFolder
+from programs import run
 from runners import report
 
 SECTIONS = (

@@ -4,9 +4,9 @@ import json
 import pathlib
 
 import pytest
-from programs import ROOT, run
 
 from dvae_tf import config
+from programs import ROOT, run
 from runners.results import command, results_page
 
 CONFIGS = sorted((ROOT / "results").glob("*/*/*/config.json"))

@@ -2,9 +2,8 @@
 
 import json
 
-from programs import run
-
 from dvae_tf import config
+from programs import run
 
 CELLS = ["--structs=1-layer-small", "--baselines=dvaes_power,gumbolt", "--ks=1", "--num_train_iter=40"]
 

@@ -1,12 +1,12 @@
 """Tests of populations that come down from infinite temperature, by enumeration."""
 
 import numpy as np
-import populations
 import pytest
-import reference
 import tensorflow as tf
 from scipy import special, stats
 
+import populations
+import reference
 from dvae_tf.numerics import as_seed
 from dvae_tf.rbm import as_rbm, tempered_path
 from dvae_tf.samplers import PopulationAnnealing, anneal, population_annealing

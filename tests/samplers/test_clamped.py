@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-import reference
 import tensorflow as tf
 
+import reference
 from dvae_tf.samplers import sample_clamped
 
 NUM_CHAINS = 20_000

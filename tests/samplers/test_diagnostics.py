@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-import reference
 import tensorflow as tf
 from scipy import signal
 
+import reference
 from dvae_tf.samplers import (
     ParallelTempering,
     PersistentGibbs,

@@ -6,10 +6,10 @@ likely, and how deep the valley is.
 
 import numpy as np
 import pytest
-import reference
 import tensorflow as tf
 from scipy import special
 
+import reference
 from dvae_tf.samplers import ParallelTempering, PersistentGibbs, PopulationAnnealing
 
 SIZE = 8

@@ -5,9 +5,9 @@ import itertools
 
 import numpy as np
 import pytest
-import reference
 import tensorflow as tf
 
+import reference
 from dvae_tf.rbm import left_free_energy
 from dvae_tf.samplers import ParallelTempering, equal_rejection_ladder, parallel_tempering
 

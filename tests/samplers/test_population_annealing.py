@@ -6,12 +6,12 @@ Independent runs are the unit of all statistics: replicas of a run descend from 
 import functools
 
 import numpy as np
-import populations
 import pytest
-import reference
 import tensorflow as tf
 from scipy import special, stats
 
+import populations
+import reference
 from dvae_tf.numerics import fold_in
 from dvae_tf.rbm import block_gibbs
 from dvae_tf.samplers import (

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-import reference
 import tensorflow as tf
 from scipy import special
 
+import reference
 from dvae_tf.samplers import resampling, systematic_resampling
 
 compiled = tf.function(systematic_resampling, jit_compile=True)

@@ -1,11 +1,11 @@
 """Tests of the straight way of a population, from the machine it stands at to another one."""
 
 import numpy as np
-import populations
 import pytest
-import reference
 import tensorflow as tf
 
+import populations
+import reference
 from dvae_tf.samplers import PopulationAnnealing, PopulationAnnealingState, population_annealing
 
 

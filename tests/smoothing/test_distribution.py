@@ -4,9 +4,10 @@ import functools
 
 import numpy as np
 import pytest
-import reference
 import tensorflow as tf
 import tensorflow_probability as tfp
+
+import reference
 from smoothing_cases import LOGITS, each_case, each_dtype
 
 tfd = tfp.distributions

@@ -4,6 +4,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 from scipy import special
+
 from smoothing_cases import (
     COLUMN,
     EXTREME_LOGITS,

@@ -4,9 +4,9 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from smoothing_cases import CASES, LOGITS, ShiftedGaussianCase, each_case, parametrize
 
 from dvae_tf import smoothing
+from smoothing_cases import CASES, LOGITS, ShiftedGaussianCase, each_case, parametrize
 
 # Those whose sharpness is an argument of the constructor, a number or a weight.
 WITH_NUMBER = [case for case in CASES if not isinstance(case, ShiftedGaussianCase)]

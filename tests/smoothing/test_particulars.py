@@ -2,13 +2,13 @@
 
 import numpy as np
 import pytest
-import reference
-import smoothing_reference
 import tensorflow as tf
 from scipy import special
-from smoothing_cases import LOGITS
 
+import reference
+import smoothing_reference
 from dvae_tf.smoothing import Concrete, Exponential, ShiftedGaussian, SpikeExponential
+from smoothing_cases import LOGITS
 
 # --------------------------------------------------------------------------- spike-and-exponential
 

@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-import reference
-import smoothing_reference
 import tensorflow as tf
 from scipy import stats
 
+import reference
+import smoothing_reference
 from dvae_tf.smoothing import Power
 
 

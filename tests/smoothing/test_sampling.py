@@ -4,9 +4,10 @@ import functools
 
 import numpy as np
 import pytest
-import reference
 import tensorflow as tf
 from scipy import special
+
+import reference
 from smoothing_cases import (
     CLOSED_QUANTILE,
     COLUMN,
