@@ -46,6 +46,7 @@ setuptools.setup(
     },
     install_requires=[
         "absl-py",
+        "filelock",
         "importlib_resources",  # tensorflow-datasets needs it and does not say so
         "keras>=3.15",
         "matplotlib",

@@ -3,13 +3,15 @@
 A checkpoint holds all that the rest of the run follows from, and the recipe it belongs to.
 """
 
+import contextlib
 import json
 import os
 import pathlib
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from typing import Any, NamedTuple
 
+import filelock
 import numpy as np
 
 from . import storage
@@ -18,6 +20,7 @@ from .models.store import BEST_FILE
 from .run_files import CONFIG_FILE, RESULT_FILE, file_in, read_recipe, read_result
 
 _CHECKPOINTS_KEPT = 2
+_LOCK = ".lock"
 _CHECKPOINT = re.compile(r"checkpoint-(\d+)\.npz")
 _RECIPE = "recipe"
 
@@ -80,6 +83,26 @@ class RunFolder:
                 storage.write_json(config, recipe.to_json())
         except (OSError, storage.StorageError) as error:
             raise PermissionError(f"log_dir: cannot write to {self.path}: {error}") from error
+
+    @contextlib.contextmanager
+    def hold(self) -> Iterator[None]:
+        """Keeps the folder for this process; the hold ends with the context, and with the process.
+
+        Raises:
+          PermissionError: if another process holds it.
+        """
+        if not self.is_writer:
+            yield
+            return
+        lock = filelock.FileLock(self.path / _LOCK)
+        try:
+            lock.acquire(timeout=0)
+        except filelock.Timeout as error:
+            raise PermissionError(f"log_dir: another process is training in {self.path}") from error
+        try:
+            yield
+        finally:
+            lock.release()
 
     @property
     def result(self) -> dict[str, Any] | None:

@@ -62,7 +62,7 @@ def train(
     Raises:
       DataError: if the images are not binary images (with the library's own pixel likelihood).
       ValueError: if the images do not fit the recipe, or the folder belongs to another one.
-      PermissionError: if the folder cannot be written.
+      PermissionError: if the folder cannot be written, or another process is training in it.
       TrainingError: if the objective or a weight stops being finite, or the objective explodes.
       StorageError: if the folder's checkpoints are damaged or of something else, or a file cannot be written.
       Interrupted: after SIGTERM or SIGINT, to any worker, when a checkpoint is written. A second signal does
@@ -78,7 +78,7 @@ def train(
     model = DVAE(recipe, images.train.mean(0), **parts)
     model.compile()
     monitor = monitor or Monitor()
-    with interruption.watch() as request:
+    with folder.hold(), interruption.watch() as request:
         run = _Run(recipe, images, folder, model, callbacks, monitor, request, strategy)
         try:
             run.restore()

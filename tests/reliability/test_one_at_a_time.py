@@ -1,0 +1,75 @@
+"""Two processes on one run folder: the second is refused and changes nothing."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+import killed_run
+import programs
+from dvae_tf import training
+from dvae_tf.run_folder import RunFolder
+from tiny import recipe
+from tiny import tiny_structures as tiny_structures
+
+HOLDER = """
+import sys, time
+from dvae_tf.run_folder import RunFolder
+with RunFolder(sys.argv[1]).hold():
+    print("held", flush=True)
+    time.sleep(600)
+"""
+
+
+@pytest.fixture
+def folder(tmp_path):
+    run = RunFolder(tmp_path / "run")
+    run.claim(recipe(**killed_run.SMALL))
+    return run
+
+
+@pytest.fixture
+def holder(folder):
+    """Another process, which holds the folder."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(folder.path)],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=programs.environment(),
+    )
+    assert process.stdout.readline() == "held\n"
+    yield process
+    process.kill()
+    process.wait()
+
+
+def names_and_content(folder):
+    return {file.name: file.read_bytes() for file in folder.path.iterdir()}
+
+
+def test_the_second_is_refused_and_changes_nothing(folder, holder):
+    before = names_and_content(folder)
+    with pytest.raises(PermissionError, match=f"log_dir: another process is training in {folder.path}"):
+        training.train(recipe(**killed_run.SMALL), killed_run.tiny_images(), str(folder.path))
+    assert names_and_content(folder) == before
+
+
+def test_a_killed_process_holds_nothing(folder, holder):
+    os.kill(holder.pid, signal.SIGKILL)
+    holder.wait()
+    with folder.hold():
+        pass
+
+
+def test_a_worker_that_does_not_write_is_not_refused(folder, holder):
+    with RunFolder(folder.path, is_writer=False).hold():
+        pass
+
+
+def test_the_hold_ends_with_an_error(folder):
+    with pytest.raises(RuntimeError), folder.hold():
+        raise RuntimeError
+    with folder.hold():
+        pass
