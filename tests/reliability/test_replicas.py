@@ -42,15 +42,18 @@ def whole(tmp_path_factory):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("sampler", ["pcd", "pa", "pt"])
-def test_two_devices_give_what_one_gives(sampler, whole, tmp_path):
+@pytest.mark.parametrize(
+    ("sampler", "field", "shape"),
+    [("pcd", "left", (2, 10)), ("pa", "left", (2, 10)), ("pt", "replica_left", (2, 20, 10))],
+)
+def test_two_devices_give_what_one_gives(sampler, field, shape, whole, tmp_path):
     if sampler != "pcd":
         whole = tmp_path / "one"
         child(whole, sampler=sampler)
     child(tmp_path / "two", sampler=sampler, strategy="mirrored")
     assert_close(tmp_path / "two", whole)
-    chains = runs.newest(tmp_path / "two")["state/prior/sampler_left"]
-    assert chains.shape[:2] == (2, 10)
+    chains = runs.newest(tmp_path / "two")[f"state/prior/sampler_{field}"]
+    assert chains.shape[:-1] == shape
     assert np.any(chains[0] != chains[1])
 
 
