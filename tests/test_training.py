@@ -141,6 +141,7 @@ def test_the_run_folder_holds_what_it_promises(finished):
             training.train(recipe("tiny", **{**SMALL, **changes}), images, tmp_path)
 
 
+@pytest.mark.slow
 def test_log_z_runs_along_with_population_annealing(tmp_path):
     settings = recipe("tiny", **{**SMALL, "sampler": "pa", "num_chains": 200})
     watcher = Watcher()

@@ -32,8 +32,11 @@ def elsewhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
+LONG = ("keras_model.py", "semi_supervised.py")
+
+
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name == "semi_supervised.py")) for name in RUNS]
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name in LONG)) for name in RUNS]
 )
 def test_example(name, capsys):
     arguments, lines = RUNS[name]

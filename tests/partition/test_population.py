@@ -33,8 +33,11 @@ def _score(found, machine):
 @pytest.mark.parametrize("num_temperatures", [None, 10], ids=["adaptive", "fixed"])
 @pytest.mark.parametrize(
     ("size", "stddev", "dtype"),
-    [((5, 4), 1.2, np.float32), ((5, 4), 1.2, np.float64), ((12, 12), 0.6, np.float32)],
-    ids=["5+4", "5+4-float64", "12+12"],
+    [
+        pytest.param((5, 4), 1.2, np.float32, id="5+4"),
+        pytest.param((5, 4), 1.2, np.float64, id="5+4-float64"),
+        pytest.param((12, 12), 0.6, np.float32, id="12+12", marks=pytest.mark.slow),
+    ],
 )
 def test_log_partition_within_its_standard_error(size, stddev, dtype, num_temperatures):
     for seed in range(3):

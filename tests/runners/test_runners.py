@@ -120,6 +120,7 @@ def test_missing_data_are_noticed_at_once(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_images_of_ones_own(tmp_path):
     rng = np.random.default_rng(0)
     np.savez(tmp_path / "images.npz", train=rng.integers(0, 256, (200, 6, 5), np.uint8), test=np.eye(30) > 0)
