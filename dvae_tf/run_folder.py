@@ -102,6 +102,8 @@ class RunFolder:
         try:
             yield
         finally:
+            with contextlib.suppress(OSError):  # where a file that is open cannot be removed, it stays
+                (self.path / _LOCK).unlink()
             lock.release()
 
     @property

@@ -12,9 +12,13 @@ NOTEBOOKS = sorted((ROOT / "docs").glob("*.ipynb"))
 
 
 # The page of results is written by a program; its test is that program's.
+WITH_CODE = [page for page in PAGES if page.stem not in ("results", "reliability")]
+LONG = ("export", "samplers", "training")
+
+
 @pytest.mark.parametrize(
     "page",
-    [page for page in PAGES if page.stem not in ("results", "reliability")],
+    [pytest.param(page, marks=[pytest.mark.slow] * (page.stem in LONG)) for page in WITH_CODE],
     ids=lambda page: page.stem,
 )
 def test_code_of_a_page(page, tmp_path, monkeypatch):

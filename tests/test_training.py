@@ -85,6 +85,7 @@ def finished(tmp_path_factory):
     return Finished(folder, result, watcher)
 
 
+@pytest.mark.slow
 def test_patience_ends_a_run_that_no_longer_improves(tmp_path, monkeypatch):
     """Validation after 30, 60, 90 steps, each worse than the last: with a patience of 2 the third ends it."""
     measure, measured = evaluation.image_nll, []

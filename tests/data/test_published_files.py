@@ -28,6 +28,7 @@ def _upright(columns):
     return columns.reshape(-1, 28, 28).transpose(0, 2, 1).reshape(-1, 784)
 
 
+@pytest.mark.slow
 @pytest.mark.data
 def test_omniglot_holds_what_the_file_holds(loaded, benchmark_data):
     images = loaded[0]["omniglot"]

@@ -35,7 +35,7 @@ def _score(found, machine):
     ("size", "stddev", "dtype"),
     [
         pytest.param((5, 4), 1.2, np.float32, id="5+4"),
-        pytest.param((5, 4), 1.2, np.float64, id="5+4-float64"),
+        pytest.param((5, 4), 1.2, np.float64, id="5+4-float64", marks=pytest.mark.slow),
         pytest.param((12, 12), 0.6, np.float32, id="12+12", marks=pytest.mark.slow),
     ],
 )

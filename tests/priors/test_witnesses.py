@@ -48,10 +48,8 @@ def _prior(num_witnesses=100, sampler=None, seed=0):
     return BoltzmannPrior(SIZE, SIZE, sampler=sampler, num_witnesses=num_witnesses, seed=seed)
 
 
-@pytest.mark.parametrize(
-    "sampler",
-    [pytest.param(None, id="pa"), pytest.param(PersistentGibbs(20, 1), id="pcd", marks=pytest.mark.slow)],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("sampler", [None, PersistentGibbs(20, 1)], ids=["pa", "pcd"])
 def test_witnesses_bring_log_z_along(sampler):
     """From one look to the next, hundreds of updates; the replicas of the gradient themselves do not."""
     prior = _prior(sampler=sampler)

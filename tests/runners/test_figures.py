@@ -72,6 +72,7 @@ def test_variance_of_the_gradient_by_single_draws(monkeypatch):
     np.testing.assert_allclose(found, draws.var(1, ddof=1).mean(), rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_the_program_writes_pictures_and_numbers(tmp_path):
     run("figures", "--figures=smoothings", f"--out={tmp_path}")
     numbers = json.loads((tmp_path / "smoothings.json").read_text())

@@ -18,6 +18,9 @@ from dvae_tf.run_folder import RunFolder
 from programs import run
 from runners import report
 
+# Its runs are trained first.
+pytestmark = pytest.mark.slow
+
 SECTIONS = (
     "Result",
     "Learning curves",

@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from dvae_tf import config
 from programs import run
 
@@ -17,6 +19,7 @@ def _result(parent, baseline, seed, nll, **changes):
     (folder / "result.json").write_text(json.dumps({"test_nll": nll}))
 
 
+@pytest.mark.slow
 def test_cells_are_trained_once(tmp_path):
     flags = [*CELLS, "--baselines=gumbolt", f"--runs_dir={tmp_path}", f"--results_dir={tmp_path / 'none'}"]
     out, _ = run("table", *flags)

@@ -28,10 +28,9 @@ def _annealed_p_value(found, machine):
 @pytest.mark.parametrize(
     ("size", "stddev", "dtype", "based"),
     [
-        ((3, 3), 1.0, np.float32, False),
-        ((5, 6), 0.6, np.float64, True),
+        pytest.param((3, 3), 1.0, np.float32, False, id="3+3"),
+        pytest.param((5, 6), 0.6, np.float64, True, id="5+6 float64 given means", marks=pytest.mark.slow),
     ],
-    ids=["3+3", "5+6 float64 given means"],
 )
 def test_fixed_ladders_measure_z_without_bias(size, stddev, dtype, based):
     """A few rungs, a sweep and some replicas are enough, for Z and for the states weighted by Z."""

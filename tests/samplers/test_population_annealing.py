@@ -222,6 +222,7 @@ def _drifts(wrong, num_runs=6, size=8, num_steps=250, rate=0.1):
     return log_partitions - exact
 
 
+@pytest.mark.slow
 def test_log_partition_runs_along_with_a_training(monkeypatch):
     """Replicas that the gradient has seen would drag it down: they sweep before they are weighted."""
     drifts = _drifts(wrong=False)

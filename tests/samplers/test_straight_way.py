@@ -19,7 +19,9 @@ def _followed(sampler, machine, num_runs, num_rungs, dtype=np.float32):
     return PopulationAnnealingState(*(np.stack(each) for each in zip(*found, strict=True)))
 
 
-@pytest.mark.parametrize(("dtype", "num_rungs"), [(np.float32, 6), (np.float64, 3)])
+@pytest.mark.parametrize(
+    ("dtype", "num_rungs"), [(np.float32, 6), pytest.param(np.float64, 3, marks=pytest.mark.slow)]
+)
 def test_the_straight_way_measures_z_without_bias(dtype, num_rungs):
     """With few replicas and rungs; and the weighted replicas are draws of the joint law."""
     machine = populations.path()[-1]
