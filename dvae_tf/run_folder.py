@@ -89,7 +89,7 @@ class RunFolder:
         """Keeps the folder for this process; the hold ends with the context, and with the process.
 
         Raises:
-          PermissionError: if another process holds it.
+          PermissionError: if another process holds it, or it cannot be written.
         """
         if not self.is_writer:
             yield
@@ -99,6 +99,8 @@ class RunFolder:
             lock.acquire(timeout=0)
         except filelock.Timeout as error:
             raise PermissionError(f"log_dir: another process is training in {self.path}") from error
+        except OSError as error:
+            raise PermissionError(f"log_dir: cannot write to {self.path}: {error}") from error
         try:
             yield
         finally:

@@ -67,3 +67,9 @@ def test_the_hold_ends_with_an_error(folder):
         raise RuntimeError
     with folder.hold():
         pass
+
+
+def test_a_lock_that_cannot_be_is_an_error_that_names_the_folder(folder):
+    (folder.path / ".lock").mkdir()
+    with pytest.raises(PermissionError, match=f"log_dir: cannot write to {folder.path}"), folder.hold():
+        pass
