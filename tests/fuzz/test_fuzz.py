@@ -24,6 +24,9 @@ _SECONDS, _PATIENCE = 5, 120
 # More than any of the small files has to take, parsed.
 _MEMORY = 128 << 20
 
+# Of one process: TFDS keeps some kilobytes of every builder, and its memory is limited.
+_FILES = 5_000
+
 # kind -> the name of the file, seeds, mutations that know the format, files of the fast test and of the slow.
 KINDS = {
     "npy": ("images.npy", seeds.npy, mutations.NPY, 50, 2000),
@@ -49,10 +52,13 @@ class Worker:
 
     def __init__(self):
         self.deaths = 0
-        self._process = None
+        self._process, self._files = None, 0
 
     def read(self, kind, path):
         """The worker's answer; `died` or `hung` where there is none."""
+        self._files += 1
+        if self._files % _FILES == 0:
+            self.close()
         if self._process is None:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "fuzz.worker"],

@@ -188,14 +188,16 @@ def main() -> None:
     limit = _status("VmSize") + MEMORY
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     storage.MAX_BYTES = _MAX_BYTES
-    start = _status("VmHWM")
     for line in sys.stdin:
         asked = json.loads(line)
+        # The high-water mark of the memory starts anew.
+        pathlib.Path("/proc/self/clear_refs").write_text("5")
+        before = _status("VmRSS")
         # Ends the process when the seconds of its CPU are over.
         signal.setitimer(signal.ITIMER_PROF, asked["seconds"])
         outcome, why = read(asked["kind"], pathlib.Path(asked["path"]))
         signal.setitimer(signal.ITIMER_PROF, 0)
-        peak = _status("VmHWM") - start
+        peak = _status("VmHWM") - before
         print(json.dumps({"outcome": outcome, "why": why[-2000:], "peak": peak}), flush=True)
 
 
