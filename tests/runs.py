@@ -31,6 +31,11 @@ def final(folder):
     return arrays | {f"result/{name}": result[name] for name in result.keys() - set(CLOCKS)}
 
 
+def content(folder):
+    """Name -> bytes of every file below a run folder."""
+    return {file.name: file.read_bytes() for file in folder.path.rglob("*") if file.is_file()}
+
+
 def differences(first, second):
     """The names under which two runs differ, in the last bit or more."""
     assert first.keys() == second.keys()

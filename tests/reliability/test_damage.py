@@ -7,6 +7,7 @@ import killed_run
 from dvae_tf import models, storage, training
 from dvae_tf.run_folder import RunFolder
 from dvae_tf.training.history import Progress
+from runs import content
 from tiny import recipe
 from tiny import tiny_structures as tiny_structures
 
@@ -22,10 +23,6 @@ def folder(tmp_path):
     for step in (30, 60):
         run.write_checkpoint(step, {**GROUPS, "progress": {"step": np.array(step)}}, settings)
     return run
-
-
-def content(folder):
-    return {file.name: file.read_bytes() for file in folder.path.rglob("*") if file.is_file()}
 
 
 def cut(file):

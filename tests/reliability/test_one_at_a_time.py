@@ -11,6 +11,7 @@ import killed_run
 import programs
 from dvae_tf import training
 from dvae_tf.run_folder import RunFolder
+from runs import content
 from tiny import recipe
 from tiny import tiny_structures as tiny_structures
 
@@ -45,15 +46,11 @@ def holder(folder):
     process.wait()
 
 
-def names_and_content(folder):
-    return {file.name: file.read_bytes() for file in folder.path.iterdir()}
-
-
 def test_the_second_is_refused_and_changes_nothing_until_the_first_is_gone(folder, holder):
-    before = names_and_content(folder)
+    before = content(folder)
     with pytest.raises(PermissionError, match=f"log_dir: another process is training in {folder.path}"):
         training.train(recipe(**killed_run.SMALL), killed_run.tiny_images(), str(folder.path))
-    assert names_and_content(folder) == before
+    assert content(folder) == before
     with RunFolder(folder.path, is_writer=False).hold():
         pass  # a worker that does not write
     os.kill(holder.pid, signal.SIGKILL)
@@ -65,6 +62,7 @@ def test_the_second_is_refused_and_changes_nothing_until_the_first_is_gone(folde
 def test_the_hold_ends_with_an_error(folder):
     with pytest.raises(RuntimeError), folder.hold():
         raise RuntimeError
+    assert content(folder).keys() == {"config.json"}
     with folder.hold():
         pass
 
