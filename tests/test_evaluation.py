@@ -3,8 +3,8 @@ import pytest
 
 from dvae_tf import evaluation
 from dvae_tf.priors import LogPartition
-from tiny import NUM_PIXELS, all_bits, exact_log_likelihood, prior_log_probs, rough_model
-from tiny import tiny_structures as tiny_structures
+from support.tiny import NUM_PIXELS, all_bits, exact_log_likelihood, prior_log_probs, rough_model
+from support.tiny import tiny_structures as tiny_structures
 
 
 def test_nll_and_its_errors_against_enumeration():

@@ -4,8 +4,8 @@ import itertools
 
 import pytest
 
-import exact_objective as exact
-import gradient_bias
+from support import exact_objective as exact
+from support import gradient_bias
 
 pytestmark = pytest.mark.slow
 

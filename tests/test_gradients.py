@@ -14,12 +14,12 @@ import pytest
 import tensorflow as tf
 from scipy import special, stats
 
-import exact_objective as exact
-import smoothing_reference
 from dvae_tf import config, kl, models, priors
 from dvae_tf.posterior import PosteriorSample
 from dvae_tf.priors import gaussian_integral, overlapping
 from dvae_tf.rbm import right_logits
+from support import exact_objective as exact
+from support import smoothing_reference
 
 NUM_PIXELS = 3
 X = np.array([1.0, 0.0, 1.0])

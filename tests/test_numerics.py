@@ -6,7 +6,7 @@ import tensorflow as tf
 from scipy import special
 
 from dvae_tf import numerics
-from reference import bernoulli_entropy, chi_square_p_value, ks_distance
+from support.reference import bernoulli_entropy, chi_square_p_value, ks_distance
 
 _MANTISSA = {tf.float32: 24, tf.float64: 52}
 _HALF = {tf.float32: 16, tf.float64: 32}

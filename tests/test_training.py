@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from dvae_tf import data, evaluation, models, storage, training
-from tiny import NUM_PIXELS, add_tiny_structures, all_bits, exact_log_likelihood, recipe, rough_model
-from tiny import tiny_structures as tiny_structures
+from support.tiny import NUM_PIXELS, add_tiny_structures, all_bits, exact_log_likelihood, recipe, rough_model
+from support.tiny import tiny_structures as tiny_structures
 
 SMALL = {
     "num_train_iter": 120,

@@ -12,7 +12,7 @@ from conformance.laws import _binary, _smoothed
 from dvae_tf import priors, samplers, smoothing
 from dvae_tf.networks import Network
 from dvae_tf.posterior import Posterior
-from tiny import NUM_PIXELS, rough_model
+from support.tiny import NUM_PIXELS, rough_model
 
 CHAINS = samplers.PersistentGibbs(num_chains=5, num_sweeps=1)
 

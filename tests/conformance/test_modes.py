@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from conformance.cases import BOTH
 from conformance.table import CASES
-from tiny import tiny_structures as tiny_structures
+from support.tiny import tiny_structures as tiny_structures
 
 PROGRAMS = {
     f"{name}-{which}".rstrip("-"): program

@@ -10,12 +10,12 @@ import tracemalloc
 import numpy as np
 import pytest
 
-import tiny
 from dvae_tf import data, models, report, storage, training
 from dvae_tf.run_folder import RunFolder
 from dvae_tf.training import History
 from fuzz import mutations
-from tiny import tiny_structures  # noqa: F401  (a fixture)
+from support import tiny
+from support.tiny import tiny_structures  # noqa: F401  (a fixture)
 
 # Mutations write archives with a name that occurs twice.
 pytestmark = pytest.mark.filterwarnings("ignore:Duplicate name")

@@ -6,8 +6,8 @@ from tensorflow_probability import distributions as tfd
 
 from dvae_tf import config, models
 from dvae_tf.models import dvae as dvae_module
-from tiny import NUM_PIXELS, all_bits, exact_log_likelihood, prior_log_probs, recipe, rough_model
-from tiny import tiny_structures as tiny_structures
+from support.tiny import NUM_PIXELS, all_bits, exact_log_likelihood, prior_log_probs, recipe, rough_model
+from support.tiny import tiny_structures as tiny_structures
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,6 @@ import tensorflow as tf
 from hypothesis import strategies as st
 from scipy import special
 
-import extremes
-import reference
 from dvae_tf import kl, numerics, objectives, smoothing
 from dvae_tf.posterior import PosteriorSample
 from dvae_tf.priors import (
@@ -17,8 +15,9 @@ from dvae_tf.priors import (
     GumBolt,
     OverlappingRelaxation,
 )
-from extremes import assert_finite, property_test
-from smoothing_cases import each_dtype
+from support import extremes, reference
+from support.extremes import assert_finite, property_test
+from support.smoothing_cases import each_dtype
 
 NUM_LEFT, NUM_RIGHT = 2, 2
 NUM_UNITS = NUM_LEFT + NUM_RIGHT

@@ -6,9 +6,6 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from hypothesis import strategies as st
 
-import extremes
-import reference
-import smoothing_cases
 from dvae_tf import priors, smoothing
 from dvae_tf.priors import (
     BoltzmannMachine,
@@ -17,8 +14,9 @@ from dvae_tf.priors import (
     GumBolt,
     OverlappingRelaxation,
 )
-from extremes import assert_finite, property_test
-from smoothing_cases import each_dtype, parametrize
+from support import extremes, reference, smoothing_cases
+from support.extremes import assert_finite, property_test
+from support.smoothing_cases import each_dtype, parametrize
 
 tfd = tfp.distributions
 

@@ -5,11 +5,10 @@ import pytest
 import tensorflow as tf
 from hypothesis import strategies as st
 
-import extremes
-import reference
 from dvae_tf.rbm import RBM, energy, exact, left_free_energy, right_free_energy
-from extremes import assert_finite, property_test
-from smoothing_cases import each_dtype
+from support import extremes, reference
+from support.extremes import assert_finite, property_test
+from support.smoothing_cases import each_dtype
 
 SIZES = [(1, 1), (2, 3), (4, 2)]
 each_size = pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}+{size[1]}")

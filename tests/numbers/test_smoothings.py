@@ -6,11 +6,10 @@ import tensorflow as tf
 from hypothesis import strategies as st
 from scipy import special
 
-import extremes
-import smoothing_cases
 from dvae_tf.smoothing import Concrete, Power, ShiftedGaussian
-from extremes import assert_finite, property_test
-from smoothing_cases import CASES, MIXTURES, each_case, each_dtype, parametrize
+from support import extremes, smoothing_cases
+from support.extremes import assert_finite, property_test
+from support.smoothing_cases import CASES, MIXTURES, each_case, each_dtype, parametrize
 
 SMOOTH = parametrize([case for case in MIXTURES if not case.has_atom])
 LEVELS = (1e-30, 1e-6, 0.01, 0.3, 0.5, 0.7, 0.99, 1 - 2.0**-22)

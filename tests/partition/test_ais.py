@@ -5,9 +5,9 @@ import pytest
 import tensorflow as tf
 from scipy import special, stats
 
-import reference
 from dvae_tf import partition
 from dvae_tf.partition import ais
+from support import reference
 
 # One shape for most tests: the number of temperatures is dynamic, so it compiles once.
 NUM_CHAINS = 500

@@ -5,9 +5,9 @@ import pytest
 import tensorflow as tf
 from scipy import optimize, special
 
-import reference
 from dvae_tf import partition
 from dvae_tf.partition import bridge
+from support import reference
 
 # --------------------------------------------------------------------------- Bennett's ratio
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-import reference
 from dvae_tf import models, partition, rbm
 from dvae_tf.partition.estimate import _between
+from support import reference
 
 pytestmark = pytest.mark.slow
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-import reference
 from dvae_tf import partition, rbm
 from dvae_tf.partition import ais
+from support import reference
 
 pytestmark = pytest.mark.slow
 

@@ -5,8 +5,8 @@ import pytest
 import tensorflow as tf
 from scipy import special
 
-import reference
 from dvae_tf import partition
+from support import reference
 
 # One shape for most tests: rungs and sweeps are dynamic, so it compiles once.
 _POPULATIONS, _CHAINS = 20, 50

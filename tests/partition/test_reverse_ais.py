@@ -5,8 +5,8 @@ import pytest
 import tensorflow as tf
 from scipy import special
 
-import reference
 from dvae_tf import partition, rbm
+from support import reference
 
 # One shape for most tests: the number of temperatures is dynamic, so it compiles once.
 NUM_CHAINS = 500

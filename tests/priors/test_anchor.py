@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-import reference
 from dvae_tf import partition, priors
 from dvae_tf.priors import BoltzmannPrior, GaussianIntegralPrior, GumBoltPrior, LogPartition, Prior
 from dvae_tf.samplers import PersistentGibbs
+from support import reference
 
 NUM_CHAINS = 400
 

@@ -5,8 +5,8 @@ import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-import reference
 from dvae_tf.priors import BoltzmannMachine, log_partition_surrogate
+from support import reference
 
 tfd = tfp.distributions
 

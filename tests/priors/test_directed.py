@@ -7,11 +7,10 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from scipy import special
 
-import reference
-import smoothing_reference
 from dvae_tf import kl, smoothing
 from dvae_tf.posterior import PosteriorSample
 from dvae_tf.priors import BoltzmannMachine, DirectedBernoulli, DirectedPrior, LogPartition, Prior
+from support import reference, smoothing_reference
 
 tfd = tfp.distributions
 

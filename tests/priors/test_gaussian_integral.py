@@ -6,9 +6,8 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from scipy import special, stats
 
-import reference
-import smoothing_reference
 from dvae_tf.priors import BoltzmannMachine, GaussianIntegralRelaxation, gaussian_integral
+from support import reference, smoothing_reference
 
 tfd = tfp.distributions
 

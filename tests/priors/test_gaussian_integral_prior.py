@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-import reference
 from dvae_tf.priors import GaussianIntegralPrior, GaussianIntegralRelaxation
 from dvae_tf.samplers import PersistentGibbs
+from support import reference
 
 SAMPLER = PersistentGibbs(num_chains=20, num_sweeps=2)
 

@@ -6,10 +6,9 @@ import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-import reference
-import smoothing_reference
 from dvae_tf.priors import BoltzmannMachine, GumBolt, GumBoltPrior
 from dvae_tf.samplers import PersistentGibbs
+from support import reference, smoothing_reference
 
 tfd = tfp.distributions
 

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-import reference
 from dvae_tf import smoothing
 from dvae_tf.priors import BoltzmannMachine, BoltzmannPrior, OverlappingRelaxation
 from dvae_tf.samplers import PersistentGibbs
+from support import reference
 
 SAMPLER = PersistentGibbs(num_chains=20, num_sweeps=2)
 

@@ -4,11 +4,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-import reference
-import smoothing_cases
 from dvae_tf import smoothing
 from dvae_tf.numerics import bernoulli_entropy
 from dvae_tf.priors import BoltzmannMachine, OverlappingRelaxation, overlapping
+from support import reference, smoothing_cases
 
 # Every r(zeta | z) that overlaps and has a known sharpness.
 FAMILIES = [case for case in smoothing_cases.SYMMETRIC if hasattr(case.layer, "log_density_given_0")]

@@ -5,11 +5,9 @@ import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-import reference
-import smoothing_cases
-import smoothing_reference
 from dvae_tf import smoothing
 from dvae_tf.priors import BoltzmannMachine, OverlappingRelaxation, mean_field
+from support import reference, smoothing_cases, smoothing_reference
 
 tfd = tfp.distributions
 

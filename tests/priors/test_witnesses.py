@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-import reference
 from dvae_tf.priors import BoltzmannPrior
 from dvae_tf.samplers import PersistentGibbs, PopulationAnnealing
+from support import reference
 
 SIZE = 8
 

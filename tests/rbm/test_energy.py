@@ -5,8 +5,8 @@ import pytest
 import tensorflow as tf
 from scipy import special
 
-import reference
 from dvae_tf import rbm
+from support import reference
 
 SIZES = [(3, 5), (5, 3), (4, 4), (1, 1)]
 each_size = pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}+{size[1]}")

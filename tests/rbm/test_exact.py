@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-import reference
 from dvae_tf import rbm
 from dvae_tf.rbm import exact
+from support import reference
 
 SIZES = [(1, 1), (3, 5), (5, 3), (2, 9), (9, 2), (10, 10)]
 each_size = pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}+{size[1]}")

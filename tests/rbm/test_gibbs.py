@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-import reference
 from dvae_tf import rbm
 from dvae_tf.rbm import gibbs
+from support import reference
 
 NUM_CHAINS = 60_000
 each_dtype = pytest.mark.parametrize("dtype", [np.float32, np.float64])

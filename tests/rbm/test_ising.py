@@ -5,9 +5,9 @@ import pytest
 import tensorflow as tf
 from scipy import special
 
-import reference
 from dvae_tf.rbm import as_rbm, energy, split_sides
 from dvae_tf.rbm.ising import from_ising, to_ising
+from support import reference
 
 SIZES = [(3, 4), (4, 2), (1, 1)]
 each_size = pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}+{size[1]}")

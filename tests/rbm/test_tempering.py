@@ -7,8 +7,8 @@ import pytest
 import tensorflow as tf
 from scipy import special
 
-import reference
 from dvae_tf import rbm
+from support import reference
 
 TIMES = (0.0, 0.125, 0.5, 1.0)
 SIZES = [(4, 3), (2, 5), (1, 1)]

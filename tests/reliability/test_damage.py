@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-import killed_run
 from dvae_tf import models, storage, training
 from dvae_tf.run_folder import RunFolder
 from dvae_tf.training.history import Progress
-from runs import content
-from tiny import recipe
-from tiny import tiny_structures as tiny_structures
+from support import killed_run
+from support.runs import content
+from support.tiny import recipe
+from support.tiny import tiny_structures as tiny_structures
 
 GROUPS = {"state": {"a/b": np.arange(300.0)}, "history": {"step": np.ones(1)}}
 

@@ -4,8 +4,7 @@ import json
 
 import pytest
 
-import killed_run
-import runs
+from support import killed_run, runs
 
 OPTIONS = {"num_train_iter": 30, "num_validations": 2}
 

@@ -4,12 +4,11 @@ import re
 
 import pytest
 
-import killed_run
-import runs
 from dvae_tf import storage
 from dvae_tf.run_folder import RunFolder
-from tiny import recipe
-from tiny import tiny_structures as tiny_structures
+from support import killed_run, runs
+from support.tiny import recipe
+from support.tiny import tiny_structures as tiny_structures
 
 FULL = "cannot be written: .*File too large"
 CLOSED = "cannot be written: .*(Permission denied|Read-only)"

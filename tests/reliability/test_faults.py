@@ -5,12 +5,12 @@ import warnings
 import numpy as np
 import pytest
 
-import killed_run
 from dvae_tf import storage, training
 from dvae_tf.models import StepReport
 from dvae_tf.training import faults
-from tiny import recipe
-from tiny import tiny_structures as tiny_structures
+from support import killed_run
+from support.tiny import recipe
+from support.tiny import tiny_structures as tiny_structures
 
 GOOD = {
     "log_partition": 10.0,

@@ -9,8 +9,8 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-import runs
 from dvae_tf import storage
+from support import runs
 
 CASES = [*itertools.product(("pcd", "pa", "pt"), (1, 5), (False, True))]
 # Every sampler, and both values of the others.

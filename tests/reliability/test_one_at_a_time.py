@@ -7,13 +7,12 @@ import sys
 
 import pytest
 
-import killed_run
-import programs
 from dvae_tf import training
 from dvae_tf.run_folder import RunFolder
-from runs import content
-from tiny import recipe
-from tiny import tiny_structures as tiny_structures
+from support import killed_run, programs
+from support.runs import content
+from support.tiny import recipe
+from support.tiny import tiny_structures as tiny_structures
 
 HOLDER = """
 import sys, time

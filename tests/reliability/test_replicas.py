@@ -9,12 +9,11 @@ import sys
 import numpy as np
 import pytest
 
-import programs
-import runs
 from dvae_tf import models, storage
 from runners import devices
-from tiny import recipe
-from tiny import tiny_structures as tiny_structures
+from support import programs, runs
+from support.tiny import recipe
+from support.tiny import tiny_structures as tiny_structures
 
 OPTIONS = {"struct": "tiny-2", "k": 2, "num_replicas": 2, "num_chains": 20}
 
@@ -68,7 +67,7 @@ def workers(folder, kills=(None, None)):
         cluster = {"cluster": {"worker": places}, "task": {"type": "worker", "index": index}}
         environment = {**programs.environment(), "TF_CONFIG": json.dumps(cluster)}
         options = json.dumps({**OPTIONS, "strategy": "multi_worker", "kill": kill})
-        command = [sys.executable, "-m", "killed_run", str(folder), options]
+        command = [sys.executable, "-m", "support.killed_run", str(folder), options]
         running.append(subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True))
     said = [each.communicate(timeout=300)[1] for each in running]
     return [each.returncode for each in running], said

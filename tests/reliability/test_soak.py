@@ -8,8 +8,7 @@ import sys
 
 import pytest
 
-import programs
-import runs
+from support import programs, runs
 
 # Of steps, so that a run outlives several kills.
 OPTIONS = {"struct": "tiny-2", "k": 5, "num_train_iter": 6000, "num_validations": 30, "num_witnesses": 20}
@@ -22,7 +21,7 @@ def test_killed_again_and_again_it_ends_the_same(sampler, tmp_path):
     assert runs.train(tmp_path / "whole", timeout=3600, **json.loads(options))[0] == 0
     rng, kills = random.Random(sampler), 0
     while not (tmp_path / "parts" / "result.json").exists():
-        command = [sys.executable, "-m", "killed_run", str(tmp_path / "parts"), options]
+        command = [sys.executable, "-m", "support.killed_run", str(tmp_path / "parts"), options]
         running = subprocess.Popen(command, env=programs.environment(), stderr=subprocess.DEVNULL)
         try:
             # Longer from time to time, so that it gets somewhere.

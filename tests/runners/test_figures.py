@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-import reference
 from dvae_tf import priors, rbm, smoothing
 from dvae_tf.numerics import Tag, fold_in
-from programs import run
 from runners import figures
-from tiny import NUM_PIXELS, rough_model
-from tiny import tiny_structures as tiny_structures
+from support import reference
+from support.programs import run
+from support.tiny import NUM_PIXELS, rough_model
+from support.tiny import tiny_structures as tiny_structures
 
 
 @pytest.mark.parametrize("name", list(figures._curves()))

@@ -15,8 +15,8 @@ import pytest
 from dvae_tf import config, data, run_files, storage, training
 from dvae_tf.report import read_history
 from dvae_tf.run_folder import RunFolder
-from programs import run
 from runners import report
+from support.programs import run
 
 # Its runs are trained first.
 pytestmark = pytest.mark.slow

@@ -6,8 +6,8 @@ import pathlib
 import pytest
 
 from dvae_tf import config
-from programs import ROOT, run
 from runners.results import command, results_page
+from support.programs import ROOT, run
 
 CONFIGS = sorted((ROOT / "results").glob("*/*/*/config.json"))
 

@@ -6,7 +6,7 @@ import time
 import numpy as np
 import pytest
 
-from programs import run
+from support.programs import run
 
 QUICK = [
     "--num_train_iter=60",

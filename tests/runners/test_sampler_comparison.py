@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from programs import run
+from support.programs import run
 
 CELL = ["--dataset=digits", "--struct=1-layer-small", "--minutes=0.001"]
 

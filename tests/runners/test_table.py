@@ -5,7 +5,7 @@ import json
 import pytest
 
 from dvae_tf import config
-from programs import run
+from support.programs import run
 
 CELLS = ["--structs=1-layer-small", "--baselines=dvaes_power,gumbolt", "--ks=1", "--num_train_iter=40"]
 

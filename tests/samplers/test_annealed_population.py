@@ -5,11 +5,10 @@ import pytest
 import tensorflow as tf
 from scipy import special, stats
 
-import populations
-import reference
 from dvae_tf.numerics import as_seed
 from dvae_tf.rbm import as_rbm, tempered_path
 from dvae_tf.samplers import PopulationAnnealing, anneal, population_annealing
+from support import populations, reference
 
 
 def _annealed(machine, num_populations, num_chains, seed, dtype=np.float32, base_probs=None, **kwargs):

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-import reference
 from dvae_tf.samplers import sample_clamped
+from support import reference
 
 NUM_CHAINS = 20_000
 MACHINE = reference.random_machine(3, 3, seed=100)

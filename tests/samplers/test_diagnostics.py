@@ -5,7 +5,6 @@ import pytest
 import tensorflow as tf
 from scipy import signal
 
-import reference
 from dvae_tf.samplers import (
     ParallelTempering,
     PersistentGibbs,
@@ -14,6 +13,7 @@ from dvae_tf.samplers import (
     measure_mixing,
     mixing,
 )
+from support import reference
 
 MACHINE = reference.random_machine(4, 3, seed=20, stddev=0.8)
 each_dtype = pytest.mark.parametrize("dtype", [np.float32, np.float64])

@@ -9,8 +9,8 @@ import pytest
 import tensorflow as tf
 from scipy import special
 
-import reference
 from dvae_tf.samplers import ParallelTempering, PersistentGibbs, PopulationAnnealing
+from support import reference
 
 SIZE = 8
 MACHINE, PATTERN = reference.planted_machine(SIZE, SIZE, coupling=0.48, field=0.0135, seed=5)

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-import reference
 from dvae_tf.rbm import left_free_energy
 from dvae_tf.samplers import ParallelTempering, equal_rejection_ladder, parallel_tempering
+from support import reference
 
 # One shape for all that is statistical: a program takes seconds to compile.
 NUM_CHAINS, RUNGS = 8000, 5

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-import reference
 from dvae_tf.samplers import PersistentGibbs
+from support import reference
 
 
 def _machine(dtype=np.float32):

@@ -10,8 +10,6 @@ import pytest
 import tensorflow as tf
 from scipy import special, stats
 
-import populations
-import reference
 from dvae_tf.numerics import fold_in
 from dvae_tf.rbm import block_gibbs
 from dvae_tf.samplers import (
@@ -20,6 +18,7 @@ from dvae_tf.samplers import (
     population_annealing,
     systematic_resampling,
 )
+from support import populations, reference
 
 each_dtype = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 

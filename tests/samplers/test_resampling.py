@@ -5,8 +5,8 @@ import pytest
 import tensorflow as tf
 from scipy import special
 
-import reference
 from dvae_tf.samplers import resampling, systematic_resampling
+from support import reference
 
 compiled = tf.function(systematic_resampling, jit_compile=True)
 each_mode = pytest.mark.parametrize("resample", [systematic_resampling, compiled], ids=["eager", "compiled"])

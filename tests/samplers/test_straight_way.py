@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-import populations
-import reference
 from dvae_tf.samplers import PopulationAnnealing, PopulationAnnealingState, population_annealing
+from support import populations, reference
 
 
 def _followed(sampler, machine, num_runs, num_rungs, dtype=np.float32):

@@ -7,8 +7,8 @@ import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-import reference
-from smoothing_cases import LOGITS, each_case, each_dtype
+from support import reference
+from support.smoothing_cases import LOGITS, each_case, each_dtype
 
 tfd = tfp.distributions
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from smoothing_cases import (
+from support.smoothing_cases import (
     CASES,
     CLOSED_QUANTILE,
     COLUMN,

@@ -5,7 +5,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from scipy import special
 
-from smoothing_cases import (
+from support.smoothing_cases import (
     COLUMN,
     EXTREME_LOGITS,
     LOGITS,

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from dvae_tf import smoothing
-from smoothing_cases import CASES, LOGITS, ShiftedGaussianCase, each_case, parametrize
+from support.smoothing_cases import CASES, LOGITS, ShiftedGaussianCase, each_case, parametrize
 
 # Those whose sharpness is an argument of the constructor, a number or a weight.
 WITH_NUMBER = [case for case in CASES if not isinstance(case, ShiftedGaussianCase)]

@@ -5,10 +5,9 @@ import pytest
 import tensorflow as tf
 from scipy import special
 
-import reference
-import smoothing_reference
 from dvae_tf.smoothing import Concrete, Exponential, ShiftedGaussian, SpikeExponential
-from smoothing_cases import LOGITS
+from support import reference, smoothing_reference
+from support.smoothing_cases import LOGITS
 
 # --------------------------------------------------------------------------- spike-and-exponential
 

@@ -5,9 +5,8 @@ import pytest
 import tensorflow as tf
 from scipy import stats
 
-import reference
-import smoothing_reference
 from dvae_tf.smoothing import Power
+from support import reference, smoothing_reference
 
 
 @pytest.mark.parametrize("beta", [1.5, 3.0, 30.0])

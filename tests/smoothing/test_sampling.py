@@ -7,8 +7,8 @@ import pytest
 import tensorflow as tf
 from scipy import special
 
-import reference
-from smoothing_cases import (
+from support import reference
+from support.smoothing_cases import (
     CLOSED_QUANTILE,
     COLUMN,
     EXTREME_LOGITS,

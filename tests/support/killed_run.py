@@ -1,6 +1,6 @@
 """A training in a process of its own that kills itself where it is told to; run by the tests of reliability.
 
-    python killed_run.py FOLDER JSON
+    python -m support.killed_run FOLDER JSON
 
 The JSON gives the fields of the recipe, `strategy`, and `kill`: [where, number], or null. `where` is "steps"
 (after so many steps), "write" (in the middle of the so-manyth write of a checkpoint), or "test" (once so many
@@ -21,7 +21,7 @@ import pytest
 
 from dvae_tf import data, storage, training
 from runners import devices
-from tiny import add_tiny_structures, recipe
+from support.tiny import add_tiny_structures, recipe
 
 SMALL = {
     "num_train_iter": 90,

@@ -5,8 +5,8 @@ import functools
 import numpy as np
 import tensorflow as tf
 
-import reference
 from dvae_tf.samplers import population_annealing
+from support import reference
 
 LENGTH = 8
 

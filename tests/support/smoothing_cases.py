@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-import smoothing_reference as oracles
 from dvae_tf import smoothing
 from dvae_tf.smoothing import ConcreteBernoulli, RelaxedBernoulli, SymmetricFamily
+from support import smoothing_reference as oracles
 
 LOGITS = np.array([-6.0, -1.5, 0.0, 0.4, 2.5, 7.0])
 COLUMN = LOGITS[:, np.newaxis]

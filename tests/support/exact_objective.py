@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from scipy import special, stats
 
-import reference
+from support import reference
 
 Parameters = dict[str, np.ndarray]
 

@@ -4,8 +4,8 @@ import json
 
 import numpy as np
 
-import programs
 from dvae_tf import storage
+from support import programs
 
 # Of the result, what a clock says.
 CLOCKS = ("seconds", "test_seconds")
@@ -13,7 +13,7 @@ CLOCKS = ("seconds", "test_seconds")
 
 def train(folder, timeout=240, **options):
     """Runs `killed_run` with these options; its exit code and what it said."""
-    code, _, err = programs.call("killed_run", str(folder), json.dumps(options), timeout=timeout)
+    code, _, err = programs.call("support.killed_run", str(folder), json.dumps(options), timeout=timeout)
     return code, err
 
 

@@ -4,7 +4,7 @@ Every number is a difference of two exact gradients (`exact_objective`), so ther
 over all parameters of a machine of 1 + 1 units under linear networks, in one group and in two. Run as a
 program, it writes them down:
 
-    python tests/gradient_bias.py results/gradient_bias.json
+    python -m support.gradient_bias results/gradient_bias.json
 """
 
 import json
@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 from scipy import special, stats
 
-import exact_objective as exact
-import smoothing_reference
 from dvae_tf import provenance, storage
+from support import exact_objective as exact
+from support import smoothing_reference
 
 X = np.array([1.0, 0.0, 1.0])
 BETAS = (2.0, 4.0, 8.0, 16.0, 32.0)
