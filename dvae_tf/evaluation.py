@@ -36,6 +36,7 @@ class Evaluation(NamedTuple):
       active_units: number of units whose posterior mean varies over the images.
       num_images: how many images.
       num_importance_samples: K.
+      image_nll: NLL of each image, float64 [N], for paired comparisons of models on the same images.
     """
 
     nll: float
@@ -50,6 +51,7 @@ class Evaluation(NamedTuple):
     active_units: int
     num_images: int
     num_importance_samples: int
+    image_nll: np.ndarray
 
 
 class ImageNLL(NamedTuple):
@@ -105,6 +107,39 @@ def evaluate(
         active_units=int(active_units(model, images, seed).sum()),
         num_images=count,
         num_importance_samples=num_importance_samples,
+        image_nll=measured.nll,
+    )
+
+
+class PairedDifference(NamedTuple):
+    """The mean difference of two models' NLL on the same images, and its standard error over images; nats."""
+
+    mean: float
+    standard_error: float
+
+
+def paired_difference(first: np.ndarray, second: np.ndarray) -> PairedDifference:
+    """How much higher the NLL of the second model is, image by image.
+
+    The standard error of the difference is far smaller than those of the two means: both models find the same
+    images hard.
+
+    Args:
+      first: [N], NLL of each image under the first model, nats.
+      second: [N], of the same images under the second model.
+
+    Raises:
+      ValueError: if the shapes differ, or there are fewer than two images.
+    """
+    first, second = np.asarray(first, np.float64), np.asarray(second, np.float64)
+    if first.ndim != 1 or len(first) < 2 or first.shape != second.shape:
+        raise ValueError(
+            "second: expected as many images as in first, [N] with N at least 2, "
+            f"got {first.shape} and {second.shape}"
+        )
+    difference = second - first
+    return PairedDifference(
+        float(difference.mean()), float(difference.std(ddof=1) / np.sqrt(len(difference)))
     )
 
 

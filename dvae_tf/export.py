@@ -13,10 +13,11 @@ from typing import Any
 
 import tensorflow as tf
 
-from . import provenance, storage
+from . import storage
 from .models import DVAE
 from .models.dvae import likelihood_block
 from .objectives import streamed_bound
+from .runs import provenance
 
 DESCRIPTION_FILE = "export.json"
 

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from absl import flags
 from rich.console import Console
 
-from dvae_tf import provenance, storage
+from dvae_tf import storage
+from dvae_tf.runs import provenance
 
 from . import benchmark_samplers, benchmark_training, common
 

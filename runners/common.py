@@ -15,11 +15,11 @@ from rich.table import Table
 
 from dvae_tf import config, data, training
 from dvae_tf.models import DVAE
+from dvae_tf.runs import Result
 from dvae_tf.storage import StorageError
 
 from . import devices
-from .console import ConsoleMonitor
-from .cost import estimate_seconds, readable
+from .cost import estimate_seconds
 
 FAILURE = 1
 BAD_USE = 2
@@ -38,7 +38,7 @@ _RECIPE_FLAGS = {
     "seed": "From which every random number of the run follows.",
 }
 # Fields whose default is the baseline's, or none.
-_OPTIONAL_FLAGS = ("temperature", "couplings", "adam_epsilon", "patience", "num_witnesses")
+_OPTIONAL_FLAGS = ("temperature", "couplings", "adam_epsilon", "patience", "num_tracking_chains")
 
 _DEFINE: dict[type, Any] = {
     bool: flags.DEFINE_bool,
@@ -106,10 +106,10 @@ def define_flags(struct: str, num_train_iter: int) -> None:
         "patience", None, "Validations without a better one before training stops; to the end if not given."
     )
     flags.DEFINE_integer(
-        "num_witnesses",
+        "num_tracking_chains",
         None,
-        "Replicas that track log Z between validations, for a live validation NLL; as many as chains with "
-        "--sampler=pa, otherwise none, if not given.",
+        "Size of the population that tracks log Z between validations, for a live validation NLL. Default: "
+        "as many as chains with --sampler=pa, otherwise none.",
     )
     flags.DEFINE_bool(
         "couplings",
@@ -161,8 +161,7 @@ def train(recipe: config.Recipe, load: Callable[[], data.Images]) -> None:
     announce(console, recipe, images)
     if values.dry_run:
         return
-    monitor = ConsoleMonitor(console)
-    result = training.train(recipe, images, values.log_dir, monitor=monitor, strategy=strategy)
+    result = training.train(recipe, images, values.log_dir, strategy=strategy)
     show_result(console, result)
     console.print(f"Run folder: {values.log_dir}")
 
@@ -227,31 +226,33 @@ def announce(console: Console, recipe: config.Recipe, images: data.Images) -> No
         figure = str(published.mean) + ("" if deviation is None else f" ± {deviation}")
     console.print(f"Published test NLL of this cell (1,000,000 iterations): {figure}")
     seconds = estimate_seconds(recipe, images)
-    console.print(f"Estimated time on this machine: {readable(seconds)} (within a factor of two)")
+    console.print(
+        f"Estimated time on this machine: {training.readable_seconds(seconds)} (within a factor of two)"
+    )
 
 
-def log_partition_text(result: dict[str, Any]) -> str:
-    """log Z with its standard error, or with the reason why it has none."""
-    log_z, error = result["log_partition"], result["log_partition_standard_error"]
-    # Results from before there were other ways.
-    method = result.get("log_partition_method", "ais")
-    text = f"{log_z:.3f} ± {error:.3f}" + ("" if method in ("ais", "two-sided") else f" ({method})")
-    return text if result.get("log_partition_converged", True) else f"{text} NOT CONVERGED"
+def log_partition_text(result: Result) -> str:
+    """log Z, with its standard error unless it has none, and with a verdict unless it has converged."""
+    if result.log_partition_standard_error == 0:
+        return f"{result.log_partition:.3f}"
+    text = f"{result.log_partition:.3f} ± {result.log_partition_standard_error:.3f}"
+    verdicts = {True: "", False: ", not converged", None: ", convergence not recorded"}
+    return text + verdicts[result.log_partition_converged]
 
 
-def show_result(console: Console, result: dict[str, Any]) -> None:
+def show_result(console: Console, result: Result) -> None:
     """Prints the table of a finished run."""
-    table = Table("quantity", "value", title=f"{result['baseline']}, {result['struct']}")
-    error = result["test_nll_standard_error"]
-    table.add_row("test NLL (nats)", f"{result['test_nll']:.2f} ± {error:.2f} (over images)")
-    table.add_row("  Monte Carlo error", f"{result['test_nll_monte_carlo_error']:.3f}")
+    table = Table("quantity", "value", title=f"{result.baseline}, {result.struct}")
+    error = result.test_nll_standard_error
+    table.add_row("test NLL (nats)", f"{result.test_nll:.2f} ± {error:.2f} (over images)")
+    table.add_row("  Monte Carlo error", f"{result.test_nll_monte_carlo_error:.3f}")
     table.add_row("log Z (nats)", log_partition_text(result))
-    if "test_nll_bracket" in result:
-        low, high = result["test_nll_bracket"]
+    if result.test_nll_bracket is not None and result.log_partition_standard_error > 0:
+        low, high = result.test_nll_bracket
         table.add_row("test NLL by both sides of log Z", f"{low:.3f} to {high:.3f}")
-    table.add_row("active units", f"{result['active_units']} of {result['num_units']}")
-    if result["published_nll"] is not None:
-        table.add_row("published test NLL", f"{result['published_nll']:.2f}")
+    table.add_row("active units", f"{result.active_units} of {result.num_units}")
+    if result.published_nll is not None:
+        table.add_row("published test NLL", f"{result.published_nll:.2f}")
     console.print(table)
-    if not result.get("log_partition_converged", True):
-        console.print("log Z has not converged: the NLL that leans on it is not to be believed.")
+    if result.log_partition_converged is False:
+        console.print("log Z has not converged: an NLL that uses it is not reliable.")

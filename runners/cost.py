@@ -68,11 +68,3 @@ def _products_per_second() -> float:
         left.numpy()
         seconds.append(time.perf_counter() - start)
     return 20 * 1000 * 200 * 200 / min(seconds)
-
-
-def readable(seconds: float) -> str:
-    """Seconds as hours, minutes or seconds."""
-    for size, unit in ((3600, "h"), (60, "min")):
-        if seconds >= size:
-            return f"{seconds / size:.1f} {unit}"
-    return f"{seconds:.0f} s"

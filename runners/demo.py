@@ -6,17 +6,16 @@ the same pixels; the Boltzmann prior has to beat both.
 
 import pathlib
 from collections.abc import Sequence
-from typing import Any
 
 from absl import flags
 from rich.console import Console
 from rich.table import Table
 
 from dvae_tf import config, data, training
+from dvae_tf.runs import Result
 
 from . import common
 from .bernoulli_mixture import fitted_test_nll
-from .console import ConsoleMonitor
 
 
 def main() -> None:
@@ -41,24 +40,22 @@ def _demo(_: Sequence[str]) -> None:
         changed = common.recipe_from_flags("digits", couplings=couplings)
         name = "boltzmann" if couplings else "factorial"
         console.rule(f"{name} prior")
-        monitor = ConsoleMonitor(console, name)
-        results.append(training.train(changed, images, str(folder / name), monitor=monitor))
+        progress = training.ProgressBar(console, name)
+        results.append(training.train(changed, images, folder / name, [progress], verbose=False))
     console.rule("mixture of Bernoullis")
     nll, error, components = fitted_test_nll(images.train, images.validation, images.test, seed=recipe.seed)
     console.print(_comparison(recipe, results, (nll, error, components)))
     console.print(f"Pictures: {folder / 'boltzmann'}/{{samples,reconstructions,learning_curve}}.png")
 
 
-def _comparison(
-    recipe: config.Recipe, results: list[dict[str, Any]], mixture: tuple[float, float, int]
-) -> Table:
+def _comparison(recipe: config.Recipe, results: list[Result], mixture: tuple[float, float, int]) -> Table:
     table = Table("model", "test NLL (nats)", "log Z (nats)", "active units", title="digits")
     for name, result in zip(("Boltzmann prior", "the same, W = 0"), results, strict=True):
         table.add_row(
             f"{recipe.baseline}, {name}",
-            f"{result['test_nll']:.2f} ± {result['test_nll_standard_error']:.2f}",
+            f"{result.test_nll:.2f} ± {result.test_nll_standard_error:.2f}",
             common.log_partition_text(result),
-            f"{result['active_units']} of {result['num_units']}",
+            f"{result.active_units} of {result.num_units}",
         )
     nll, error, components = mixture
     table.add_row(f"mixture of {components} Bernoullis", f"{nll:.2f} ± {error:.2f}", "", "")

@@ -6,7 +6,8 @@ import numpy as np
 from absl import flags
 from rich.console import Console
 
-from dvae_tf import evaluation, models, provenance, training
+from dvae_tf import evaluation, models, training
+from dvae_tf.runs import provenance
 
 from . import common
 
@@ -41,7 +42,7 @@ def _evaluate(_: Sequence[str]) -> None:
         values.ais_temperatures,
     )
     console.print(f"{values.split} images: {measured.num_images:,}, K = {values.eval_iw_samples:,}")
-    common.show_result(console, training.result_record(model.recipe, measured, provenance.describe()))
+    common.show_result(console, training.result_of(model, measured, **provenance.describe()))
 
 
 def _images(dataset: str) -> np.ndarray:

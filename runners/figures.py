@@ -25,13 +25,13 @@ from dvae_tf import (
     models,
     plots,
     priors,
-    provenance,
     rbm,
     smoothing,
     storage,
     training,
 )
 from dvae_tf.numerics import Tag, bernoulli_entropy, fold_in, log_mean_exp, uniform
+from dvae_tf.runs import provenance
 
 from . import common
 
@@ -64,7 +64,7 @@ def _draw(_: Sequence[str]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for name in values.figures:
         numbers, figure = FIGURES[name](Console())
-        storage.write_bytes(folder / f"{name}.png", plots.png(figure))
+        storage.write_bytes(folder / f"{name}.png", plots.figure_png(figure))
         storage.write_json(folder / f"{name}.json", numbers | provenance.describe())
         print(folder / f"{name}.png")
 

@@ -9,9 +9,15 @@ from collections.abc import Sequence
 from absl import flags
 
 from dvae_tf import storage
-from dvae_tf.models.store import BEST_FILE, WEIGHTS_FILE
-from dvae_tf.run_files import CONFIG_FILE, RESULT_FILE, file_in, read_recipe
-from dvae_tf.run_folder import config_differences
+from dvae_tf.runs import (
+    BEST_FILE,
+    CONFIG_FILE,
+    RESULT_FILE,
+    WEIGHTS_FILE,
+    config_differences,
+    file_in,
+    read_recipe,
+)
 
 from . import common
 from .cells import cell_folder

@@ -1,4 +1,4 @@
-"""Writes a page about one run, or several side by side: a single HTML file that needs no network."""
+"""Writes a report on one run, or several side by side: a single HTML file that needs no network."""
 
 import base64
 import dataclasses
@@ -11,25 +11,20 @@ from typing import Any
 from absl import flags
 from rich.console import Console
 
-from dvae_tf import config, data, models, report, storage, training
-from dvae_tf.models.store import BEST_FILE, WEIGHTS_FILE
-from dvae_tf.run_files import RESULT_FILE, read_recipe, read_result
+from dvae_tf import config, data, models, plots, storage
+from dvae_tf.runs import (
+    BEST_FILE,
+    RESULT_FILE,
+    WEIGHTS_FILE,
+    History,
+    Result,
+    read_history,
+    read_recipe,
+    read_result,
+)
+from dvae_tf.training import readable_seconds
 
 from . import common
-from .cost import readable
-
-# What the page cannot do without.
-_NUMBERS = (
-    "test_nll",
-    "test_nll_standard_error",
-    "test_nll_monte_carlo_error",
-    "log_partition",
-    "log_partition_standard_error",
-    "active_units",
-    "num_units",
-    "eval_iw_samples",
-    "num_test_images",
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,19 +32,19 @@ class Run:
     """A finished run as the page shows it.
 
     Attributes:
-      label: short, and different for every run of the page.
+      label: short, and unique on the page.
       folder: as the user named it.
       recipe: its configuration.
-      result: the content of `result.json`.
-      history: None where the folder has no checkpoint.
-      pictures: of `report.pictures`; none where the folder has no weights.
+      result: its result.
+      history: its validations; None if the folder has no checkpoint.
+      pictures: those of `plots.report_pictures`; empty if the folder has no weights.
     """
 
     label: str
     folder: pathlib.Path
     recipe: config.Recipe
-    result: dict[str, Any]
-    history: training.History | None
+    result: Result
+    history: History | None
     pictures: dict[str, bytes]
 
 
@@ -94,9 +89,9 @@ def write(log_dir: Sequence[str], out: str | None, load: Callable[[str], data.Im
     for number, folder in enumerate(folders, 1):
         recipe = read_recipe(folder)
         label = recipe.baseline if len(folders) == 1 else f"{number}: {recipe.baseline}"
-        result, history = read_result(folder, _NUMBERS), report.read_history(folder, recipe)
+        result, history = read_result(folder), read_history(folder, recipe)
         has_weights = any((folder / name).is_file() for name in (BEST_FILE, WEIGHTS_FILE))
-        pictures = report.pictures(models.load(folder), load(recipe.dataset)) if has_weights else {}
+        pictures = plots.report_pictures(models.load(folder), load(recipe.dataset)) if has_weights else {}
         runs.append(Run(label, folder, recipe, result, history, pictures))
     storage.write_bytes(file, _page(runs).encode())
 
@@ -181,7 +176,7 @@ def _page(runs: Sequence[Run]) -> str:
     kind = "alone" if alone else "beside"
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        # Whatever a file of a run might hold, the browser fetches and runs nothing.
+        # Whatever a file of a run may hold, the browser fetches nothing and runs no code.
         '<meta http-equiv="Content-Security-Policy" '
         "content=\"default-src 'none'; img-src data:; style-src 'unsafe-inline'\">\n"
         '<meta name="viewport" content="width=device-width">\n'
@@ -210,8 +205,8 @@ def _result_table(runs: Sequence[Run]) -> str:
     )
     best: dict[str, float] = {}
     for run in runs:
-        if run.result.get("log_partition_converged", True):
-            dataset, nll = run.recipe.dataset, round(run.result["test_nll"], 2)
+        if run.result.log_partition_converged is not False:
+            dataset, nll = run.recipe.dataset, round(run.result.test_nll, 2)
             best[dataset] = min(nll, best.get(dataset, nll))
     rows = "".join(_result_row(run, best.get(run.recipe.dataset)) for run in runs)
     head = "".join(f"<th>{column}</th>" for column in columns)
@@ -223,23 +218,23 @@ def _result_table(runs: Sequence[Run]) -> str:
 
 def _result_row(run: Run, best: float | None) -> str:
     result, published = run.result, run.recipe.published
-    converged = result.get("log_partition_converged")
-    nll = f"{result['test_nll']:.2f} ± {result['test_nll_standard_error']:.2f}"
+    converged = result.log_partition_converged
+    nll = f"{result.test_nll:.2f} ± {result.test_nll_standard_error:.2f}"
     figure = "none" if published is None else f"{published.mean:.2f}"
     if published is not None and published.standard_deviation is not None:
         figure += f" ± {published.standard_deviation}"
-    bracket = result.get("test_nll_bracket")
+    bracket = result.test_nll_bracket
     texts = (
-        f"{result['test_nll_monte_carlo_error']:.3f}",
+        f"{result.test_nll_monte_carlo_error:.3f}",
         common.log_partition_text(result),
         "not recorded" if bracket is None else "{:.3f} to {:.3f}".format(*bracket),
         "not recorded" if converged is None else "yes" if converged else "no",
         figure,
-        f"{result['active_units']} of {result['num_units']}",
-        f"{result['eval_iw_samples']:,}",
-        f"{result['num_test_images']:,}",
+        f"{result.active_units} of {result.num_units}",
+        f"{result.eval_iw_samples:,}",
+        f"{result.num_test_images:,}",
     )
-    is_best = best is not None and converged is not False and round(result["test_nll"], 2) == best
+    is_best = best is not None and converged is not False and round(result.test_nll, 2) == best
     cells = "".join(f"<td>{escape(text)}</td>" for text in texts)
     return (
         f"<tr><th>{escape(run.label)}<small>{escape(str(run.folder))}</small></th>"
@@ -248,11 +243,11 @@ def _result_row(run: Run, best: float | None) -> str:
 
 
 def _curves(runs: Sequence[Run]) -> str:
-    there = {run.label: (run.recipe, run.history) for run in runs if run.history is not None}
+    drawn = {run.label: (run.recipe, run.history) for run in runs if run.history is not None}
     missing = [run for run in runs if run.history is None]
     content = _left_out(missing, "the folder holds no checkpoint, which is where the curves are")
-    if there:
-        content += _figure(report.curves_png(there), "Learning curves")
+    if drawn:
+        content += _figure(plots.curves_png(drawn), "Learning curves")
     return content
 
 
@@ -282,26 +277,26 @@ def _figure(png: bytes, alt: str, caption: str = "") -> str:
 
 
 def _origin(run: Run) -> dict[str, Any]:
-    found = run.result.get
+    result = run.result
     return {
         "folder": str(run.folder),
-        "data": found("data_source"),
-        "steps taken": found("num_steps"),
-        "best step": found("best_step"),
-        "training took": _time(found("seconds")),
-        "test took": _time(found("test_seconds")),
-        "commit": found("git_commit"),
-        "processor": found("cpu"),
-        "versions": found("versions"),
+        "data": result.data_source,
+        "steps taken": result.num_steps,
+        "best step": result.best_step,
+        "training time": _time(result.seconds),
+        "test time": _time(result.test_seconds),
+        "commit": result.git_commit,
+        "processor": result.cpu,
+        "versions": result.versions,
     }
 
 
-def _time(seconds: Any) -> str:
-    return readable(seconds) if isinstance(seconds, int | float) else "not recorded"
+def _time(seconds: float | None) -> str:
+    return "not recorded" if seconds is None else readable_seconds(seconds)
 
 
 def _fields(runs: Sequence[Run], records: Sequence[dict[str, Any]]) -> str:
-    """What differs between runs, marked; then what they share."""
+    """The fields in which runs differ, highlighted; then those that they share."""
     first = records[0]
     differing = [name for name in first if any(record[name] != first[name] for record in records)]
     rows = "".join(

@@ -1,36 +1,27 @@
-"""Writes a page of all committed results: for each the command, our number, the paper's, and its time."""
+"""Writes a page of all committed results: the NLL, the published one, log Z, the time and the command."""
 
 import pathlib
 from collections.abc import Sequence
-from typing import Any
 
 from absl import flags
 
 from dvae_tf import config, storage
-from dvae_tf.run_files import RESULT_FILE, read_recipe, read_result
+from dvae_tf.runs import RESULT_FILE, Result, read_recipe, read_result
+from dvae_tf.training import readable_seconds
 
 from . import common
-from .cost import readable
 
-# What a training runner calls by another name, or sets itself.
+# Fields of a recipe that are not flags of a training program.
 _NOT_FLAGS = {"dataset", "dynamic_binarization"}
-_INTRODUCTION = """# Which run gives which number
+_INTRODUCTION = """# All results
 
-Written by `python -m runners.results --out=docs/results.md` from `results/`. Test NLL in nats per image, of
-the discrete model; the error beside it is that of the number for these very images (importance samples and
-log Z), not over images or seeds. The papers trained for 1,000,000 iterations. Times are those of the training
-on the machine named in each `result.json`, mostly two runs at a time on two cores; validations are in it.
-OMNIGLOT was read from a file that is not the published one, so its numbers compare with each other only.
+Written by `python -m runners.results --out=docs/results.md` from `results/`. The test NLL is that of the
+discrete model, in nats per image; its error is the Monte Carlo error for these very images (importance
+samples and log Z), not an error over images or seeds. The papers trained for 1,000,000 iterations. Times are
+of training with its validations, on the machine named in each `result.json`, mostly two runs at a time on two
+cores. OMNIGLOT was read from a file that is not the published one, so its numbers compare only with each
+other.
 """
-
-# What the page cannot do without.
-_NUMBERS = (
-    "test_nll",
-    "test_nll_monte_carlo_error",
-    "log_partition",
-    "log_partition_standard_error",
-    "seconds",
-)
 
 
 def main() -> None:
@@ -60,7 +51,7 @@ def results_page(results_dir: pathlib.Path) -> str:
     sections: dict[str, list[str]] = {}
     for file in files:
         recipe = read_recipe(file.parent)
-        row = _row(recipe, read_result(file.parent, _NUMBERS))
+        row = _row(recipe, read_result(file.parent))
         sections.setdefault(f"{recipe.dataset}, {recipe.struct}", []).append(row)
     head = "| test NLL | paper | log Z | time | command |\n| --- | --- | --- | --- | --- |"
     return "\n".join(
@@ -71,18 +62,16 @@ def results_page(results_dir: pathlib.Path) -> str:
     )
 
 
-def _row(recipe: config.Recipe, result: dict[str, Any]) -> str:
+def _row(recipe: config.Recipe, result: Result) -> str:
     published = "" if recipe.published is None else f"{recipe.published.mean:.2f}"
-    log_z = f"{result['log_partition']:.2f} ± {result['log_partition_standard_error']:.3f}"
-    # The first results did not say.
-    if not result.get("log_partition_converged", True):
-        log_z += " (not converged)"
-    nll = f"{result['test_nll']:.2f} ± {result['test_nll_monte_carlo_error']:.3f}"
-    return f"| {nll} | {published} | {log_z} | {readable(result['seconds'])} | `{command(recipe)}` |"
+    nll = f"{result.test_nll:.2f} ± {result.test_nll_monte_carlo_error:.3f}"
+    time = "not recorded" if result.seconds is None else readable_seconds(result.seconds)
+    log_z = common.log_partition_text(result)
+    return f"| {nll} | {published} | {log_z} | {time} | `{command(recipe)}` |"
 
 
 def command(recipe: config.Recipe) -> str:
-    """What trains a recipe, but for the folders; only what is not the default of its baseline."""
+    """The command that trains a recipe, without folders, listing what differs from the defaults."""
     names = ("struct", "baseline", "k", "num_train_iter")
     usual = config.recipe(recipe.dataset, recipe.struct, recipe.baseline, recipe.k, sampler=recipe.sampler)
     flagged = [f"--{name}={getattr(recipe, name)}" for name in names]

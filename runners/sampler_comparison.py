@@ -16,12 +16,11 @@ from absl import flags
 from rich.console import Console
 from rich.table import Table
 
-from dvae_tf import config, data, provenance, storage, training
+from dvae_tf import config, data, storage, training
 from dvae_tf.models import DVAE
-from dvae_tf.run_files import read_recipe
+from dvae_tf.runs import provenance, read_recipe
 
 from . import common
-from .console import ConsoleMonitor
 
 # Calls of the training loop that are timed; the schedule is rounded down to whole thousands.
 _CALLS, _ROUND = 20, 1_000
@@ -93,7 +92,7 @@ def _row(console: Console, name: str, sampler: dict[str, Any], images: data.Imag
         steps = int(60 * values.minutes / seconds / _ROUND) * _ROUND or _ROUND
         console.print(f"{1e3 * seconds:.1f} ms a step: {steps:,} steps in {values.minutes:g} minutes")
         recipe = cell(num_train_iter=steps)
-    result = training.train(recipe, images, str(folder), monitor=ConsoleMonitor(console))
+    result = training.train(recipe, images, folder).to_json()
     return {
         key: result[key]
         for key in (

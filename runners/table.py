@@ -18,12 +18,10 @@ from rich.console import Console
 from rich.table import Table
 
 from dvae_tf import config, storage, training
-from dvae_tf.run_files import RESULT_FILE, read_recipe, read_result
-from dvae_tf.run_folder import config_differences
+from dvae_tf.runs import RESULT_FILE, Result, config_differences, read_recipe, read_result
 
 from . import common
 from .cells import cell_folder
-from .console import ConsoleMonitor
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,7 +123,7 @@ def _integer(flag: str, text: str) -> int:
 _PRECISION = ("eval_batchsize", "eval_iw_samples", "ais_temperatures", "ais_chains")
 
 
-def _result(recipe: config.Recipe) -> dict[str, Any] | None:
+def _result(recipe: config.Recipe) -> Result | None:
     for parent in (flags.FLAGS.runs_dir, flags.FLAGS.results_dir):
         folder = pathlib.Path(parent) / cell_folder(recipe)
         if (folder / RESULT_FILE).is_file():
@@ -142,8 +140,8 @@ def _train(console: Console, dataset: str, recipes: Sequence[config.Recipe]) -> 
     for index, recipe in enumerate(recipes, 1):
         folder = pathlib.Path(values.runs_dir) / cell_folder(recipe)
         console.rule(f"{index} of {len(recipes)}: {cell_folder(recipe)}")
-        result = training.train(recipe, images, str(folder), monitor=ConsoleMonitor(console))
-        console.print(f"test NLL {result['test_nll']:.2f}, {result['seconds']:.0f} s")
+        result = training.train(recipe, images, str(folder))
+        console.print(f"test NLL {result.test_nll:.2f}, {result.seconds:.0f} s")
         # Compiled programs of a model that is gone.
         keras.backend.clear_session()
         gc.collect()
@@ -164,7 +162,7 @@ def _cells(
         if result is None:
             continue
         key = recipe.struct, recipe.k, recipe.baseline
-        found.setdefault(key, []).append(result["test_nll"])
+        found.setdefault(key, []).append(result.test_nll)
         published[key] = "" if recipe.published is None else f"{recipe.published.mean:.2f}"
     rows: dict[tuple[str, int], dict[str, _Cell]] = {}
     for (struct, k, baseline), nlls in sorted(found.items(), key=lambda item: item[0][:2]):

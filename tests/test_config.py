@@ -2,7 +2,8 @@ import dataclasses
 
 import pytest
 
-from dvae_tf import config, published
+from dvae_tf import config
+from dvae_tf.config import published
 
 
 @pytest.mark.parametrize(

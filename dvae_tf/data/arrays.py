@@ -7,7 +7,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from .. import archives
+from .. import storage
 from . import binarization, images
 
 _MAX_LEVEL = 255
@@ -84,13 +84,13 @@ def read_array(path: str | os.PathLike[str]) -> np.ndarray:
         raise images.DataError(f"{file} must end with .npy or .npz.")
     try:
         with file.open("rb") as opened:
-            return archives.read_npy(opened) if file.suffix == ".npy" else _read_npz(opened, file, key)
-    except (OSError, archives.ArchiveError, MemoryError) as error:
+            return storage.read_npy(opened) if file.suffix == ".npy" else _read_npz(opened, file, key)
+    except (OSError, storage.ArchiveError, MemoryError) as error:
         raise images.DataError(f"{file} cannot be read: {error}") from error
 
 
 def _read_npz(opened: BinaryIO, file: pathlib.Path, key: str) -> np.ndarray:
-    with archives.NpzFile(opened, _MAX_BYTES) as archive:
+    with storage.NpzFile(opened, _MAX_BYTES) as archive:
         names = sorted(archive.sizes)
         if key and key not in names:
             raise images.DataError(f"{file} holds no array {key!r}, but {', '.join(names)}.")

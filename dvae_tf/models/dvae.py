@@ -21,7 +21,7 @@ from ..priors import LogPartition
 from ..smoothing import Relaxation
 from .optimizer import recipe_optimizer
 from .pixels import bernoulli_pixels
-from .shares import Share, StepReport, average
+from .replicas import ReplicaUpdate, StepReport, combine
 from .systems import BOUNDS, KL_TERMS, PRIORS, RELAXATIONS
 
 # Rows (images x samples) of one block of a likelihood estimate: bounds its memory.
@@ -42,6 +42,20 @@ class Samples(NamedTuple):
 
     images: tf.Tensor
     z: tf.Tensor
+
+
+class RelaxedBound(NamedTuple):
+    """The training objective and its two terms, nats.
+
+    Attributes:
+      bound: [B].
+      log_likelihood: log p(x | zeta), [K, B].
+      kl: log q - log p of the code, [K, B].
+    """
+
+    bound: tf.Tensor
+    log_likelihood: tf.Tensor
+    kl: tf.Tensor
 
 
 @keras.saving.register_keras_serializable("dvae_tf")
@@ -231,15 +245,16 @@ class DVAE(keras.Model):
         kl_weight: tf.Tensor | float = 1.0,
         training: bool = False,
         chains: Any = None,
-    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """The training objective: `(bound [B], log p(x | zeta) [K, B], log q - log p [K, B])`, nats.
+    ) -> RelaxedBound:
+        """The training objective on images x [B, X].
 
-        The gradient of log Z in it is from the chains of a sampler's state; None takes all of the prior's.
+        The gradient of its log Z is the negative phase over the chains of a sampler's state; None means all
+        chains of the prior.
         """
         draw = self.posterior(self._centred(x), num_samples=self.recipe.k, seed=seed, training=training)
         log_likelihood = self.pixels(draw.sample, training).log_prob(x)
         kl = self.kl(draw, self.prior.distribution(chains))
-        return self.bound(log_likelihood, kl, kl_weight), log_likelihood, kl
+        return RelaxedBound(self.bound(log_likelihood, kl, kl_weight), log_likelihood, kl)
 
     def _centred(self, x: Any) -> tf.Tensor:
         return tf.convert_to_tensor(x, tf.float32) - self.mean_x
@@ -268,27 +283,27 @@ class DVAE(keras.Model):
           x: [B, X] images; pixel probabilities where the recipe binarises afresh.
         """
         replicas = range(self.recipe.num_replicas)
-        return self.take(average([self.share(x, replica) for replica in replicas]))
+        return self.apply_update(combine([self.replica_update(x, replica) for replica in replicas]))
 
-    def share(
+    def replica_update(
         self, x: tf.Tensor, replica: Any = 0, values: Sequence[tuple[Any, tf.Tensor]] | None = None
-    ) -> Share:
-        """What one replica contributes to a step, from its part of the batch and its chains; stores nothing.
+    ) -> ReplicaUpdate:
+        """Computes the update of one replica, from its part of the batch and its chains; assigns nothing.
 
         Args:
           x: [B, X], the whole batch.
-          replica: which one, of `recipe.num_replicas`.
-          values: variables, each with the value to take where it is not to be read: on another device.
+          replica: index of the replica, below `recipe.num_replicas`.
+          values: pairs of a variable and the value to use instead of reading it (on another device).
 
         Returns:
-          Its share; no gradient flows out of it.
+          The update; no gradient flows through it.
         """
         recipe = self.recipe
         if values is None:
-            # Keras's regularizers see no others.
+            # Keras's regularizers read variables, which the tape does not watch inside the scope.
             values = [(each, tf.convert_to_tensor(each)) for each in self.trainable_variables]
         given = {id(variable): value for variable, value in values}
-        # What batch norm and the like assign is caught here, for whoever takes the shares.
+        # Catches assignments of batch norm and the like, for `apply_update`.
         scope = keras.StatelessScope(values, collect_losses=True)
         with scope:
             step = tf.convert_to_tensor(self.optimizer.iterations)
@@ -301,17 +316,19 @@ class DVAE(keras.Model):
             parameters = [variable.value for variable in self.trainable_variables]
             with tf.GradientTape() as tape:
                 tape.watch(parameters)
-                bound, log_likelihood, kl = self.relaxed_bound(
+                relaxed = self.relaxed_bound(
                     x,
                     fold_in((0, recipe.seed), Tag.POSTERIOR, step, *stream),
                     self.kl_weight(step),
                     training=True,
                     chains=chains,
                 )
-                objective = tf.reduce_mean(bound)
+                objective = tf.reduce_mean(relaxed.bound)
                 loss = tf.add_n([-objective, *self.losses])
             gradients = tape.gradient(loss, parameters, unconnected_gradients=tf.UnconnectedGradients.ZERO)
-        report = StepReport(objective, tf.reduce_mean(log_likelihood), tf.reduce_mean(kl), chain_energy)
+        report = StepReport(
+            objective, tf.reduce_mean(relaxed.log_likelihood), tf.reduce_mean(relaxed.kl), chain_energy
+        )
         others = self.non_trainable_variables
         found = [scope.get_current_value(each) for each in others]
         statistics = {
@@ -319,20 +336,19 @@ class DVAE(keras.Model):
             for number, (variable, value) in enumerate(zip(others, found, strict=True))
             if value is not None and value is not given.get(id(variable))
         }
-        return Share(gradients, statistics, chains, report)
+        return ReplicaUpdate(gradients, statistics, chains, report)
 
-    def take(self, share: Share) -> StepReport:
-        """Ends a step with the average of all replicas' shares: parameters, statistics, chains."""
-        for number, value in share.statistics.items():
+    def apply_update(self, update: ReplicaUpdate) -> StepReport:
+        """Ends a step with the combined update of all replicas: statistics, chains, parameters."""
+        for number, value in update.statistics.items():
             self.non_trainable_variables[number].assign(value)
-        self.prior.take(share.chains)
-        self.optimizer.apply(share.gradients, self.trainable_variables)
-        return share.report
+        self.prior.take(update.chains)
+        self.optimizer.apply(update.gradients, self.trainable_variables)
+        return update.report
 
     def kl_weight(self, step: tf.Tensor) -> tf.Tensor:
         """The linear warm-up of the KL terms at a step, in [0, 1]."""
-        length = self.recipe.kl_warmup_fraction * self.recipe.num_train_iter
-        return tf.minimum(1.0, tf.cast(step, tf.float32) / max(length, 1.0))
+        return tf.minimum(1.0, tf.cast(step, tf.float32) / max(self.recipe.kl_warmup_steps, 1.0))
 
     def anchor_log_partition(
         self, seed: Seed, num_temperatures: int | None = None, both_sides: bool = False

@@ -1,26 +1,25 @@
-"""Training: many steps in one compiled loop, validation, checkpoints, and the measured result.
+"""Training: many steps in one compiled loop, validations, checkpoints, and the measured result.
 
-The next state is a function of the variables, the seed and the step alone, so a run that is started
-again goes on from its newest checkpoint as if it had never stopped.
+The next state is a function of the variables, the seed and the step alone, so a run resumed from its newest
+checkpoint ends as if it had not been interrupted.
 """
 
 from .faults import TrainingError, TrainingWarning
-from .history import History
 from .interruption import Interrupted
 from .loop import STEPS_PER_CALL, TrainingLoop, compiled_loop
-from .monitor import Monitor
-from .result import result_record
+from .measuring import result_of
+from .progress_bar import ProgressBar, readable_seconds
 from .run import train
 
 __all__ = [
     "STEPS_PER_CALL",
-    "History",
     "Interrupted",
-    "Monitor",
+    "ProgressBar",
     "TrainingError",
     "TrainingLoop",
     "TrainingWarning",
     "compiled_loop",
-    "result_record",
+    "readable_seconds",
+    "result_of",
     "train",
 ]

@@ -1,9 +1,9 @@
-"""Training steps whose shares are worked out by several devices, or several machines (`tf.distribute`).
+"""Data-parallel training steps on several devices or machines (`tf.distribute`).
 
-Every replica takes its part of the batch and its chains, which have an axis of replicas, and works out its
-share of the step on its own device, compiled. The shares are averaged over all replicas, one reduction for
-all numbers, and every process ends the step with the same average, so that all hold the same state: what one
-process does with the same `num_replicas` and no strategy.
+Each replica takes its part of the batch and its own chains (states have an axis of replicas) and computes its
+update on its own device, in a compiled program. The updates are averaged in one reduction, and every process
+applies the same average, so all hold the same state: that of one process with the same `num_replicas` and no
+strategy.
 """
 
 import signal
@@ -12,10 +12,10 @@ from typing import TypeGuard
 
 import tensorflow as tf
 
-from ..models import DVAE, Share
+from ..models import DVAE, ReplicaUpdate
 from .interruption import Request
 
-# What collective operations end in when a worker dies.
+# Errors of collective operations when a worker dies.
 WORKER_LOST = (
     tf.errors.UnavailableError,
     tf.errors.AbortedError,
@@ -28,7 +28,7 @@ Update = Callable[[tf.Tensor], list[tf.Tensor]]
 
 
 def distributed_update(model: DVAE, strategy: tf.distribute.Strategy) -> Update:
-    """`DVAE.update` by the devices of a strategy.
+    """`DVAE.update` on the devices of a strategy.
 
     Raises:
       ValueError: if the strategy has another number of replicas than the recipe.
@@ -37,26 +37,26 @@ def distributed_update(model: DVAE, strategy: tf.distribute.Strategy) -> Update:
     if expected != found:
         raise ValueError(f"strategy: expected the recipe's {expected} replica(s), got {found}")
     variables = [*model.variables, model.optimizer.iterations]
-    # Filled when the program is traced: a share, for its structure, shapes and dtypes.
-    layout: list[Share] = []
+    # Set when the program is traced: an update, for its structure, shapes and dtypes.
+    layout: list[ReplicaUpdate] = []
 
     @tf.function(jit_compile=True)
-    def share(values: list[tf.Tensor], x: tf.Tensor, replica: tf.Tensor) -> tuple[tf.Tensor, tuple]:
-        found = model.share(x, replica, list(zip(variables, values, strict=True)))
+    def replica_update(values: list[tf.Tensor], x: tf.Tensor, replica: tf.Tensor) -> tuple[tf.Tensor, tuple]:
+        found = model.replica_update(x, replica, list(zip(variables, values, strict=True)))
         layout[:] = [found]
         numbers = tf.nest.flatten(found._replace(chains=()))
         flat = tf.concat([tf.reshape(each, [-1]) for each in numbers], 0)
-        # Collective operations know no truth values.
+        # Collective operations do not support booleans.
         chains = (tf.cast(each, tf.int32) if each.dtype == tf.bool else each for each in found.chains)
         return flat, tuple(each[tf.newaxis] for each in chains)
 
     def update(x: tf.Tensor) -> list[tf.Tensor]:
-        # Read here: a program of one device cannot read variables of another.
+        # Read here: a program on one device cannot read the variables of another.
         values = [tf.convert_to_tensor(variable) for variable in variables]
 
         def replica() -> tuple[tf.Tensor, tuple]:
             number = tf.distribute.get_replica_context().replica_id_in_sync_group
-            return share(values, x, tf.convert_to_tensor(number, tf.int32))
+            return replica_update(values, x, tf.convert_to_tensor(number, tf.int32))
 
         flat, chains = strategy.run(replica)
         flat = strategy.reduce(tf.distribute.ReduceOp.MEAN, flat, axis=None)
@@ -67,25 +67,25 @@ def distributed_update(model: DVAE, strategy: tf.distribute.Strategy) -> Update:
         shapes = [each.shape for each in tf.nest.flatten(numbers)]
         parts = tf.split(flat, [shape.num_elements() for shape in shapes])
         averaged = [tf.reshape(part, shape) for part, shape in zip(parts, shapes, strict=True)]
-        together = tf.nest.pack_sequence_as(numbers, averaged)
-        return list(model.take(together._replace(chains=states)))
+        combined = tf.nest.pack_sequence_as(numbers, averaged)
+        return list(model.apply_update(combined._replace(chains=states)))
 
     return update
 
 
 def has_workers(strategy: tf.distribute.Strategy | None) -> TypeGuard[tf.distribute.Strategy]:
-    """Whether other processes take part."""
+    """Whether other processes take part in the training."""
     return isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
 
 
 def is_first_worker(strategy: tf.distribute.Strategy | None) -> bool:
-    """Whether this process is the one of all workers that writes."""
+    """Whether this process is the worker that writes files."""
     resolver = getattr(strategy, "cluster_resolver", None)
     return resolver is None or not resolver.task_id
 
 
-def anyone_asked(strategy: tf.distribute.Strategy | None, request: Request) -> bool:
-    """Whether a signal has come to any worker; all learn it at the same step."""
+def stop_requested(strategy: tf.distribute.Strategy | None, request: Request) -> bool:
+    """Whether any worker has received a signal; all workers learn of it at the same step."""
     if not has_workers(strategy):
         return request.signal is not None
     votes = strategy.reduce(tf.distribute.ReduceOp.SUM, tf.constant(float(request.signal is not None)), None)

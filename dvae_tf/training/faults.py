@@ -1,4 +1,4 @@
-"""What goes wrong in a training, and how it is noticed."""
+"""Faults of a training: errors that stop it, and diagnoses that lead to warnings."""
 
 import math
 from collections.abc import Mapping
@@ -6,24 +6,34 @@ from collections.abc import Mapping
 import numpy as np
 
 from ..models import StepReport
+from ..runs import RunFolder
 
-# An objective so many times further down than it began has exploded.
+# Factor by which an objective must fall below its first value to count as exploded.
 _EXPLOSION = 10.0
-# Gelman and Rubin's usual limit.
+# The usual limit of Gelman and Rubin.
 _MAX_R_HAT = 1.1
 _MIN_RELATIVE_ESS = 0.1
 
 
 class TrainingError(RuntimeError):
-    """Training cannot go on; the message says at which step, and what is left."""
+    """Training cannot continue; the message names the step, the cause and the last good checkpoint."""
 
 
 class TrainingWarning(UserWarning):
-    """Training goes on, but there is something that its user should know."""
+    """Training continues, but its user should know of a problem."""
+
+
+def training_error(folder: RunFolder, step: int, quantity: str, fault: str) -> TrainingError:
+    """The error that stops a run, naming its last good checkpoint."""
+    checkpoints = folder.checkpoints()
+    left = (
+        f"{checkpoints[-1][1]} is the last good checkpoint" if checkpoints else "there was no checkpoint yet"
+    )
+    return TrainingError(f"step {step}: {quantity} {fault}; training stopped, {left}")
 
 
 def not_finite(reports: np.ndarray, step: int) -> tuple[int, str] | None:
-    """The first step, counted from `step`, whose report [steps, fields] is not finite, and the quantity."""
+    """The first step (the first row is `step`) whose report is not finite, and the quantity; or None."""
     bad = np.argwhere(~np.isfinite(reports))
     if not len(bad):
         return None
@@ -32,17 +42,17 @@ def not_finite(reports: np.ndarray, step: int) -> tuple[int, str] | None:
 
 
 def exploded(objective: float, first_objective: float) -> bool:
-    """Whether an objective has fallen by ten times what it began with, and by 100 nats at least."""
+    """Whether an objective has fallen by ten times its first value, and by at least 100 nats."""
     return first_objective - objective > _EXPLOSION * max(_EXPLOSION, abs(first_objective))
 
 
-def doubts(report: Mapping[str, float], num_annealed: int, num_replicas: int) -> dict[str, str]:
-    """What a validation's report gives to doubt: name -> what was seen, in words.
+def diagnose(report: Mapping[str, float], num_annealed: int, num_chains: int) -> dict[str, str]:
+    """Problems that the report of a validation shows: name -> description.
 
     Args:
-      report: the scalars of a validation; those it lacks are not judged.
+      report: the scalars of a validation; missing ones are not judged.
       num_annealed: chains of annealed importance sampling.
-      num_replicas: of the sampler's population.
+      num_chains: chains of the sampler.
     """
     found = {}
 
@@ -57,11 +67,11 @@ def doubts(report: Mapping[str, float], num_annealed: int, num_replicas: int) ->
     judge(
         "log_partition",
         value("log_partition_converged") == 0,
-        f"log Z has not converged ({value('log_partition'):.2f}): do not believe NLLs that lean on it",
+        f"log Z has not converged ({value('log_partition'):.2f}): NLLs that use it are not reliable",
     )
     for name, count, what in (
         ("ais_effective_sample_size", num_annealed, "annealed chains"),
-        ("population_effective_sample_size", num_replicas, "replicas of the population"),
+        ("population_effective_sample_size", num_chains, "replicas of the population"),
     ):
         judge(
             name,

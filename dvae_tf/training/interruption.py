@@ -1,4 +1,4 @@
-"""SIGTERM and Ctrl-C: training is asked to stop, and does so between two calls of the compiled loop."""
+"""SIGTERM and Ctrl-C request a stop, which happens between two calls of the compiled loop."""
 
 import contextlib
 import signal
@@ -8,29 +8,38 @@ from types import FrameType
 
 
 class Interrupted(KeyboardInterrupt):
-    """Training was asked to stop, and has; the message says how to go on.
+    """Training has stopped because of a signal; the message says how to resume it.
 
     Attributes:
-      signal: the one that asked.
+      signal: the signal received.
     """
 
-    def __init__(self, message: str, asked: signal.Signals) -> None:
+    def __init__(self, message: str, received: signal.Signals) -> None:
         super().__init__(message)
-        self.signal = asked
+        self.signal = received
 
 
 class Request:
-    """Whether a signal has come."""
+    """A request to stop.
+
+    Attributes:
+      signal: the signal received; None if there was none.
+    """
 
     def __init__(self) -> None:
         self.signal: signal.Signals | None = None
 
+    def interrupted(self, when: str) -> Interrupted:
+        """The exception that ends the run; `when` completes the name of the signal."""
+        received = self.signal or signal.SIGTERM
+        return Interrupted(f"{received.name} {when}. Start the same run again to resume it.", received)
+
 
 @contextlib.contextmanager
 def watch() -> Iterator[Request]:
-    """Takes the first SIGTERM or SIGINT as a request to stop; a second one does what it did before.
+    """Turns the first SIGTERM or SIGINT into a request; a second one has its previous effect.
 
-    Signals belong to the main thread: a training in another one is not watched.
+    Python handles signals in the main thread only: training in another thread is not watched.
     """
     request = Request()
     if threading.current_thread() is not threading.main_thread():
@@ -41,16 +50,16 @@ def watch() -> Iterator[Request]:
 
     def restore() -> None:
         for each, handler in before.items():
-            # None: not set from Python, so not to be set by it.
+            # None: a handler that Python did not install and cannot restore.
             if handler is not None:
                 signal.signal(each, handler)
 
-    def ask(number: int, _: FrameType | None) -> None:
+    def receive(number: int, _: FrameType | None) -> None:
         request.signal = signal.Signals(number)
         restore()
 
     for each in signals:
-        signal.signal(each, ask)
+        signal.signal(each, receive)
     try:
         yield request
     finally:

@@ -14,23 +14,23 @@ STEPS_PER_CALL = 50
 
 
 class TrainingLoop:
-    """The training steps of a model on a dataset; what a step draws follows from its number."""
+    """The training steps of a model on a dataset; the draws of a step are a function of its number."""
 
     def __init__(self, model: DVAE, images: Images, strategy: tf.distribute.Strategy | None = None) -> None:
         self._recipe = model.recipe
         self._loop = compiled_loop(model) if strategy is None else distributed_loop(model, strategy)
         self._num_images = len(images.train)
-        # Bits take a quarter of the memory.
+        # Binary images as bytes take a quarter of the memory.
         self._images = tf.constant(images.train, tf.uint8 if images.is_binary else tf.float32)
 
     def __call__(self, step: int, stop: int) -> np.ndarray:
         """Takes steps [step, stop), at most `STEPS_PER_CALL`, in one program.
 
         Returns:
-          The fields of `StepReport` for each, float64 [steps, fields].
+          The fields of `StepReport` of each step, float64 [steps, fields].
         """
         count, size = stop - step, self._recipe.train_batchsize
-        # Of one length, so that the program is compiled once.
+        # Always of one length, so that the program is compiled once.
         indices = np.zeros((STEPS_PER_CALL, size), np.int32)
         indices[:count] = batch_indices(self._recipe.seed, step, count, self._num_images, size)
         reports = self._loop(self._images, tf.constant(indices), tf.constant(count))
@@ -50,7 +50,7 @@ def compiled_loop(model: DVAE) -> Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf
 def distributed_loop(
     model: DVAE, strategy: tf.distribute.Strategy
 ) -> Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]:
-    """The same on the devices of a strategy: what they exchange is outside of XLA's programs."""
+    """`compiled_loop` on the devices of a strategy; their communication stays outside of XLA."""
     return tf.function(_loop(distributed_update(model, strategy)))
 
 

@@ -10,8 +10,8 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from dvae_tf import data, models, report, storage, training
-from dvae_tf.run_folder import RunFolder
+from dvae_tf import data, models, runs, storage, training
+from dvae_tf.runs import RunFolder
 from dvae_tf.training import History
 from fuzz import mutations
 from support import tiny
@@ -49,7 +49,7 @@ def change(path, **changes):
 
 
 def read_history(folder):
-    return report.read_history(folder, tiny.recipe(**CELL))
+    return runs.read_history(folder, tiny.recipe(**CELL))
 
 
 def test_the_folder_is_loaded(folder):
@@ -77,7 +77,7 @@ def test_the_folder_is_loaded(folder):
 )
 def test_models_beyond_their_weights_are_not_built(folder, file, changes, message, monkeypatch):
     change(folder / file, **changes)
-    monkeypatch.setattr(models.store, "DVAE", None)
+    monkeypatch.setattr(models.weights, "DVAE", None)
     tracemalloc.start()
     with pytest.raises(storage.StorageError, match=message) as error:
         models.load(folder)
@@ -91,7 +91,7 @@ def test_models_beyond_their_weights_are_not_built(folder, file, changes, messag
 def test_configurations_that_are_none_are_refused_by_name(folder):
     for content in ("[]", "3", "null", "[" * 100_000, '{"dataset": []}', "\udcff", '{"k": 1}'):
         (folder / "config.json").write_bytes(content.encode("utf-8", "surrogateescape"))
-        for read in (models.load, lambda path: RunFolder(path).claim(tiny.recipe(**CELL))):
+        for read in (models.load, lambda path: RunFolder(path).bind(tiny.recipe(**CELL))):
             with pytest.raises(storage.StorageError, match="config.json: "):
                 read(folder)
     (folder / "config.json").write_bytes(b" " * (2**24 + 1))

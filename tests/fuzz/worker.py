@@ -22,7 +22,7 @@ import numpy as np
 import scipy.io  # noqa: F401  (before memory is limited)
 import tensorflow_datasets  # noqa: F401
 
-from dvae_tf import archives, config, run_files, storage
+from dvae_tf import config, runs, storage
 from dvae_tf.data import DataError, check, files, from_arrays, load, read_array
 from fuzz import seeds
 
@@ -52,13 +52,13 @@ def _numbers(arrays: dict[str, np.ndarray]) -> None:
 def _behind_the_digest(path: pathlib.Path) -> None:
     """As `storage.read_arrays` parses what its digest has let through."""
     try:
-        _numbers(archives.read_npz(path.read_bytes(), _MAX_BYTES))
-    except archives.ArchiveError as error:
+        _numbers(storage.read_npz(path.read_bytes(), _MAX_BYTES))
+    except storage.ArchiveError as error:
         raise storage.StorageError(f"{path}: expected an archive of arrays: {error}") from error
 
 
 def _recipe(path: pathlib.Path) -> None:
-    recipe = run_files.read_recipe(path.parent)
+    recipe = runs.read_recipe(path.parent)
     assert config.Recipe.from_json(json.loads(json.dumps(recipe.to_json()))) == recipe
     assert recipe.system
     assert recipe.structure
@@ -67,7 +67,7 @@ def _recipe(path: pathlib.Path) -> None:
 
 
 def _result(path: pathlib.Path) -> None:
-    assert isinstance(run_files.read_result(path.parent)["test_nll"], int | float)
+    assert isinstance(runs.read_result(path.parent).test_nll, int | float)
 
 
 def _published(name: str) -> Callable[[pathlib.Path], None]:

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from dvae_tf import models, storage, training
-from dvae_tf.run_folder import RunFolder
-from dvae_tf.training.history import Progress
+from dvae_tf.runs import RunFolder
+from dvae_tf.training.progress import Progress
 from support import killed_run
 from support.runs import content
 from support.tiny import recipe
@@ -19,7 +19,7 @@ def folder(tmp_path):
     """A run folder with checkpoints of steps 30 and 60."""
     settings = recipe()
     run = RunFolder(tmp_path / "run")
-    run.claim(settings)
+    run.bind(settings)
     for step in (30, 60):
         run.write_checkpoint(step, {**GROUPS, "progress": {"step": np.array(step)}}, settings)
     return run
@@ -108,10 +108,10 @@ def test_foreign_checkpoints_are_refused(foreign, folder, tmp_path, monkeypatch)
     newest = folder.path / "checkpoint-000000060.npz"
     if foreign == "configuration":
         folder.write_checkpoint(60, GROUPS, recipe(num_chains=21))
-        message = "another configuration.*num_chains: folder has 21, asked for 20"
+        message = "another configuration.*num_chains: folder has 21, requested 20"
     elif foreign == "format":
         with monkeypatch.context() as patch:
-            patch.setattr(storage, "FORMAT", 2)
+            patch.setattr(storage.files, "FORMAT", 2)
             folder.write_checkpoint(60, GROUPS, recipe())
         message = "expected format 1, got 2"
     elif foreign == "link":
@@ -133,7 +133,7 @@ def test_variables_that_are_not_the_models_are_refused(change, tmp_path):
     settings = recipe(**killed_run.SMALL)
     images = killed_run.tiny_images()
     run = RunFolder(tmp_path)
-    run.claim(settings)
+    run.bind(settings)
     model = models.DVAE(settings, images.train.mean(0))
     model.compile()
     state = storage.variable_arrays([*model.weights, *model.optimizer.variables])

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from dvae_tf import storage
-from dvae_tf.run_folder import RunFolder
+from dvae_tf.runs import RunFolder
 from support import killed_run, runs
 from support.tiny import recipe
 from support.tiny import tiny_structures as tiny_structures

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from dvae_tf import training
-from dvae_tf.run_folder import RunFolder
+from dvae_tf.runs import RunFolder
 from support import killed_run, programs
 from support.runs import content
 from support.tiny import recipe
@@ -16,8 +16,8 @@ from support.tiny import tiny_structures as tiny_structures
 
 HOLDER = """
 import sys, time
-from dvae_tf.run_folder import RunFolder
-with RunFolder(sys.argv[1]).hold():
+from dvae_tf.runs import RunFolder
+with RunFolder(sys.argv[1]).lock():
     print("held", flush=True)
     time.sleep(600)
 """
@@ -26,7 +26,7 @@ with RunFolder(sys.argv[1]).hold():
 @pytest.fixture
 def folder(tmp_path):
     run = RunFolder(tmp_path / "run")
-    run.claim(recipe(**killed_run.SMALL))
+    run.bind(recipe(**killed_run.SMALL))
     return run
 
 
@@ -50,23 +50,23 @@ def test_the_second_is_refused_and_changes_nothing_until_the_first_is_gone(folde
     with pytest.raises(PermissionError, match=f"log_dir: another process is training in {folder.path}"):
         training.train(recipe(**killed_run.SMALL), killed_run.tiny_images(), str(folder.path))
     assert content(folder) == before
-    with RunFolder(folder.path, is_writer=False).hold():
+    with RunFolder(folder.path, is_writer=False).lock():
         pass  # a worker that does not write
     os.kill(holder.pid, signal.SIGKILL)
     holder.wait()
-    with folder.hold():
+    with folder.lock():
         pass
 
 
 def test_the_hold_ends_with_an_error(folder):
-    with pytest.raises(RuntimeError), folder.hold():
+    with pytest.raises(RuntimeError), folder.lock():
         raise RuntimeError
     assert content(folder).keys() == {"config.json"}
-    with folder.hold():
+    with folder.lock():
         pass
 
 
 def test_a_lock_that_cannot_be_is_an_error_that_names_the_folder(folder):
     (folder.path / ".lock").mkdir()
-    with pytest.raises(PermissionError, match=f"log_dir: cannot write to {folder.path}"), folder.hold():
+    with pytest.raises(PermissionError, match=f"log_dir: cannot write to {folder.path}"), folder.lock():
         pass

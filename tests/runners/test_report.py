@@ -12,9 +12,8 @@ import matplotlib.image
 import numpy as np
 import pytest
 
-from dvae_tf import config, data, run_files, storage, training
-from dvae_tf.report import read_history
-from dvae_tf.run_folder import RunFolder
+from dvae_tf import config, data, runs, storage, training
+from dvae_tf.runs import RunFolder, read_history
 from runners import report
 from support.programs import run
 
@@ -215,8 +214,8 @@ def test_images_of_ones_own(folders, tmp_path):
     own = tmp_path / "own"
     shutil.copytree(folders[0], own)
     storage.write_json(own / "config.json", storage.read_json(own / "config.json") | {"dataset": "toys"})
-    settings = run_files.read_recipe(own)
-    groups = RunFolder(folders[0]).read_checkpoint(run_files.read_recipe(folders[0])).groups
+    settings = runs.read_recipe(own)
+    groups = RunFolder(folders[0]).read_checkpoint(runs.read_recipe(folders[0])).groups
     for step, _ in RunFolder(own).checkpoints():
         RunFolder(own).write_checkpoint(step, groups, settings)
     report.write([str(own)], str(tmp_path / "without"), none)
@@ -269,9 +268,9 @@ def test_no_runs_are_refused(tmp_path):
 def test_of_a_damaged_checkpoint_the_one_before_is_taken(folders, tmp_path):
     folder = tmp_path / "run"
     shutil.copytree(folders[0], folder)
-    settings = run_files.read_recipe(folder)
+    settings = runs.read_recipe(folder)
     (folder / "checkpoint-000000099.npz").write_text("no archive")
-    with pytest.warns(training.TrainingWarning, match="checkpoint-000000099.npz: expected an archive"):
+    with pytest.warns(UserWarning, match="checkpoint-000000099.npz: expected an archive"):
         history = read_history(folder, settings)
     assert history == read_history(folders[0], settings)
 

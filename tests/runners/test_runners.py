@@ -61,7 +61,7 @@ def test_a_run_a_second_time_an_evaluation_and_a_publication(tmp_path):
         file: file.stat().st_mtime_ns for file in folder.iterdir() if file.is_file()
     }.items() <= before.items()
     _, err = run("digits", f"--log_dir={folder}", *QUICK, "--k=5", code=2)
-    assert "k: folder has 1, asked for 5" in err
+    assert "k: folder has 1, requested 5" in err
     effort = ["--eval_iw_samples=7", "--ais_temperatures=50", "--seed=3"]
     out, _ = run("evaluate", f"--log_dir={folder}", *effort)
     assert "K = 7" in out

@@ -58,5 +58,5 @@ def test_result_of_another_recipe_is_refused(tmp_path):
     flags = [*CELLS, "--baselines=gumbolt", "--notrain", f"--results_dir={tmp_path}"]
     _result(tmp_path, "gumbolt", 0, 23.0, base_lr=3e-3)
     _, err = run("table", *flags, f"--runs_dir={tmp_path / 'none'}", code=2)
-    assert "base_lr: folder has 0.003, asked for 0.01" in err
+    assert "base_lr: folder has 0.003, requested 0.01" in err
     assert "gumbolt-k1-40-seed0" in err

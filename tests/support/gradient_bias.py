@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 from scipy import special, stats
 
-from dvae_tf import provenance, storage
+from dvae_tf import storage
+from dvae_tf.runs import provenance
 from support import exact_objective as exact
 from support import smoothing_reference
 

@@ -16,6 +16,7 @@ import resource
 import signal
 import sys
 
+import keras
 import numpy as np
 import pytest
 
@@ -65,14 +66,15 @@ def write_no_more(_):
 FATES = {"signal": be_killed, "limit": limit_files, "read_only": write_no_more}
 
 
-class Killer(training.Monitor):
+class Killer(keras.callbacks.Callback):
     """Has the process meet its fate at a place of the run."""
 
     def __init__(self, where, number, fate):
+        super().__init__()
         self.where, self.number, self.fate, self.writes = where, number, fate, 0
         self.replace = os.replace
         if where == "write":
-            storage.os.replace = self.cut
+            storage.files.os.replace = self.cut
 
     def reached(self, where, number):
         if where == self.where and number >= self.number:
@@ -87,11 +89,11 @@ class Killer(training.Monitor):
             self.reached("write", self.writes)
         self.replace(partial, path)
 
-    def steps(self, step, report):
-        self.reached("steps", step)
+    def on_train_batch_end(self, batch, logs=None):
+        self.reached("steps", batch)
 
-    def test(self, done, total):
-        self.reached("test", done)
+    def on_test_batch_end(self, batch, logs=None):
+        self.reached("test", batch)
 
 
 def main(folder, options):
@@ -109,8 +111,8 @@ def main(folder, options):
         images = tiny_images(is_binary=not settings.dynamic_binarization)
         patch.setattr(training.run, "STEPS_PER_CALL", 7)
         try:
-            monitor = Killer(*kill, fate) if kill else None
-            training.train(settings, images, folder, monitor=monitor, strategy=strategy)
+            callbacks = [Killer(*kill, fate)] if kill else []
+            training.train(settings, images, folder, callbacks, verbose=False, strategy=strategy)
         except (training.Interrupted, training.TrainingError, storage.StorageError) as error:
             sys.exit(f"{type(error).__name__}: {error}")
 

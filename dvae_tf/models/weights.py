@@ -1,4 +1,4 @@
-"""Trained models on disk: a folder with `config.json` and the weights."""
+"""Weights of trained models on disk, and models rebuilt from run folders."""
 
 import pathlib
 from collections.abc import Mapping
@@ -8,14 +8,12 @@ import numpy as np
 
 from .. import storage
 from ..config import Recipe
-from ..run_files import CONFIG_FILE, file_in, read_recipe
+from ..runs import BEST_FILE, CONFIG_FILE, WEIGHTS_FILE, file_in, read_recipe
 from .dvae import DVAE
 from .pretrained import pretrained_folder
 
-BEST_FILE = "best.npz"
-WEIGHTS_FILE = "weights.npz"
 _MEAN_X = "dvae/mean_x"
-# Numbers that a model may have and its archive may not.
+# A model of so few numbers may be made whatever its archive holds.
 _HARMLESS = 10_000
 
 
@@ -25,10 +23,10 @@ def save_weights(model: DVAE, path: str | pathlib.Path) -> None:
 
 
 def load_weights(model: DVAE, path: str | pathlib.Path) -> None:
-    """Reads what `save_weights` wrote.
+    """Reads weights that `save_weights` wrote.
 
     Raises:
-      StorageError: if the file is damaged or belongs to another model; then nothing has changed.
+      StorageError: if the file is damaged or of another model; then nothing has changed.
     """
     path = pathlib.Path(path)
     storage.assign_variables(model.variables, storage.read_arrays(path), path)
@@ -38,14 +36,14 @@ def load(log_dir: str | pathlib.Path, **parts: Any) -> DVAE:
     """Rebuilds a trained model from a run folder, a folder of committed results, or a short name.
 
     Args:
-      log_dir: holds `config.json`, and `best.npz` (a run's best by validation) or `weights.npz`; or a key
-        of `PRETRAINED`, if there is no folder of that name here.
-      **parts: the `encoder`, `decoder` and `likelihood` that the model was built with, if its own.
+      log_dir: a folder with `config.json` and `best.npz` (the best weights of a run by validation) or
+        `weights.npz`; or a key of `PRETRAINED`, if there is no such folder.
+      **parts: the `encoder`, `decoder` and `likelihood` that the model was built with, if any.
 
     Raises:
       FileNotFoundError: if there are no weights.
-      StorageError: if a file is damaged or a link that leads out of the folder, or the weights are those of
-        another model; the message names the file.
+      StorageError: if a file is damaged or a link that leads outside of the folder, or the weights belong
+        to another model; the message names the file.
       ValueError: if `parts` do not fit.
     """
     folder = pathlib.Path(log_dir)
@@ -63,7 +61,9 @@ def load(log_dir: str | pathlib.Path, **parts: Any) -> DVAE:
     except ValueError as error:
         if parts:
             raise
-        raise storage.StorageError(f"{folder / CONFIG_FILE}: no model can be made of it: {error}") from error
+        raise storage.StorageError(
+            f"{folder / CONFIG_FILE}: no model can be built from it: {error}"
+        ) from error
     storage.assign_variables(model.variables, arrays, found[0])
     return model
 
@@ -75,18 +75,18 @@ def _check_sizes(
     path: pathlib.Path,
     own_networks: bool,
 ) -> None:
-    """Refuses what would make a model far larger than its weights, before it is made."""
+    """Refuses a configuration whose model would be far larger than its weights, before building it."""
     if mean_x.ndim != 1 or mean_x.dtype != np.float32:
         raise storage.StorageError(
             f"{path}: {_MEAN_X} expected float32(pixels,), got {mean_x.dtype}{mean_x.shape}"
         )
     there = sum(array.size for array in arrays.values())
-    # One machine or network has at least a number for each: a chain, a weight of the widest layer.
+    # A model has at least one number for each chain, and for each weight of its narrowest hidden layer.
     width = 0 if own_networks else min(recipe.structure.hidden_units or (recipe.structure.units_per_group,))
     for what, count in (
         (f"{len(mean_x)} pixels", len(mean_x) * width),
         (f"num_chains {recipe.num_chains}", recipe.num_chains),
-        (f"num_witnesses {recipe.num_witnesses}", recipe.num_witnesses),
+        (f"num_tracking_chains {recipe.num_tracking_chains}", recipe.num_tracking_chains),
     ):
         # A directed prior has no chains, and may have few weights.
         if count > max(there, _HARMLESS):

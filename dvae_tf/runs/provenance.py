@@ -1,4 +1,4 @@
-"""What produced a number: versions, the commit of the code, the processor."""
+"""Provenance of a number: versions of the packages, commit of the code, processor."""
 
 import importlib.metadata
 import pathlib
@@ -6,13 +6,13 @@ import platform
 import subprocess
 from typing import Any
 
-from . import __version__
+from .. import __version__
 
 _PACKAGES = ("tensorflow", "keras", "tensorflow-probability", "numpy")
 
 
 def describe() -> dict[str, Any]:
-    """Returns `versions`, `git_commit` and `cpu`; None for what cannot be told."""
+    """Returns `versions`, `git_commit` and `cpu`; None for what cannot be determined."""
     return {"versions": versions(), "git_commit": git_commit(), "cpu": cpu()}
 
 
@@ -31,8 +31,8 @@ def versions() -> dict[str, str | None]:
 
 
 def git_commit() -> str | None:
-    """The commit of the checkout that this file is in, with `+changes` where files differ from it."""
-    folder = pathlib.Path(__file__).parent
+    """The commit of the checkout that holds this package, with `+changes` if files of the package differ."""
+    folder = pathlib.Path(__file__).parents[1]
 
     def git(*words: str) -> str:
         command = ["git", "-C", str(folder), *words]

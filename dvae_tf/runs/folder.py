@@ -1,6 +1,6 @@
 """The folder of a run: its configuration, checkpoints, best weights and result.
 
-A checkpoint holds all that the rest of the run follows from, and the recipe it belongs to.
+A checkpoint holds everything that determines the rest of the run, and the recipe that it belongs to.
 """
 
 import contextlib
@@ -8,33 +8,36 @@ import json
 import os
 import pathlib
 import re
+import warnings
 from collections.abc import Collection, Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import filelock
 import numpy as np
 
-from . import storage
-from .config import Recipe
-from .models.store import BEST_FILE
-from .run_files import CONFIG_FILE, RESULT_FILE, file_in, read_recipe, read_result
+from .. import storage
+from ..config import Recipe
+from .files import BEST_FILE, CONFIG_FILE, IMAGE_NLL_FILE, RESULT_FILE, file_in, read_recipe
+from .history import History
+from .result import Result, read_result, write_result
 
 _CHECKPOINTS_KEPT = 2
 _LOCK = ".lock"
 _CHECKPOINT = re.compile(r"checkpoint-(\d+)\.npz")
 _RECIPE = "recipe"
+_IMAGE_NLL = "nll"
 
-# Name -> name -> array.
+# Group -> name -> array.
 Groups = dict[str, dict[str, np.ndarray]]
 
 
 class Checkpoint(NamedTuple):
-    """One that was read and belongs to the run.
+    """A checkpoint that was read and belongs to the run.
 
     Attributes:
-      file: where it is.
-      groups: what `write_checkpoint` was given.
-      damaged: newer ones that cannot be read, each with the reason.
+      file: its path.
+      groups: the arrays that `write_checkpoint` was given.
+      damaged: newer checkpoints that cannot be read, each with the reason.
     """
 
     file: pathlib.Path
@@ -43,19 +46,19 @@ class Checkpoint(NamedTuple):
 
 
 class RunFolder:
-    """A run's files under one path; nothing is written before `claim`.
+    """The files of a run under one path; nothing is written before `bind`.
 
     Args:
       path: the folder.
-      is_writer: whether this process writes; of several workers on one run, one does.
+      is_writer: whether this process writes; one of the workers of a distributed run does.
     """
 
     def __init__(self, path: str | os.PathLike[str], is_writer: bool = True) -> None:
         self.path = pathlib.Path(path)
         self.is_writer = is_writer
 
-    def claim(self, recipe: Recipe) -> None:
-        """Makes the folder this recipe's, or checks that it is.
+    def bind(self, recipe: Recipe) -> None:
+        """Binds the folder to a recipe: writes the configuration, or checks the one that is there.
 
         Raises:
           ValueError: if it belongs to another configuration; the message names every difference.
@@ -68,7 +71,7 @@ class RunFolder:
             if differences:
                 raise ValueError(
                     f"log_dir: {self.path} belongs to a run of another configuration; "
-                    f"choose another folder, or go on with its own flags. {'; '.join(differences)}"
+                    f"choose another folder, or resume it with its own flags. {'; '.join(differences)}"
                 )
         if not self.is_writer:
             return
@@ -85,11 +88,11 @@ class RunFolder:
             raise PermissionError(f"log_dir: cannot write to {self.path}: {error}") from error
 
     @contextlib.contextmanager
-    def hold(self) -> Iterator[None]:
-        """Keeps the folder for this process; the hold ends with the context, and with the process.
+    def lock(self) -> Iterator[None]:
+        """Locks the folder for this process until the context, or the process, ends.
 
         Raises:
-          PermissionError: if another process holds it, or it cannot be written.
+          PermissionError: if another process has locked it, or it is not writable.
         """
         if not self.is_writer:
             yield
@@ -104,13 +107,13 @@ class RunFolder:
         try:
             yield
         finally:
-            with contextlib.suppress(OSError):  # where a file that is open cannot be removed, it stays
+            with contextlib.suppress(OSError):  # some systems cannot remove an open file
                 (self.path / _LOCK).unlink()
             lock.release()
 
     @property
-    def result(self) -> dict[str, Any] | None:
-        """What `finish` wrote; None for an unfinished run.
+    def result(self) -> Result | None:
+        """The result that `finish` wrote; None for an unfinished run.
 
         Raises:
           StorageError: if the file is damaged.
@@ -119,23 +122,23 @@ class RunFolder:
 
     @property
     def best_weights(self) -> pathlib.Path:
-        """The weights with the best validation score so far."""
+        """Path of the weights with the best validation NLL so far."""
         return self.path / BEST_FILE
 
     def checkpoints(self) -> list[tuple[int, pathlib.Path]]:
         """(step, file) of every checkpoint, oldest first.
 
         Raises:
-          StorageError: if one is a link that leads out.
+          StorageError: if one is a link that leads outside of the folder.
         """
         matches = (_CHECKPOINT.fullmatch(file.name) for file in self.path.glob("*.npz"))
         return sorted((int(match[1]), file_in(self.path, match[0])) for match in matches if match)
 
     def write_checkpoint(self, step: int, groups: Groups, recipe: Recipe) -> pathlib.Path:
-        """Writes the state after `step` steps, then drops all but the newest two.
+        """Writes the state after `step` steps, then removes all but the newest two.
 
         Raises:
-          StorageError: if it cannot be written; then the ones before are still there.
+          StorageError: if it cannot be written; then the earlier ones are still there.
         """
         file = self.path / f"checkpoint-{step:09d}.npz"
         if not self.is_writer:
@@ -149,7 +152,7 @@ class RunFolder:
         return file
 
     def read_checkpoint(self, recipe: Recipe) -> Checkpoint | None:
-        """The newest checkpoint that is not damaged; None where there is none at all. Changes nothing.
+        """Reads the newest checkpoint that is not damaged; None if there are no checkpoints. Changes nothing.
 
         Raises:
           StorageError: if all are damaged, or the newest readable one is of another configuration, of
@@ -177,21 +180,21 @@ class RunFolder:
 
     def _check_recipe(self, file: pathlib.Path, written: np.ndarray | None, recipe: Recipe) -> None:
         try:
-            there = Recipe.from_json(json.loads(b"" if written is None else written.tobytes()))
+            found = Recipe.from_json(json.loads(b"" if written is None else written.tobytes()))
         except ValueError as error:
             raise storage.StorageError(f"{file}: expected a recipe inside: {error}") from error
-        if differences := config_differences(there, recipe):
+        if differences := config_differences(found, recipe):
             raise storage.StorageError(
                 f"{file}: belongs to a run of another configuration. {'; '.join(differences)}"
             )
 
     def write_best(self, arrays: dict[str, np.ndarray]) -> None:
-        """Writes the weights with the best validation score so far."""
+        """Writes the weights with the best validation NLL so far."""
         if self.is_writer:
             storage.write_arrays(self.best_weights, arrays)
 
     def set_aside(self, files: Collection[pathlib.Path]) -> None:
-        """Renames damaged checkpoints to `….damaged`, and removes what a killed write left behind."""
+        """Renames damaged checkpoints to `….damaged`, and removes partial files of interrupted writes."""
         if not self.is_writer:
             return
         for file in files:
@@ -199,18 +202,46 @@ class RunFolder:
         for partial in self.path.glob(".*.partial"):
             partial.unlink(missing_ok=True)
 
-    def finish(self, result: dict[str, Any]) -> None:
-        """Writes `result.json`: the run is complete."""
+    def finish(self, result: Result, image_nll: np.ndarray) -> None:
+        """Writes the NLL of every test image, then `result.json`: the run is complete."""
         if not self.is_writer:
             return
-        storage.write_json(self.path / RESULT_FILE, result)
+        storage.write_arrays(self.path / IMAGE_NLL_FILE, {_IMAGE_NLL: image_nll})
+        write_result(self.path, result)
+
+
+def read_history(folder: pathlib.Path, recipe: Recipe) -> History | None:
+    """The history of a run, from its newest intact checkpoint; None if there is no checkpoint.
+
+    Raises:
+      StorageError: as `RunFolder.read_checkpoint`.
+    """
+    checkpoint = RunFolder(folder).read_checkpoint(recipe)
+    if checkpoint is None:
+        return None
+    for reason in checkpoint.damaged.values():
+        warnings.warn(f"{reason}; using {checkpoint.file}", UserWarning, stacklevel=2)
+    return History.from_arrays(checkpoint.groups.get("history", {}), checkpoint.file)
+
+
+def read_image_nll(folder: pathlib.Path) -> np.ndarray:
+    """The NLL of every test image of a finished run, float64 [N], nats.
+
+    Raises:
+      StorageError: if the file is missing or damaged; the message names it.
+    """
+    path = file_in(folder, IMAGE_NLL_FILE)
+    nll = storage.read_arrays(path).get(_IMAGE_NLL)
+    if nll is None or nll.dtype != np.float64 or nll.ndim != 1:
+        raise storage.StorageError(f"{path}: expected a float64 list {_IMAGE_NLL!r}")
+    return nll
 
 
 def config_differences(old: Recipe, new: Recipe, ignored: Collection[str] = ()) -> list[str]:
-    """The fields in which a folder's recipe differs from one asked for, in words."""
-    there, asked = old.to_json(), new.to_json()
+    """The fields in which the recipe of a folder differs from the requested one, in words."""
+    found, requested = old.to_json(), new.to_json()
     return [
-        f"{name}: folder has {there[name]!r}, asked for {asked[name]!r}"
-        for name in sorted(there)
-        if name not in ignored and there[name] != asked[name]
+        f"{name}: folder has {found[name]!r}, requested {requested[name]!r}"
+        for name in sorted(found)
+        if name not in ignored and found[name] != requested[name]
     ]

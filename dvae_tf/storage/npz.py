@@ -1,7 +1,7 @@
-"""Arrays of numbers from `.npy` and `.npz` files that nobody vouches for: sizes come before memory.
+"""A guarded reader of numeric arrays from untrusted `.npy` and `.npz` files.
 
-Nothing is unpickled, no name becomes a path, and what a header claims is compared with what is there before
-anything is allocated. Every fault is an `ArchiveError`; the caller adds the name of the file.
+Nothing is unpickled, no name becomes a path, and the sizes that a header claims are compared with the size of
+the file before memory is allocated. Every fault raises `ArchiveError`; the caller adds the name of the file.
 """
 
 import ast
@@ -17,17 +17,17 @@ from typing import IO, Self
 import numpy as np
 
 _MAGIC = b"\x93NUMPY"
-# Major version -> bytes of the header's length, and its encoding.
+# Major version -> (bytes of the header-length field, encoding of the header).
 _VERSIONS = {1: (2, "latin-1"), 2: (4, "latin-1"), 3: (4, "utf-8")}
-# NumPy writes 118; more than 64 axes need less than this.
+# NumPy writes 118 bytes; 64 axes, its maximum, need fewer than this.
 _MAX_HEADER = 4_096
 _NUMBERS = re.compile(r"[<>|=]?[?biufc]\d{0,2}")
 _MAX_ELEMENTS = 2**60
 _BLOCK = 1 << 20
-# Of a directory of an archive: thousands of arrays.
+# The largest directory of an archive; enough for thousands of arrays.
 _MAX_DIRECTORY = 1 << 20
 _ENCRYPTED = 0x1
-# What `zipfile` raises for damaged archives, as a fuzzer found.
+# Exceptions that `zipfile` raises for damaged archives, found by fuzzing.
 _DAMAGE = (
     OSError,
     ValueError,
@@ -42,24 +42,24 @@ _DAMAGE = (
 
 
 class ArchiveError(ValueError):
-    """A file is not what it should be; the message says why, but not which file."""
+    """A file is not a valid archive; the message says why, but does not name the file."""
 
 
 def read_npy(file: IO[bytes]) -> np.ndarray:
-    """The array of an open `.npy` file, which must hold that and nothing else.
+    """Reads the array of an open `.npy` file, which must hold nothing else.
 
     Raises:
-      ArchiveError: if it is damaged, holds anything but numbers, or less or more than its header says.
+      ArchiveError: if it is damaged, holds anything but numbers, or its size differs from its header.
     """
     return _read_array(file, os.stat(file.fileno()).st_size)
 
 
 def read_npz(content: bytes, max_bytes: int) -> dict[str, np.ndarray]:
-    """All arrays of a `.npz` archive in memory, by name.
+    """Reads all arrays of a `.npz` archive held in memory, by name.
 
     Args:
       content: the archive.
-      max_bytes: of all arrays together, decompressed.
+      max_bytes: limit on all arrays together, decompressed.
 
     Raises:
       ArchiveError: if the archive or an array is damaged, holds anything but numbers, or is too large.
@@ -71,25 +71,25 @@ def read_npz(content: bytes, max_bytes: int) -> dict[str, np.ndarray]:
 
 
 class NpzFile:
-    """A `.npz` archive of which arrays are read one by one; a context manager.
+    """A `.npz` archive whose arrays are read one by one; a context manager.
 
     Attributes:
-      sizes: bytes of each array with its header, decompressed, as the directory claims; by name.
+      sizes: name -> bytes of the array and its header, decompressed, as the directory claims.
     """
 
     def __init__(self, file: IO[bytes], max_bytes: int) -> None:
-        """Reads the directory.
+        """Reads the directory of the archive.
 
         Args:
           file: the open archive.
-          max_bytes: of one array.
+          max_bytes: limit on one array.
 
         Raises:
-          ArchiveError: if the directory is damaged, or lists what is not an array.
+          ArchiveError: if the directory is damaged, or lists anything but arrays.
         """
         self._max_bytes = max_bytes
         try:
-            # What is read at once is the directory, of a size that the archive claims.
+            # `zipfile` reads the directory at once, in the size that the archive claims.
             self._archive = zipfile.ZipFile(_Bounded(file))
         except _DAMAGE as error:
             raise ArchiveError(f"{type(error).__name__}: {error}") from error
@@ -103,7 +103,7 @@ class NpzFile:
         self._archive.close()
 
     def read(self, name: str) -> np.ndarray:
-        """One of the arrays.
+        """Reads one of the arrays.
 
         Raises:
           ArchiveError: if it is damaged, holds anything but numbers, or is too large.
@@ -122,7 +122,7 @@ class NpzFile:
 
 
 class _Bounded:
-    """An open file that does not read much at once."""
+    """An open file with a limit on the bytes of one read."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
@@ -139,14 +139,14 @@ class _Bounded:
 
 
 def _entries(listed: list[zipfile.ZipInfo]) -> dict[str, zipfile.ZipInfo]:
-    """The entries by the names of their arrays."""
+    """The directory entries, by the names of their arrays."""
     entries: dict[str, zipfile.ZipInfo] = {}
     for entry in listed:
         file, name = entry.filename, entry.filename.removesuffix(".npy")
         if name == file or not name:
             raise ArchiveError(f"{file!r} is not the name of an array, which ends with .npy")
         if name.startswith("/") or "\\" in name or ".." in name.split("/"):
-            raise ArchiveError(f"{file!r} names a place outside")
+            raise ArchiveError(f"{file!r} is a path outside of the archive")
         if name in entries:
             raise ArchiveError(f"{file!r} occurs twice")
         if entry.flag_bits & _ENCRYPTED:
@@ -158,7 +158,7 @@ def _entries(listed: list[zipfile.ZipInfo]) -> dict[str, zipfile.ZipInfo]:
 
 
 def _read_array(file: IO[bytes], size: int) -> np.ndarray:
-    """The array of `size` bytes with its header; the memory it takes follows what is there."""
+    """Reads an array of `size` bytes, header included; memory grows with the bytes actually read."""
     dtype, fortran_order, shape, start = _read_header(file)
     count = math.prod(shape)
     if start + count * dtype.itemsize != size:
@@ -177,7 +177,7 @@ def _read_array(file: IO[bytes], size: int) -> np.ndarray:
 
 
 def _read_header(file: IO[bytes]) -> tuple[np.dtype, bool, tuple[int, ...], int]:
-    """The dtype, whether columns come first, the shape, and where the numbers start."""
+    """Returns dtype, Fortran order, shape, and the offset of the data."""
     magic = file.read(len(_MAGIC) + 2)
     if len(magic) < len(_MAGIC) + 2 or not magic.startswith(_MAGIC):
         raise ArchiveError(f"expected an array, which starts with {_MAGIC!r}, got {magic!r}")
@@ -207,7 +207,7 @@ def _parse_header(header: object) -> tuple[np.dtype, bool, tuple[int, ...]]:
         raise ArchiveError(f"fortran_order: expected True or False, got {fortran_order!r}")
     if not isinstance(shape, tuple) or not all(type(side) is int and side >= 0 for side in shape):
         raise ArchiveError(f"expected a shape of integers, got {shape!r}")
-    # Also where another side is 0.
+    # Also checked where another side is 0.
     if math.prod(max(side, 1) for side in shape) > _MAX_ELEMENTS:
         raise ArchiveError(f"no array has the shape {shape}")
     return np.dtype(descr), fortran_order, shape

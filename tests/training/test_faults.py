@@ -2,6 +2,7 @@
 
 import warnings
 
+import keras
 import numpy as np
 import pytest
 
@@ -34,11 +35,11 @@ BAD = {
 
 
 @pytest.mark.parametrize("quantity", BAD)
-def test_doubts_are_named_by_their_quantity(quantity):
+def test_problems_are_named_by_their_quantity(quantity):
     value, name, words = BAD[quantity]
-    assert faults.doubts(GOOD, 1000, 100) == {}
-    assert faults.doubts({}, 1000, 100) == {}
-    found = faults.doubts(GOOD | {quantity: value}, 1000, 100)
+    assert faults.diagnose(GOOD, 1000, 100) == {}
+    assert faults.diagnose({}, 1000, 100) == {}
+    found = faults.diagnose(GOOD | {quantity: value}, 1000, 100)
     assert list(found) == [name]
     assert words in found[name]
 
@@ -58,21 +59,16 @@ def test_an_objective_explodes_at_ten_times_its_beginning(first, now, expected):
     assert faults.exploded(now, first) is expected
 
 
-class Break(training.Monitor):
-    """Spoils something at a validation; keeps the warnings."""
+class Break(keras.callbacks.Callback):
+    """Spoils the model at a validation."""
 
     def __init__(self, step, spoil):
-        self.step, self.spoil, self.warnings = step, spoil, []
+        super().__init__()
+        self.step, self.spoil = step, spoil
 
-    def start(self, recipe, model, step):
-        self.model = model
-
-    def validation(self, step, report, is_best):
-        if step == self.step:
+    def on_epoch_end(self, epoch, logs=None):
+        if logs["step"] == self.step:
             self.spoil(self.model)
-
-    def warning(self, text):
-        self.warnings.append(text)
 
 
 def decoder_bias(model):
@@ -89,7 +85,7 @@ def test_an_explosion_stops_the_run_within_a_hundred_steps(tmp_path):
     settings = recipe(**killed_run.SMALL)
     message = r"step 30: objective is -\d+\.\d and was -\d.*exploded; training stopped, .*000030"
     with pytest.raises(training.TrainingError, match=message):
-        training.train(settings, killed_run.tiny_images(), tmp_path, monitor=Break(30, spoil))
+        training.train(settings, killed_run.tiny_images(), tmp_path, callbacks=[Break(30, spoil)])
     checkpoint = storage.read_arrays(tmp_path / "checkpoint-000000030.npz")
     assert np.abs(checkpoint["state/dvae/decoder/output/bias"]).max() < 10
 
@@ -102,17 +98,11 @@ def test_a_dead_code_is_noticed_at_the_next_validation_and_said_once(tmp_path):
             if "encoder" in variable.path:
                 variable.assign(np.zeros(variable.shape, np.float32))
 
-    monitor = Break(30, spoil)
     settings = recipe(**{**killed_run.SMALL, "num_train_iter": 120, "num_validations": 4, "base_lr": 1e-9})
-    training.train(settings, killed_run.tiny_images(), tmp_path, monitor=monitor)
-    said = [text for text in monitor.warnings if "no unit" in text]
-    assert len(said) == 1
-    assert said[0].startswith("step 60:")
-
-
-def test_without_a_monitor_of_ones_own_doubts_are_python_warnings():
-    with pytest.warns(training.TrainingWarning, match="step 3: beta"):
-        training.Monitor().warning("step 3: beta")
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        training.Monitor().validation(3, {}, False)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        training.train(settings, killed_run.tiny_images(), tmp_path, callbacks=[Break(30, spoil)])
+    texts = [str(each.message) for each in caught if issubclass(each.category, training.TrainingWarning)]
+    dead = [text for text in texts if "no unit" in text]
+    assert len(dead) == 1
+    assert dead[0].startswith("step 60:")

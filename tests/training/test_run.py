@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from dvae_tf import data, evaluation, models, storage, training
+from dvae_tf import data, evaluation, models, runs, storage, training
 from support.tiny import NUM_PIXELS, add_tiny_structures, all_bits, exact_log_likelihood, recipe, rough_model
 from support.tiny import tiny_structures as tiny_structures
 
@@ -36,18 +36,15 @@ def newest_state(log_dir):
     return {name: array for name, array in storage.read_arrays(file).items() if name not in clocks}
 
 
-class StopAt(training.Monitor):
-    """An interruption from outside, at a validation or in the middle."""
+class StopAt(keras.callbacks.Callback):
+    """Interrupts the run at the first validation from a step on."""
 
-    def __init__(self, step, kind):
-        self.step, self.kind = step, kind
+    def __init__(self, step):
+        super().__init__()
+        self.step = step
 
-    def validation(self, step, report, is_best):
-        if self.kind == "validation" and step >= self.step:
-            raise KeyboardInterrupt
-
-    def steps(self, step, report):
-        if self.kind == "steps" and step >= self.step:
+    def on_epoch_end(self, epoch, logs=None):
+        if logs["step"] >= self.step:
             raise KeyboardInterrupt
 
 
@@ -55,23 +52,25 @@ def same(first, second):
     return first.keys() == second.keys() and all(np.array_equal(first[name], second[name]) for name in first)
 
 
-class Watcher(training.Monitor):
-    """Remembers the live values and the validations."""
+class Watcher(keras.callbacks.Callback):
+    """Remembers the live values, the validations, and the names of all events."""
 
     def __init__(self):
+        super().__init__()
         self.live_steps, self.reports = [], []
 
-    def live(self, step, report):
-        assert report["live_val_nll"] > 0
-        self.live_steps.append(step)
+    def on_train_batch_end(self, batch, logs=None):
+        if "live_val_nll" in logs:
+            assert logs["live_val_nll"] > 0
+            self.live_steps.append(batch)
 
-    def validation(self, step, report, is_best):
-        self.reports.append(report)
+    def on_epoch_end(self, epoch, logs=None):
+        self.reports.append(logs)
 
 
 class Finished(NamedTuple):
     folder: pathlib.Path
-    result: dict
+    result: runs.Result
     watcher: Watcher
 
 
@@ -81,7 +80,7 @@ def finished(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         add_tiny_structures(patch)
         folder, watcher = tmp_path_factory.mktemp("finished"), Watcher()
-        result = training.train(recipe("tiny", **SMALL), tiny_images(), folder, monitor=watcher)
+        result = training.train(recipe("tiny", **SMALL), tiny_images(), folder, callbacks=[watcher])
     return Finished(folder, result, watcher)
 
 
@@ -98,10 +97,10 @@ def test_patience_ends_a_run_that_no_longer_improves(tmp_path, monkeypatch):
     monkeypatch.setattr(evaluation, "image_nll", ever_worse)
     settings, images = recipe("tiny", **SMALL, patience=2), tiny_images()
     with pytest.raises(KeyboardInterrupt):
-        training.train(settings, images, tmp_path, monitor=StopAt(60, "validation"))
+        training.train(settings, images, tmp_path, callbacks=[StopAt(60)])
     result = training.train(settings, images, tmp_path)
-    assert result["num_steps"] == 90
-    assert result["best_step"] == 30
+    assert result.num_steps == 90
+    assert result.best_step == 30
 
 
 def test_grey_levels_need_a_recipe_that_binarises(tmp_path):
@@ -122,13 +121,17 @@ def test_results_do_not_depend_on_the_steps_per_call(finished, tmp_path, monkeyp
 def test_the_run_folder_holds_what_it_promises(finished):
     settings, images = recipe("tiny", **SMALL), tiny_images()
     tmp_path, result = finished.folder, finished.result
-    assert json.loads((tmp_path / "result.json").read_text()) == result
+    written = json.loads((tmp_path / "result.json").read_text())
+    assert runs.Result.from_json(written) == result
     keys = (
         "dataset struct baseline k seed sampler num_chains num_sweeps num_train_iter test_nll "
         "test_nll_standard_error eval_iw_samples num_test_images log_partition "
         "log_partition_standard_error seconds versions git_commit cpu"
     )
-    assert set(keys.split()) <= set(result)
+    assert set(keys.split()) <= set(written)
+    nll = runs.read_image_nll(tmp_path)
+    assert nll.shape == images.test.shape[:1]
+    assert nll.mean() == pytest.approx(result.test_nll)
     for name in ("samples.png", "reconstructions.png", "learning_curve.png"):
         assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
     assert list((tmp_path / "events").glob("events.out.tfevents.*"))
@@ -138,27 +141,27 @@ def test_the_run_folder_holds_what_it_promises(finished):
     assert training.train(settings, images, tmp_path) == result
     for changes in ({"num_train_iter": 240}, {"num_chains": 21}):
         ((name, value),) = changes.items()
-        with pytest.raises(ValueError, match=f"{name}: folder has .*, asked for {value}"):
+        with pytest.raises(ValueError, match=f"{name}: folder has .*, requested {value}"):
             training.train(recipe("tiny", **{**SMALL, **changes}), images, tmp_path)
 
 
 @pytest.mark.slow
-def test_log_z_runs_along_with_population_annealing(tmp_path):
+def test_log_z_is_tracked_with_population_annealing(tmp_path):
     settings = recipe("tiny", **{**SMALL, "sampler": "pa", "num_chains": 200})
     watcher = Watcher()
-    result = training.train(settings, tiny_images(), tmp_path, monitor=watcher)
+    result = training.train(settings, tiny_images(), tmp_path, callbacks=[watcher])
     # Five looks from one validation to the next, every 30 steps.
     assert watcher.live_steps == [*range(6, 121, 6)]
     errors = [abs(each["log_partition_before"] - each["log_partition"]) for each in watcher.reports]
-    assert result["log_partition_tracking_error"] == pytest.approx(max(errors))
+    assert result.log_partition_tracking_error == pytest.approx(max(errors))
     # log Z itself moves by nats.
     assert 0 < max(errors) < 0.1
     for name in ("r_hat", "autocorrelation_time", "population_families"):
         assert all(np.isfinite(each[name]) for each in watcher.reports)
 
 
-def test_without_witnesses_nothing_is_tracked(finished):
-    assert finished.result["log_partition_tracking_error"] is None
+def test_log_z_is_not_tracked_by_default(finished):
+    assert finished.result.log_partition_tracking_error is None
     assert finished.watcher.live_steps == []
 
 
@@ -166,10 +169,10 @@ def test_the_best_weights_are_the_ones_tested(finished):
     tmp_path, result, images = finished.folder, finished.result, tiny_images()
     model = models.load(tmp_path)
     measured = evaluation.evaluate(model, images.test, 2000, (0, 5), 50, 500)
-    assert measured.nll == pytest.approx(result["test_nll"], abs=0.15)
+    assert measured.nll == pytest.approx(result.test_nll, abs=0.15)
     history = newest_state(tmp_path)
     best = int(np.argmin(history["history/val_nll"]))
-    assert result["best_step"] == history["history/step"][best]
+    assert result.best_step == history["history/step"][best]
 
 
 def test_callbacks_are_kerass_and_can_stop(tmp_path):
@@ -183,29 +186,26 @@ def test_callbacks_are_kerass_and_can_stop(tmp_path):
     settings = recipe("tiny", **SMALL)
     result = training.train(settings, tiny_images(), tmp_path, callbacks=[Watch(), stop])
     assert [epoch for epoch, _ in seen] == [0, 1]
-    assert result["num_steps"] == 60
-    assert result["num_train_iter"] == 120
+    assert result.num_steps == 60
+    assert result.num_train_iter == 120
 
 
 def test_a_number_that_is_not_finite_stops_the_run_and_names_the_step(tmp_path):
-    class Poison(training.Monitor):
-        def start(self, recipe, model, step):
-            self.model = model
-
-        def validation(self, step, report, is_best):
-            if step == 60:
+    class Poison(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            if logs["step"] == 60:
                 variable = self.model.trainable_variables[0]
                 variable.assign(np.full(variable.shape, np.nan, np.float32))
 
     settings, images = recipe("tiny", **SMALL), tiny_images()
     with pytest.raises(training.TrainingError, match="step 60: .*not finite.*checkpoint-000000060"):
-        training.train(settings, images, tmp_path, monitor=Poison())
+        training.train(settings, images, tmp_path, callbacks=[Poison()])
     assert all(
         np.isfinite(array).all() for array in newest_state(tmp_path).values() if array.dtype.kind == "f"
     )
     assert not (tmp_path / "result.json").exists()
     # The last good checkpoint is one to go on from.
-    assert np.isfinite(training.train(settings, images, tmp_path)["test_nll"])
+    assert np.isfinite(training.train(settings, images, tmp_path).test_nll)
 
 
 def test_bad_folders_are_refused_before_anything_is_written(tmp_path):

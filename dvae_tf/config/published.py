@@ -1,4 +1,4 @@
-"""The figures of the papers' tables: test negative log-likelihoods to be compared with, cell by cell.
+"""The papers' tables: published test negative log-likelihoods, cell by cell.
 
 DVAE# paper, Table 1 (1,000,000 iterations, 1000 states, 40 sweeps), and GumBolt paper, Tables 1 and 2
 (1,000,000 iterations, 200 sweeps).
@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 
 class PublishedNLL(NamedTuple):
-    """A cell of a paper's table: negative log-likelihood in nats, mean and deviation of five runs."""
+    """A cell of a paper's table: test NLL in nats, mean and standard deviation over five runs."""
 
     mean: float
     standard_deviation: float | None

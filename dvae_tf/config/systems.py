@@ -1,0 +1,65 @@
+"""The systems of the papers, each a row that names its parts; `models.systems` builds the parts."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+
+class System(NamedTuple):
+    """The parts of a baseline, by name.
+
+    Attributes:
+      relaxation: the relaxation of the posterior's bits.
+      prior: the distribution of the code, and how it is relaxed.
+      kl: the estimator of log q - log p: at the sample, or in closed form.
+      bound: how K samples are combined into one bound.
+      beta: a column of `Betas`, or a number; None if the relaxation has a temperature instead.
+      recipe: fields of `Recipe` that differ from those of the DVAE# paper.
+    """
+
+    relaxation: str
+    prior: str
+    kl: str
+    bound: str
+    beta: str | float | None = None
+    recipe: Mapping[str, Any] = MappingProxyType({})
+
+
+# GumBolt paper, Sec. 5, with Adam's default epsilon.
+_GUMBOLT = {
+    "temperature": 1 / 7,
+    "adam_epsilon": 1e-7,
+    "lr_steps": ((0.0, 1.0), (0.6, 0.3), (0.75, 0.09), (0.95, 0.027)),
+}
+
+SYSTEMS = {
+    "dvae_spike_exp": System("spike_exponential", "boltzmann", "dvae", "elbo", "spike_exp"),
+    "dvaepp_exp": System("exponential", "boltzmann", "joint", "elbo", "pp_exp"),
+    "dvaepp_logistic": System("logistic", "boltzmann", "joint", "elbo", 8.0),
+    "dvaepp_power": System("power", "boltzmann", "joint", "elbo", "pp_power"),
+    "dvaepp_directed": System("exponential", "directed", "bernoulli", "elbo", "pp_exp"),
+    "dvaes_gi": System("shifted_gaussian", "gaussian_integral", "sampled", "importance_weighted", "gi"),
+    "dvaes_gauss": System("gaussian", "overlapping", "sampled", "importance_weighted", "gauss"),
+    "dvaes_exp": System("exponential", "overlapping", "sampled", "importance_weighted", "exp"),
+    "dvaes_unexp": System("uniform_exponential", "overlapping", "sampled", "importance_weighted", "unexp"),
+    "dvaes_power": System("power", "overlapping", "sampled", "importance_weighted", "power"),
+    "gumbolt": System("concrete", "gumbolt", "proxy", "importance_weighted", None, _GUMBOLT),
+    "gumbolt_nw": System(
+        "concrete", "gumbolt", "proxy", "importance_weighted", None, _GUMBOLT | {"couplings": False}
+    ),
+    # Maddison et al. (2017): Concrete densities for posterior and prior, each with its own temperature.
+    "concrete": System(
+        "concrete",
+        "relaxed_directed",
+        "sampled",
+        "importance_weighted",
+        None,
+        {"temperature": 2 / 3, "prior_temperature": 1 / 2},
+    ),
+    # Jang et al. (2017).
+    "gumbel_softmax": System("concrete", "directed", "bernoulli", "elbo", None, {"temperature": 1 / 2}),
+}
+BASELINES = tuple(SYSTEMS)
+
+# Persistent contrastive divergence, population annealing, parallel tempering.
+SAMPLERS = ("pcd", "pa", "pt")

@@ -1,0 +1,24 @@
+"""Pictures of runs, models and machines, each as the content of a PNG file."""
+
+from .curves import curves_png, learning_curve_png
+from .machine import energies_png, machine_png, usage_png
+from .model import RunPictures, report_pictures, run_pictures
+from .png import figure_png, pixels_png
+from .sheets import interleave, sheet_png, tile, titled_sheet_png
+
+__all__ = [
+    "RunPictures",
+    "curves_png",
+    "energies_png",
+    "figure_png",
+    "interleave",
+    "learning_curve_png",
+    "machine_png",
+    "pixels_png",
+    "report_pictures",
+    "run_pictures",
+    "sheet_png",
+    "tile",
+    "titled_sheet_png",
+    "usage_png",
+]

@@ -1,0 +1,83 @@
+"""Pictures of a code and of its Boltzmann machine: usage of the units, energies, weights and biases."""
+
+import matplotlib.figure
+import numpy as np
+
+from ..rbm import RBM
+from .png import figure_png
+
+
+def usage_png(activations: np.ndarray, active: np.ndarray) -> bytes:
+    """Mean activations [D] of the units in rising order, and their histogram, by whether they are active."""
+    figure = matplotlib.figure.Figure(figsize=(5.4, 3.4), layout="constrained")
+    sorted_axes, histogram_axes = figure.subplots(1, 2, sharey=True, width_ratios=(3, 1))
+    order = np.argsort(activations)
+    groups = []
+    for is_active, label, colour in ((True, "active", "C0"), (False, "not active", "C3")):
+        ranks = np.flatnonzero(active[order] == is_active)
+        values = activations[order][ranks]
+        sorted_axes.plot(ranks, values, ".", c=colour, label=f"{len(ranks)} {label}")
+        groups.append(values)
+    histogram_axes.hist(
+        groups, np.linspace(0, 1, 21).tolist(), color=["C0", "C3"], stacked=True, orientation="horizontal"
+    )
+    sorted_axes.set_xlabel("units, sorted")
+    sorted_axes.set_ylabel("mean of q(z = 1 | x) over images")
+    sorted_axes.set_ylim(-0.02, 1.02)
+    sorted_axes.legend(loc="upper left")
+    histogram_axes.set_xlabel("units")
+    for axes in (sorted_axes, histogram_axes):
+        axes.grid(alpha=0.3)
+        axes.set_axisbelow(True)
+    return figure_png(figure)
+
+
+def energies_png(draws: np.ndarray, codes: np.ndarray | None) -> bytes:
+    """Histograms of the energies of draws of the prior [N] and of codes of test images [M], nats."""
+    figure = matplotlib.figure.Figure(figsize=(5.4, 3.4), layout="constrained")
+    axes = figure.add_subplot()
+    shown = {f"{len(draws):,} draws of the prior": draws}
+    if codes is not None:
+        shown[f"codes of {len(codes):,} test images"] = codes
+    bins = np.histogram_bin_edges(np.concatenate([*shown.values()]), 50)
+    for index, (label, energies) in enumerate(shown.items()):
+        mean, colour = energies.mean(), f"C{index}"
+        axes.hist(
+            energies, bins.tolist(), density=True, alpha=0.5, color=colour, label=f"{label}: mean {mean:.1f}"
+        )
+        axes.axvline(mean, c=colour, ls="--")
+    axes.set_xlabel("energy, nats")
+    axes.set_ylabel("density")
+    # Leaves room for the legend above the bars.
+    axes.margins(y=0.35)
+    axes.legend(loc="upper left")
+    return figure_png(figure)
+
+
+def machine_png(rbm: RBM) -> bytes:
+    """Weights of a Boltzmann machine as an image, their singular values, and histograms of the biases."""
+    left, right, weights = (np.asarray(parameter) for parameter in rbm)
+    figure = matplotlib.figure.Figure(figsize=(12, 3.8), layout="constrained")
+    image_axes, value_axes, bias_axes = figure.subplots(1, 3)
+    # A few strong couplings must not leave the others white; a factorial prior has none at all.
+    bound = np.quantile(np.abs(weights), 0.995) or 1.0
+    shown = image_axes.imshow(weights, cmap="RdBu_r", vmin=-bound, vmax=bound, interpolation="nearest")
+    figure.colorbar(shown, ax=image_axes, extend="both")
+    image_axes.set_title("Weights W")
+    image_axes.set_xlabel("right units")
+    image_axes.set_ylabel("left units")
+    values = np.linalg.svd(weights, compute_uv=False)
+    value_axes.plot(np.arange(1, len(values) + 1), values, ".-")
+    value_axes.set_title("Singular values of W")
+    value_axes.set_xlabel("rank")
+    value_axes.set_ylim(bottom=0)
+    bins = np.histogram_bin_edges(np.concatenate([left, right]), 30)
+    bias_axes.hist([left, right], bins, stacked=True, label=["left", "right"])
+    bias_axes.set_title("Biases")
+    bias_axes.set_xlabel("nats")
+    bias_axes.set_ylabel("units")
+    bias_axes.legend()
+    for axes in (value_axes, bias_axes):
+        axes.grid(alpha=0.3)
+        axes.set_axisbelow(True)
+    return figure_png(figure)

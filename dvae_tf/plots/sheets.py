@@ -1,0 +1,54 @@
+"""Sheets of images: rows of samples, and reconstructions below their originals."""
+
+import matplotlib.figure
+import numpy as np
+
+from .png import figure_png, pixels_png
+
+# Images in a row of a sheet.
+COLUMNS = 12
+_GREY = 0.5
+# Sheets are enlarged to at least this width; browsers blur what they enlarge themselves.
+_MIN_WIDTH = 1_000
+
+
+def tile(images: np.ndarray, image_shape: tuple[int, int], columns: int = COLUMNS) -> np.ndarray:
+    """Lays out images [N, X] in rows, separated by a grey line: one array [height, width]."""
+    height, width = image_shape
+    rows = -(-len(images) // columns)
+    sheet = np.full((rows * (height + 1) + 1, columns * (width + 1) + 1), _GREY, np.float32)
+    for index, image in enumerate(images):
+        top = (index // columns) * (height + 1) + 1
+        left = (index % columns) * (width + 1) + 1
+        sheet[top : top + height, left : left + width] = image.reshape(image_shape)
+    return sheet
+
+
+def interleave(originals: np.ndarray, reconstructions: np.ndarray, columns: int = COLUMNS) -> np.ndarray:
+    """Orders images [N, X] for `tile`: each row of originals, and below it their reconstructions."""
+    rows = []
+    for start in range(0, len(originals), columns):
+        for images in (originals, reconstructions):
+            row = images[start : start + columns]
+            # A short last row is padded with grey images, so that pairs stay in their columns.
+            rows.append(np.pad(row, ((0, columns - len(row)), (0, 0)), constant_values=_GREY))
+    return np.concatenate(rows)
+
+
+def sheet_png(images: np.ndarray, image_shape: tuple[int, int]) -> bytes:
+    """Images [N, X] as a PNG file without frame or title."""
+    sheet = tile(images, image_shape)
+    scale = -(-_MIN_WIDTH // sheet.shape[1])
+    return pixels_png(sheet.repeat(scale, 0).repeat(scale, 1))
+
+
+def titled_sheet_png(images: np.ndarray, image_shape: tuple[int, int], title: str) -> bytes:
+    """Images [N, X] as a PNG file with a title."""
+    sheet = tile(images, image_shape)
+    height, width = sheet.shape
+    figure = matplotlib.figure.Figure(figsize=(8, 8 * height / width + 0.4), layout="constrained")
+    axes = figure.add_subplot()
+    axes.imshow(sheet, cmap="gray", vmin=0, vmax=1, interpolation="nearest", origin="upper")
+    axes.set_title(title, fontsize=8)
+    axes.axis("off")
+    return figure_png(figure)

@@ -1,0 +1,145 @@
+"""What a run records in its folder: checkpoints, best weights, TensorBoard events, pictures, the result."""
+
+import pathlib
+import time
+import warnings
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from .. import plots, storage
+from ..data import Images
+from ..models import DVAE
+from ..numerics import Tag, fold_in
+from ..runs import Checkpoint, History, Result, RunFolder
+from . import faults
+from .faults import TrainingWarning
+from .progress import Progress
+
+
+class Recorder:
+    """Reads and writes the run folder of a model in training.
+
+    Attributes:
+      history: the validations so far.
+      progress: what else a checkpoint holds.
+      best: variables of the model at the best validation so far, by path.
+    """
+
+    def __init__(self, folder: RunFolder, model: DVAE, images: Images) -> None:
+        self.folder, self._model, self._images = folder, model, images
+        self.history, self.progress = History(), Progress()
+        self.best: dict[str, np.ndarray] = {}
+
+    @property
+    def step(self) -> int:
+        """Number of steps taken."""
+        return int(self._model.optimizer.iterations)
+
+    @property
+    def _state(self) -> list[Any]:
+        """The variables that determine the rest of the run."""
+        return [*self._model.weights, *self._model.optimizer.variables]
+
+    def restore(self) -> None:
+        """Restores the newest intact checkpoint, if there is one; warns of damaged ones."""
+        checkpoint = self.folder.read_checkpoint(self._model.recipe)
+        if checkpoint is not None:
+            self._assign(checkpoint)
+            self.folder.set_aside(checkpoint.damaged)
+            for reason in checkpoint.damaged.values():
+                warnings.warn(
+                    f"{reason}; resuming from {checkpoint.file}, the newest intact one",
+                    TrainingWarning,
+                    stacklevel=2,
+                )
+            if self.best:
+                self.folder.write_best(self.best)
+        self._model.stop_training = bool(self.progress.stopped)
+        self._started = time.monotonic() - self.progress.seconds
+        # Opened only now: a run that is refused leaves no trace.
+        self._events = (
+            tf.summary.create_file_writer(str(self.folder.path / "events"))
+            if self.folder.is_writer
+            else tf.summary.create_noop_writer()
+        )
+
+    def _assign(self, checkpoint: Checkpoint) -> None:
+        """Assigns all of a checkpoint or nothing."""
+        groups, file = checkpoint.groups, checkpoint.file
+        history = History.from_arrays(groups.get("history", {}), file)
+        progress = Progress.from_arrays(groups.get("progress", {}), file)
+        state, best = groups.get("state", {}), groups.get("best", {})
+        if history.step:
+            storage.check_variables(self._model.variables, best, file)
+        storage.assign_variables(self._state, state, file)
+        self.history, self.progress, self.best = history, progress, best
+
+    def checkpoint(self) -> pathlib.Path:
+        """Writes a checkpoint and returns its path.
+
+        Raises:
+          TrainingError: if a variable is not finite.
+        """
+        state = storage.variable_arrays(self._state)
+        for path, array in state.items():
+            if not np.isfinite(array).all():
+                raise faults.training_error(self.folder, self.step, path, "is not finite")
+        self.progress.seconds = time.monotonic() - self._started
+        self.progress.stopped = float(self._model.stop_training)
+        groups = {
+            "state": state,
+            "best": self.best,
+            "history": self.history.arrays(),
+            "progress": self.progress.arrays(),
+        }
+        return self.folder.write_checkpoint(self.step, groups, self._model.recipe)
+
+    def validation(self, step: int, report: dict[str, float]) -> bool:
+        """Records a validation, with a checkpoint; returns whether it is the best so far."""
+        self.history.append(step, time.monotonic() - self._started, report)
+        is_best = self.history.best == len(self.history.step) - 1
+        self.progress.clear()
+        if is_best:
+            self.best = storage.variable_arrays(self._model.variables)
+        self.checkpoint()
+        if is_best:
+            self.folder.write_best(self.best)
+        seed = fold_in((0, self._model.recipe.seed), Tag.PICTURES, step)
+        samples = self._model.sample(50, seed, 100).images.numpy()
+        self.scalars(step, report, plots.tile(samples, self._images.image_shape, 10))
+        return is_best
+
+    def scalars(self, step: int, report: dict[str, float], samples: np.ndarray | None = None) -> None:
+        """Writes scalars, and a sheet of samples, as TensorBoard events.
+
+        Raises:
+          StorageError: if they cannot be written.
+        """
+        try:
+            with self._events.as_default():
+                for name, value in report.items():
+                    tf.summary.scalar(name, value, step)
+                if samples is not None:
+                    tf.summary.image("samples", samples[np.newaxis, :, :, np.newaxis], step)
+            self._events.flush()
+        except tf.errors.OpError as error:
+            folder = self.folder.path / "events"
+            raise storage.StorageError(f"{folder}: cannot be written: {error.message}") from error
+
+    def load_best(self) -> None:
+        """Assigns the best weights to the model."""
+        storage.assign_variables(self._model.variables, self.best, self.folder.best_weights)
+
+    def finish(self, result: Result, image_nll: np.ndarray) -> None:
+        """Writes the result, then the pictures: a fault of the pictures does not cost the result."""
+        self.folder.finish(result, image_nll)
+        if not self.folder.is_writer:
+            return
+        pictures = plots.run_pictures(self._model, self._images)
+        contents = pictures._asdict() | {
+            "learning_curve": plots.learning_curve_png(self._model.recipe, self.history)
+        }
+        for name, content in contents.items():
+            storage.write_bytes(self.folder.path / f"{name}.png", content)
