@@ -19,7 +19,9 @@ def variable_arrays(variables: Sequence[Any]) -> dict[str, np.ndarray]:
     if len(arrays) < len(variables):
         paths = [variable.path for variable in variables]
         twice = sorted({path for path in paths if paths.count(path) > 1})
-        raise ValueError(f"variables: expected distinct paths, got {twice} twice; give the layers different names")
+        raise ValueError(
+            f"variables: expected distinct paths, got {twice} twice; give the layers different names"
+        )
     return arrays
 
 

@@ -14,7 +14,7 @@ _REASONS = {
         smoothing.Family smoothing.Relaxation smoothing.RelaxedBinary smoothing.Smoothing
         smoothing.SymmetricFamily""",
     "a tuple of tensors that cases take or give": """
-        models.BinaryCode models.Samples models.Share models.StepReport objectives.LikelihoodEstimate
+        models.BinaryCode models.RelaxedBound models.ReplicaUpdate models.Samples models.StepReport objectives.LikelihoodEstimate
         partition.AISEstimate partition.BridgeEstimate partition.Estimate partition.LogRatio
         partition.PopulationEstimate posterior.PosteriorSample rbm.Ising rbm.RBM rbm.exact.Moments
         samplers.Annealed samplers.Mixing samplers.ParallelTemperingInfo samplers.ParallelTemperingState
@@ -22,27 +22,30 @@ _REASONS = {
         samplers.PopulationAnnealingState""",
     "plain numbers and names": """
         config.Betas config.DatasetFacts config.Recipe config.Structure config.System config.recipe
-        evaluation.Evaluation evaluation.ImageNLL models.PRETRAINED numerics.Tag numerics.integer_seed
-        priors.LogPartition published.PublishedNLL""",
-    "the average of what `DVAE.share` gives; held by tests/reliability/test_replicas.py": "models.average",
+        config.BASELINES config.BETA config.DATASETS config.PUBLISHED config.PublishedNLL config.SAMPLERS
+        config.STRUCTURES config.SYSTEMS evaluation.Evaluation evaluation.ImageNLL evaluation.PairedDifference
+        models.PRETRAINED numerics.Tag numerics.integer_seed priors.LogPartition""",
+    "combines what `DVAE.replica_update` gives; tested by tests/reliability/test_replicas.py": "models.combine",
     "files and arrays of data": """
         data.DataError data.Images data.batch_indices data.binarize_once data.check data.from_arrays
-        data.likely_shape data.load data.read_array archives.ArchiveError archives.NpzFile archives.read_npy
-        archives.read_npz""",
+        data.likely_shape data.load data.read_array storage.ArchiveError storage.NpzFile storage.read_npy
+        storage.read_npz""",
     "files of a run, and what they say": """
         export.save export.signatures models.load models.load_weights models.save_weights
-        provenance.cpu provenance.describe provenance.git_commit provenance.versions
-        run_files.file_in run_files.read_recipe run_files.read_result run_folder.Checkpoint
-        run_folder.RunFolder run_folder.config_differences storage.DamagedFileError storage.StorageError
+        runs.BEST_FILE runs.CONFIG_FILE runs.IMAGE_NLL_FILE runs.RESULT_FILE runs.WEIGHTS_FILE
+        runs.Checkpoint runs.History runs.Result runs.RunFolder runs.config_differences runs.file_in
+        runs.read_history runs.read_image_nll runs.read_recipe runs.read_result runs.write_result
+        storage.DamagedFileError storage.StorageError
         storage.assign_variables storage.check_variables storage.read_arrays storage.read_json
         storage.sealed storage.variable_arrays storage.write_arrays storage.write_bytes storage.write_json
-        training.result_record""",
+        training.readable_seconds training.result_of""",
     "pictures": """
-        plots.png plots.show_the_end plots.tile plots.write_run_pictures report.curves_png
-        report.pictures report.read_history""",
+        plots.RunPictures plots.curves_png plots.energies_png plots.figure_png plots.interleave
+        plots.learning_curve_png plots.machine_png plots.pixels_png plots.report_pictures
+        plots.run_pictures plots.sheet_png plots.tile plots.titled_sheet_png plots.usage_png""",
     "loops of the host over batches; what they call is a case (models.DVAE)": """
-        evaluation.active_units evaluation.evaluate evaluation.image_nll training.History
-        training.Monitor training.TrainingError training.TrainingLoop training.compiled_loop
+        evaluation.active_units evaluation.evaluate evaluation.image_nll evaluation.paired_difference
+        training.ProgressBar training.TrainingError training.TrainingLoop training.compiled_loop
         training.train training.Interrupted training.STEPS_PER_CALL training.TrainingWarning""",
 }
 NOT_TENSOR_CODE = {name: reason for reason, names in _REASONS.items() for name in names.split()}

@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 
 from dvae_tf import data, models, runs, storage, training
-from dvae_tf.runs import RunFolder
-from dvae_tf.training import History
+from dvae_tf.runs import History, RunFolder
 from fuzz import mutations
 from support import tiny
 from support.tiny import tiny_structures  # noqa: F401  (a fixture)
@@ -64,7 +63,7 @@ def test_the_folder_is_loaded(folder):
     ("file", "changes", "message"),
     [
         ("config.json", {"num_chains": 2**31 - 1}, "num_chains 2147483647"),
-        ("config.json", {"num_witnesses": 10**9}, "num_witnesses 1000000000"),
+        ("config.json", {"num_tracking_chains": 10**9}, "num_tracking_chains 1000000000"),
         ("best.npz", {"dvae/mean_x": np.zeros(2**22, np.float32)}, "4194304 pixels"),
         (
             "best.npz",

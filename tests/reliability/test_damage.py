@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dvae_tf import models, storage, training
+from dvae_tf import models, runs, storage, training
 from dvae_tf.runs import RunFolder
 from dvae_tf.training.progress import Progress
 from support import killed_run
@@ -150,7 +150,7 @@ def test_variables_that_are_not_the_models_are_refused(change, tmp_path):
     else:
         best = {}
         message = "missing variables"
-    history = training.History(*[[30.0]] * 6).arrays()
+    history = runs.History(*[[30.0]] * 6).arrays()
     groups = {"state": state, "best": best, "history": history, "progress": Progress().arrays()}
     run.write_checkpoint(30, groups, settings)
     before = content(run)

@@ -21,7 +21,7 @@ CASES = {
         "checkpoint-000000060.npz: " + FULL,
     ),
     "best weights": (("write", 1), {"limit": 1000}, {}, "best.npz: " + FULL),
-    "events": (("steps", 38), {"limit": 1000}, {"num_witnesses": 5}, "events: " + FULL),
+    "events": (("steps", 38), {"limit": 1000}, {"num_tracking_chains": 5}, "events: " + FULL),
     "result": (("test", 60), {"limit": 3000}, {}, "[a-z]+.(png|json): " + FULL),
     "read-only": (
         ("steps", 38),
@@ -70,7 +70,7 @@ def test_a_write_is_whole_or_not_at_all(number, moment, tmp_path, monkeypatch):
     def fail(*_):
         raise OSError(number, "no room")
 
-    owner = storage if moment == "open" else storage.os
+    owner = storage.files if moment == "open" else storage.files.os
     monkeypatch.setattr(owner, moment, fail, raising=False)
     with pytest.raises(storage.StorageError, match="result.json: cannot be written: no room"):
         storage.write_json(path, {"a": 2})

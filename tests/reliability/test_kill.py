@@ -36,7 +36,7 @@ def test_a_killed_run_ends_the_same_to_the_last_bit(sampler, k, dynamic, tmp_pat
 
 
 # Weights that are small would let chains forget where they stood.
-OPTIONS = {"sampler": "pa", "num_witnesses": 20, "base_lr": 0.1, "num_sweeps": 1}
+OPTIONS = {"sampler": "pa", "num_tracking_chains": 20, "base_lr": 0.1, "num_sweeps": 1}
 
 
 class Pair(NamedTuple):
@@ -67,7 +67,7 @@ def test_a_run_killed_inside_the_write_of_a_checkpoint_ends_the_same(pair):
 
 def test_a_signal_leaves_a_checkpoint_and_says_how_to_go_on(pair):
     assert (
-        f"SIGTERM after step 42; {pair.file} holds everything. Start the same run again to go on."
+        f"SIGTERM after step 42; {pair.file} holds everything. Start the same run again to resume it."
         in pair.said
     )
     arrays = storage.read_arrays(pair.file)
@@ -118,6 +118,6 @@ def test_a_damaged_checkpoint_is_named_and_the_run_ends_the_same_from_the_one_be
     code, said = runs.train(parts, **OPTIONS)
     assert code == 0
     assert f"{newest}: expected an archive that ends in its digest; it is damaged" in said
-    assert f"going on from {before}, the newest intact one" in said
+    assert f"resuming from {before}, the newest intact one" in said
     assert newest.with_name(f"{newest.name}.damaged").exists()
     assert not runs.differences(runs.final(pair.whole), runs.final(parts))

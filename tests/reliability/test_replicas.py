@@ -88,20 +88,21 @@ def test_two_processes_give_what_one_gives_and_go_on_after_one_is_killed(whole, 
     assert not runs.differences(*(runs.final(tmp_path / name) for name in ("two", "parts")))
 
 
-def test_shares_are_parts_of_the_batch_with_draws_of_their_own():
-    """Averaged, batch norm aside: rows that are all alike give the replicas the same but for their draws."""
+def test_each_replica_sees_its_part_of_the_batch_with_its_own_draws():
+    """A replica's update is that of its part of the batch alone; updates are averaged, and chains stacked."""
     model = models.DVAE(recipe("tiny-lin", num_replicas=2, train_batchsize=4), np.full(6, 0.4))
     model.compile()
     x = np.array([[0, 0, 0, 1, 1, 1]] * 2 + [[1, 1, 1, 0, 0, 0]] * 2, np.float32)
-    shares = [model.share(x, replica) for replica in (0, 1)]
-    alone = [model.share(np.tile(x[2 * replica : 2 * replica + 2], (2, 1)), replica) for replica in (0, 1)]
-    for share, other in zip(shares, alone, strict=True):
-        np.testing.assert_allclose(share.report, other.report, rtol=1e-5)
-    assert np.any(shares[0].chains.left != shares[1].chains.left)
-    together = models.average(shares)
-    for mean, first, second in zip(together.gradients, *(each.gradients for each in shares), strict=True):
+    updates = [model.replica_update(x, replica) for replica in (0, 1)]
+    for replica, update in enumerate(updates):
+        part = x[2 * replica : 2 * replica + 2]
+        alone = model.replica_update(np.tile(part, (2, 1)), replica)
+        np.testing.assert_allclose(update.report, alone.report, rtol=1e-5)
+    assert np.any(updates[0].chains.left != updates[1].chains.left)
+    combined = models.combine(updates)
+    for mean, first, second in zip(combined.gradients, *(each.gradients for each in updates), strict=True):
         np.testing.assert_allclose(mean, (first + second) / 2, rtol=1e-6, atol=1e-7)
-    np.testing.assert_array_equal(together.chains.left[1], shares[1].chains.left)
+    np.testing.assert_array_equal(combined.chains.left[1], updates[1].chains.left)
 
 
 @pytest.mark.parametrize(
@@ -112,7 +113,7 @@ def test_shares_are_parts_of_the_batch_with_draws_of_their_own():
         ({"num_replicas": 0}, "num_replicas"),
     ],
 )
-def test_shares_are_equal(changes, message):
+def test_replicas_divide_chains_and_batch(changes, message):
     with pytest.raises(ValueError, match=message):
         recipe(**{"num_replicas": 2, **changes})
 

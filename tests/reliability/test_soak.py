@@ -11,7 +11,13 @@ import pytest
 from support import programs, runs
 
 # Of steps, so that a run outlives several kills.
-OPTIONS = {"struct": "tiny-2", "k": 5, "num_train_iter": 6000, "num_validations": 30, "num_witnesses": 20}
+OPTIONS = {
+    "struct": "tiny-2",
+    "k": 5,
+    "num_train_iter": 6000,
+    "num_validations": 30,
+    "num_tracking_chains": 20,
+}
 
 
 @pytest.mark.soak
