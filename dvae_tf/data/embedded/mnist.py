@@ -11,7 +11,7 @@ from .. import images
 
 FILE = pathlib.Path(__file__).with_name("binarized_mnist.bz2")
 SIZES = {"train": 50_000, "validation": 10_000, "test": 10_000}
-# Of the packed bits, before compression.
+# Digest of the packed bits before compression.
 SHA256 = "edd28de0800cb353f1de5ef37a8b43b371df7960a83e03919f8932c625254e01"
 _HEIGHT = _WIDTH = 28
 # Eight pixels of a column make a byte: this compresses better than eight pixels of a row.
