@@ -42,6 +42,7 @@ setuptools.setup(
     package_data={
         "dvae_tf": ["py.typed"],
         "dvae_tf.data.builders": ["checksums.tsv"],
+        "dvae_tf.data.embedded": ["NOTICE", "binarized_mnist.bz2"],
         "dvae_tf.pretrained": PRETRAINED,
     },
     install_requires=[

@@ -1,4 +1,4 @@
-"""Trains and measures a discrete VAE. Statically binarised MNIST, 28x28, through TensorFlow Datasets."""
+"""Trains and measures a discrete VAE. Statically binarised MNIST, 28x28, which comes with the package."""
 
 from . import common
 

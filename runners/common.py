@@ -49,8 +49,8 @@ _DEFINE: dict[type, Any] = {
 
 def define_data_flags() -> None:
     """Defines where the datasets of the library are."""
-    flags.DEFINE_string("data_dir", None, "Where TFDS keeps prepared data; its own default if empty.")
-    flags.DEFINE_string("manual_dir", None, "A folder with the raw data files: then no network is used.")
+    flags.DEFINE_string("data_dir", None, "Folder of the datasets that TFDS prepares; TFDS has a default.")
+    flags.DEFINE_string("manual_dir", None, "Folder with the published data files: then no network is used.")
 
 
 def load_images(dataset: str) -> data.Images:

@@ -1,4 +1,8 @@
-"""The datasets: each a file that loads it, and a row in the table below."""
+"""Datasets by name, images from the user's arrays, batches, binarisation.
+
+Each dataset is a module that loads it and an entry of the table below; `embedded` holds what comes with the
+package.
+"""
 
 import os
 from collections.abc import Callable
@@ -34,12 +38,14 @@ _LOADERS: dict[str, Callable[[_Folder, _Folder], Images]] = {
 def load(name: str, *, data_dir: _Folder = None, manual_dir: _Folder = None) -> Images:
     """Loads a dataset by name.
 
+    `binarized_mnist` and `digits` need neither a folder nor a network. `omniglot` and
+    `caltech101_silhouettes` are prepared once by TensorFlow Datasets, and so is `binarized_mnist` if a folder
+    is given, with the same images in the same order.
+
     Args:
       name: `binarized_mnist`, `omniglot`, `caltech101_silhouettes` or `digits`.
-      data_dir: The folder where prepared datasets are kept; None is the default of TensorFlow
-        Datasets.
-      manual_dir: The folder with files of the dataset that were put in place by hand; None if
-        there is none.
+      data_dir: The folder of prepared datasets; None is the default of TensorFlow Datasets.
+      manual_dir: A folder with the published files of the dataset, which are then not downloaded.
 
     Returns:
       The three splits, checked.
@@ -49,7 +55,10 @@ def load(name: str, *, data_dir: _Folder = None, manual_dir: _Folder = None) -> 
       DataError: If data is missing, unreadable or damaged.
     """
     if name not in _LOADERS:
-        raise ValueError(f"name must be one of {', '.join(sorted(_LOADERS))}, got {name!r}.")
+        raise ValueError(
+            f"name: expected one of {', '.join(sorted(_LOADERS))}, got {name!r}. "
+            "For images of your own use data.from_arrays"
+        )
     images = _LOADERS[name](data_dir, manual_dir)
     check(images)
     return images

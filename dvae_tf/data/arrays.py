@@ -1,4 +1,4 @@
-"""The user's own images: NumPy arrays, or `.npy` and `.npz` files of them."""
+"""Datasets from the user's images: NumPy arrays, or `.npy` and `.npz` files."""
 
 import math
 import os
@@ -11,9 +11,9 @@ from .. import storage
 from . import binarization, images
 
 _MAX_LEVEL = 255
-# Part of the training images that is held out where no validation images are given.
+# Fraction of the training images that is held out if no validation images are given.
 _HELD_OUT = 0.1
-# Of one array in a file: more is a damaged header, or does not fit anyway.
+# The largest array that is read: a larger size means a damaged header, or does not fit into memory.
 _MAX_BYTES = 1 << 34
 
 
@@ -26,22 +26,21 @@ def from_arrays(
     image_shape: tuple[int, int] | None = None,
     source: str = "arrays",
 ) -> images.Images:
-    """Makes a dataset of arrays: booleans, grey levels in [0, 1], or whole numbers from 0 to 255.
+    """Makes a dataset from arrays of booleans, grey levels in [0, 1], or whole numbers from 0 to 255.
 
-    Grey levels are taken as pixel probabilities. `train` keeps them, to be binarised afresh for every batch;
+    Grey levels are pixel probabilities. `train` keeps them, to be binarised afresh for every batch;
     `validation` and `test` are binarised once, with `VALIDATION_SEED` and `TEST_SEED` of `binarization`.
 
     Args:
-      train: [N, H, W], [N, H, W, 1] or [N, D].
-      test: alike.
-      validation: alike; None takes the last tenth of `train`.
-      name: of the dataset, for folders and tables.
-      image_shape: (H, W) for arrays [N, D]; None takes a square where D is one, otherwise a line of pixels.
-      source: where the images came from, one line for people.
+      train: `[N, H, W]`, `[N, H, W, 1]` or `[N, D]`.
+      test: Like `train`.
+      validation: Like `train`; None holds out the last tenth of `train`.
+      name: The name of the dataset, for folders and tables.
+      image_shape: (H, W) for arrays `[N, D]`; None is a square if D is a square number, otherwise (1, D).
+      source: The origin of the images, in one line; errors begin with it.
 
     Raises:
-      DataError: if an array is none of these, or two disagree; the message names the source, and says what
-        was found.
+      DataError: If an array has another shape, type or range, or if the shapes of two arrays disagree.
     """
     try:
         return _from_arrays(train, test, validation, name, image_shape, source)
@@ -53,14 +52,16 @@ def _from_arrays(
     train: Any, test: Any, validation: Any, name: str, image_shape: tuple[int, int] | None, source: str
 ) -> images.Images:
     splits = {"train": train, "validation": validation, "test": test}
-    given = {split: np.asarray(array) for split, array in splits.items() if array is not None}
-    levels = {split: _levels(split, array) for split, array in given.items()}
+    levels = {split: _levels(split, array) for split, array in splits.items() if array is not None}
     shape = _image_shape(levels, image_shape)
     flat = {split: array.reshape(len(array), -1) for split, array in levels.items()}
     if validation is None:
-        count = math.ceil(_HELD_OUT * len(flat["train"]))
-        if count >= len(flat["train"]):
-            raise images.DataError("train must hold at least 2 images, of which a tenth is for validation.")
+        total = len(flat["train"])
+        if total < 2:
+            raise images.DataError(
+                f"train: expected at least 2 images to hold out a tenth, got {total}. Pass validation images"
+            )
+        count = math.ceil(_HELD_OUT * total)
         flat["train"], flat["validation"] = np.split(flat["train"], [-count])
     found = images.Images(**binarization.binarize_held_out(flat), image_shape=shape, name=name, source=source)
     images.check(found)
@@ -68,68 +69,73 @@ def _from_arrays(
 
 
 def read_array(path: str | os.PathLike[str]) -> np.ndarray:
-    """Reads an array from a `.npy` file, or from a `.npz` file that holds one; nothing is unpickled.
+    """Reads an array from a `.npy` or `.npz` file, without unpickling.
 
     Args:
-      path: the file; `file.npz:key` chooses one of several arrays.
+      path: The file; `file.npz:key` selects one of several arrays.
 
     Raises:
-      DataError: if there is no such array; the message says what was found.
+      DataError: If the file cannot be read, or does not hold the array.
     """
     text, _, key = os.fspath(path).partition(".npz:")
     file = pathlib.Path(f"{text}.npz" if key else text)
     if not file.is_file():
-        raise images.DataError(f"{file} is not a file.")
+        got = "a folder" if file.is_dir() else "nothing"
+        raise images.DataError(f"{file}: expected a file, got {got}")
     if file.suffix not in (".npy", ".npz"):
-        raise images.DataError(f"{file} must end with .npy or .npz.")
+        raise images.DataError(f"{file}: expected a .npy or .npz file, got {file.suffix!r}")
     try:
         with file.open("rb") as opened:
             return storage.read_npy(opened) if file.suffix == ".npy" else _read_npz(opened, file, key)
     except (OSError, storage.ArchiveError, MemoryError) as error:
-        raise images.DataError(f"{file} cannot be read: {error}") from error
+        raise images.DataError(f"{file}: expected a readable {file.suffix} file: {error}") from error
 
 
 def _read_npz(opened: BinaryIO, file: pathlib.Path, key: str) -> np.ndarray:
     with storage.NpzFile(opened, _MAX_BYTES) as archive:
         names = sorted(archive.sizes)
         if key and key not in names:
-            raise images.DataError(f"{file} holds no array {key!r}, but {', '.join(names)}.")
+            raise images.DataError(f"{file}: expected an array {key!r}, got {', '.join(names) or 'none'}")
         if not key and len(names) != 1:
             raise images.DataError(
-                f"{file} must hold one array, got {len(names)}: {', '.join(names)}. "
-                f"Choose one as {file}:name."
+                f"{file}: expected one array, got {len(names)}: {', '.join(names)}. Select one as {file}:name"
             )
         return archive.read(key or names[0])
 
 
-def _levels(split: str, array: np.ndarray) -> np.ndarray:
-    """The pixels as float32 in [0, 1]."""
-    found = f"{split}: found {array.dtype} of shape {list(array.shape)}"
+def _levels(split: str, given: Any) -> np.ndarray:
+    """Returns the pixels as float32 in [0, 1]."""
+    try:
+        array = np.asarray(given)
+    except ValueError as error:
+        raise images.DataError(f"{split}: expected an array: {error}") from error
+    got = f"{array.dtype} of shape {list(array.shape)}"
     if array.ndim == 4 and array.shape[-1] == 1:
         array = array[..., 0]
     if array.ndim not in (2, 3) or not array.size:
-        raise images.DataError(f"{found}; expected images as [N, H, W] or [N, D].")
+        raise images.DataError(f"{split}: expected images as [N, H, W], [N, H, W, 1] or [N, D], got {got}")
     if array.dtype.kind not in "buif":
-        raise images.DataError(f"{found}; expected booleans or numbers.")
+        raise images.DataError(f"{split}: expected booleans or numbers, got {got}")
     low, high = array.min(), array.max()
-    # NaN compares false.
+    # Comparisons with NaN are false.
     if low >= 0 and high <= 1:
         return array.astype(np.float32)
     if low >= 0 and high <= _MAX_LEVEL and (array == np.round(array)).all():
         return array.astype(np.float32) / np.float32(_MAX_LEVEL)
     raise images.DataError(
-        f"{found}, values from {low} to {high}; expected booleans, grey levels in [0, 1], or whole numbers "
-        f"from 0 to {_MAX_LEVEL}."
+        f"{split}: expected booleans, grey levels in [0, 1], or whole numbers from 0 to {_MAX_LEVEL}, "
+        f"got {got} with values from {low} to {high}. Scale them to [0, 1]"
     )
 
 
 def _image_shape(levels: dict[str, np.ndarray], given: tuple[int, int] | None) -> tuple[int, int]:
-    """(H, W) of all splits: as the arrays say, as given, or a square."""
+    """Returns (H, W) of all splits: that of the arrays, the given one, or a likely one."""
     shapes = {split: array.shape[1:] for split, array in levels.items()}
     known = {shape for shape in shapes.values() if len(shape) == 2} | ({tuple(given)} if given else set())
     if len(known) > 1 or len({math.prod(shape) for shape in (*shapes.values(), *known)}) > 1:
-        asked = f", and image_shape {given}" if given else ""
-        raise images.DataError(f"Images of the splits must have one shape, got {shapes}{asked}.")
+        all_shapes = shapes | ({"image_shape": tuple(given)} if given else {})
+        got = ", ".join(f"{name} {shape}" for name, shape in all_shapes.items())
+        raise images.DataError(f"images: expected one shape, got {got}")
     if known:
         height, width = known.pop()
         return height, width
@@ -137,6 +143,6 @@ def _image_shape(levels: dict[str, np.ndarray], given: tuple[int, int] | None) -
 
 
 def likely_shape(num_pixels: int) -> tuple[int, int]:
-    """(H, W) of images of so many pixels, where nobody says: a square if it can be one, otherwise a line."""
+    """Returns a likely (H, W) for images of `num_pixels` pixels: a square if possible, otherwise a line."""
     side = math.isqrt(num_pixels)
     return (side, side) if side * side == num_pixels else (1, num_pixels)

@@ -1,9 +1,9 @@
-"""Binarisation of pixel probabilities, once and for all, for validation and test splits."""
+"""Binarisation of validation and test splits, once, with fixed seeds."""
 
 import numpy as np
 
-# The seeds of every dataset here that is published as grey levels. They are part of the meaning
-# of the reported likelihoods: another binarisation of the same images is another test set.
+# The seeds for every dataset that is published as grey levels. Reported likelihoods depend on them: another
+# binarisation of the same images is another test set.
 VALIDATION_SEED = 1
 TEST_SEED = 2
 
@@ -12,20 +12,22 @@ def binarize_once(probs: np.ndarray, seed: int) -> np.ndarray:
     """Draws one binary image from each row of pixel probabilities.
 
     Args:
-      probs: [N, X] in [0, 1], the probability of each pixel being 1.
+      probs: `[N, X]` in [0, 1], the probability of each pixel being 1.
       seed: Non-negative integer; the same seed gives the same images.
 
     Returns:
-      float32 [N, X] of 0 and 1.
+      float32 `[N, X]` of 0 and 1.
 
     Raises:
-      ValueError: If `seed` is negative or `probs` leaves [0, 1] or is not finite.
+      ValueError: If `seed` is negative, or if a value of `probs` is not finite or outside of [0, 1].
     """
     if seed < 0:
-        raise ValueError(f"seed must be a non-negative integer, got {seed}.")
+        raise ValueError(f"seed: expected at least 0, got {seed}")
     probs = np.asarray(probs)
     if not np.all((probs >= 0) & (probs <= 1)):
-        raise ValueError("probs must be finite and within [0, 1].")
+        raise ValueError(
+            f"probs: expected finite values in [0, 1], got values from {probs.min()} to {probs.max()}"
+        )
     generator = np.random.Generator(np.random.Philox(np.random.SeedSequence(seed)))
     return (generator.random(probs.shape) < probs).astype(np.float32)
 

@@ -1,44 +1,50 @@
-"""Static binarised MNIST, prepared by TensorFlow Datasets from three verified text files."""
+"""Static binarised MNIST: the embedded copy, or the published files, prepared by TensorFlow Datasets."""
 
 import functools
 import os
 from typing import Any
 
-from . import files, images, prepared
+from . import digests, images, prepared
+from .embedded import mnist
 
 _NAME = "binarized_mnist"
-_SIZES = {"train": 50_000, "validation": 10_000, "test": 10_000}
+_ALTERNATIVE = "; without data_dir and manual_dir the copy embedded in dvae_tf is loaded"
 
 
 def load(
     data_dir: str | os.PathLike[str] | None = None,
     manual_dir: str | os.PathLike[str] | None = None,
 ) -> images.Images:
-    """Loads static binarised MNIST, 50,000 / 10,000 / 10,000 images, preparing it if need be.
+    """Loads static binarised MNIST, 50,000 / 10,000 / 10,000 images.
 
-    The rows come in the order in which TensorFlow Datasets stores them: fixed, but not that of
-    the published files.
+    Without arguments the embedded copy is loaded; with either, TensorFlow Datasets prepares the published
+    files. Both give the same arrays. Their rows are in the order in which TensorFlow Datasets stores them,
+    which is fixed but not that of the published files.
 
     Args:
-      data_dir: as of `prepared.load`.
-      manual_dir: as of `prepared.load`.
+      data_dir: see `prepared.load`.
+      manual_dir: see `prepared.load`.
 
     Returns:
-      The images, all three splits binary, image_shape (28, 28).
+      The images, all three splits binary, image_shape (28, 28); `source` says which copy was loaded.
 
     Raises:
-      DataError: as `prepared.load`.
+      DataError: see `prepared.load`; also if the embedded file is missing or damaged.
     """
-    # Slow to import.
-    import tensorflow_datasets as tfds
+    if data_dir is None and manual_dir is None:
+        splits, source = mnist.read(), "embedded in dvae_tf"
+    else:
+        import tensorflow_datasets as tfds  # Slow to import.
 
-    make_builder = functools.partial(tfds.builder, _NAME)
-    splits, source = prepared.load(make_builder, _published, _SIZES, data_dir, manual_dir)
+        make_builder = functools.partial(tfds.builder, _NAME)
+        splits, source = prepared.load(make_builder, _published, mnist.SIZES, data_dir, manual_dir)
     return images.Images(**splits, image_shape=(28, 28), name=_NAME, source=source)
 
 
 def _published(builder: Any) -> prepared.Published:
     names = {info.filename: info.checksum for info in builder.url_infos.values()}
     return prepared.Published(
-        list(builder.url_infos), lambda path: files.identify(path, {names[path.name]: path.name})
+        list(builder.url_infos),
+        lambda path: digests.identify(path, {names[path.name]: path.name}),
+        _ALTERNATIVE,
     )

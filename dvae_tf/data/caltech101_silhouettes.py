@@ -11,20 +11,19 @@ def load(
     data_dir: str | os.PathLike[str] | None = None,
     manual_dir: str | os.PathLike[str] | None = None,
 ) -> images.Images:
-    """Loads Caltech-101 Silhouettes, 4,100 / 2,264 / 2,307 images, preparing it if need be.
+    """Loads Caltech-101 Silhouettes, 4,100 / 2,264 / 2,307 images, after preparing it if necessary.
 
     Args:
-      data_dir: as of `prepared.load`.
-      manual_dir: as of `prepared.load`; the file is `caltech101_silhouettes_28_split1.mat`.
+      data_dir: see `prepared.load`.
+      manual_dir: see `prepared.load`; the file is `caltech101_silhouettes_28_split1.mat`.
 
     Returns:
       The images, all three splits binary (the background is 1), image_shape (28, 28).
 
     Raises:
-      DataError: as `prepared.load`.
+      DataError: see `prepared.load`.
     """
-    # Slow to import.
-    from .builders import caltech101_silhouettes as builder
+    from .builders import caltech101_silhouettes as builder  # Slow to import.
 
     published = prepared.Published([builder.URL], builder.identify)
     splits, source = prepared.load(

@@ -1,4 +1,4 @@
-"""The 8x8 digits that come with scikit-learn: they need no file and train in minutes."""
+"""The 8x8 digits that come with scikit-learn."""
 
 import os
 from typing import NamedTuple
@@ -12,14 +12,14 @@ _MAX_LEVEL = 16
 
 
 class Split(NamedTuple):
-    """Pixel probabilities, float32 [N, 64], and which digit each is, int64 [N]."""
+    """Pixel probabilities, float32 `[N, 64]`, and the digits as labels, int64 `[N]`."""
 
     probs: np.ndarray
     labels: np.ndarray
 
 
 def splits() -> dict[str, Split]:
-    """The digits, permuted once by seed 0: 1,297 for training, 250 for validation, 250 for the test."""
+    """Loads the digits, permuted by seed 0: 1,297 for training, 250 for validation, 250 for testing."""
     from sklearn import datasets  # Slow to import.
 
     digits = datasets.load_digits()
@@ -33,14 +33,14 @@ def load(
     data_dir: str | os.PathLike[str] | None = None,
     manual_dir: str | os.PathLike[str] | None = None,
 ) -> images.Images:
-    """Loads the digits, permuted once by seed 0 into 1,297 / 250 / 250 images.
+    """Loads the digits, permuted by seed 0, 1,297 / 250 / 250 images.
 
-    The grey levels over 16 are pixel probabilities. `train` keeps them; `validation` and `test`
-    are binarised once, with `VALIDATION_SEED` and `TEST_SEED` of `binarization`.
+    The grey levels divided by 16 are pixel probabilities. `train` keeps them; `validation` and `test` are
+    binarised once, with `VALIDATION_SEED` and `TEST_SEED` of `binarization`.
 
     Args:
-      data_dir: Not used, no file is needed.
-      manual_dir: Not used, no file is needed.
+      data_dir: Not used.
+      manual_dir: Not used.
 
     Returns:
       The digits, image_shape (8, 8).

@@ -1,4 +1,4 @@
-"""What a dataset is here: three splits of flat binary images, and the checks they must pass."""
+"""A dataset is three splits of flattened binary images, with checks."""
 
 import math
 from typing import NamedTuple
@@ -7,20 +7,20 @@ import numpy as np
 
 
 class DataError(Exception):
-    """Data that is missing, unreadable, or not what it should be."""
+    """Data is missing, unreadable, or not what was expected."""
 
 
 class Images(NamedTuple):
     """The three splits of a dataset, one flattened image per row.
 
     Attributes:
-      train: float32 [N_train, X] in [0, 1]: binary images or, for sets that are binarised afresh
-        for every batch, pixel probabilities.
-      validation: float32 [N_validation, X], binary.
-      test: float32 [N_test, X], binary.
+      train: float32 `[N_train, X]` in [0, 1]: binary images or, if the dataset is binarised afresh for every
+        batch, pixel probabilities.
+      validation: float32 `[N_validation, X]`, binary.
+      test: float32 `[N_test, X]`, binary.
       image_shape: (height, width), whose product is X.
       name: The name of the dataset.
-      source: Where the images came from, one line for people.
+      source: The origin of the images, in one line.
     """
 
     train: np.ndarray
@@ -37,7 +37,7 @@ class Images(NamedTuple):
 
 
 def check(images: Images) -> None:
-    """Checks that the splits are what `Images` promises.
+    """Checks that the splits are as `Images` documents.
 
     Args:
       images: The dataset.
@@ -45,20 +45,20 @@ def check(images: Images) -> None:
     Raises:
       TypeError: If a split is not a float32 NumPy array.
       ValueError: If a split is not of rank 2, or its width disagrees with `image_shape`.
-      DataError: If a split is empty, holds a value that is not finite or outside [0, 1], or is
-        `validation` or `test` and holds a value other than 0 and 1.
+      DataError: If a split is empty or holds a value that is not finite or outside of [0, 1], or if
+        `validation` or `test` holds a value other than 0 and 1.
     """
     shape = tuple(images.image_shape)
     if len(shape) != 2 or min(shape) < 1:
-        raise ValueError(f"image_shape must be two positive integers, got {shape}.")
+        raise ValueError(f"image_shape: expected two positive integers, got {shape}")
     for split in ("train", "validation", "test"):
         _check_split(getattr(images, split), split, math.prod(shape), shape)
     for split in ("validation", "test"):
         pixels = getattr(images, split)
         if not np.all((pixels == 0) | (pixels == 1)):
             raise DataError(
-                f"{split} must be binary, 0 or 1; got grey levels. Binarise it once, for example "
-                "with binarize_once."
+                f"{split}: expected binary pixels, 0 or 1, got grey levels. Binarise them once, for example "
+                "with data.binarize_once"
             )
 
 
@@ -66,14 +66,14 @@ def _check_split(pixels: np.ndarray, split: str, width: int, image_shape: tuple[
     """Checks type, shape and range of one split."""
     if not isinstance(pixels, np.ndarray) or pixels.dtype != np.float32:
         got = getattr(pixels, "dtype", type(pixels).__name__)
-        raise TypeError(f"{split} must be a float32 NumPy array, got {got}.")
+        raise TypeError(f"{split}: expected a float32 NumPy array, got {got}")
     if pixels.ndim != 2 or pixels.shape[1] != width:
         raise ValueError(
-            f"{split} must have shape [N, {width}] for image_shape {image_shape}, got {list(pixels.shape)}."
+            f"{split}: expected shape [N, {width}] for image_shape {image_shape}, got {list(pixels.shape)}"
         )
     if not pixels.size:
-        raise DataError(f"{split} must hold at least one image, got none.")
+        raise DataError(f"{split}: expected at least one image, got none")
     # A NaN anywhere makes both extremes NaN, and the comparison false.
     low, high = pixels.min(), pixels.max()
     if not (low >= 0 and high <= 1):
-        raise DataError(f"{split} must be finite and within [0, 1], got values from {low} to {high}.")
+        raise DataError(f"{split}: expected finite values in [0, 1], got values from {low} to {high}")

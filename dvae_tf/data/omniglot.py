@@ -11,24 +11,23 @@ def load(
     data_dir: str | os.PathLike[str] | None = None,
     manual_dir: str | os.PathLike[str] | None = None,
 ) -> images.Images:
-    """Loads OMNIGLOT, 23,000 / 1,345 / 8,070 images, preparing it if need be.
+    """Loads OMNIGLOT, 23,000 / 1,345 / 8,070 images, after preparing it if necessary.
 
     The last 1,345 of the published training images are the validation images. `train` keeps the grey
     levels; `validation` and `test` are binarised once, with `VALIDATION_SEED` and `TEST_SEED` of
     `binarization`.
 
     Args:
-      data_dir: as of `prepared.load`.
-      manual_dir: as of `prepared.load`; the file is `chardata.mat`.
+      data_dir: see `prepared.load`.
+      manual_dir: see `prepared.load`; the file is `chardata.mat`.
 
     Returns:
-      The images, image_shape (28, 28); `source` says which of the known files they came from.
+      The images, image_shape (28, 28); `source` says which of the two known files was read.
 
     Raises:
-      DataError: as `prepared.load`.
+      DataError: see `prepared.load`.
     """
-    # Slow to import.
-    from .builders import omniglot28x28 as builder
+    from .builders import omniglot28x28 as builder  # Slow to import.
 
     published = prepared.Published([builder.URL], builder.identify)
     splits, source = prepared.load(builder.Omniglot28x28, lambda _: published, _SIZES, data_dir, manual_dir)

@@ -1,4 +1,4 @@
-"""Datasets that TensorFlow Datasets prepares once, from verified files, and reads from then on."""
+"""Datasets that TensorFlow Datasets prepares once from verified files."""
 
 import contextlib
 import http.client
@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from absl import logging
 
-from . import files, images
+from . import images
 
 _PROBE_SECONDS = 1.5
 _READ_BATCH = 1000
@@ -24,16 +24,18 @@ class Published(NamedTuple):
     """The files that a dataset is prepared from.
 
     Attributes:
-      urls: where they can be had.
-      identify: checks a file and says what it is; raises DataError if it is not one of those known.
+      urls: The address of each.
+      identify: Returns the description of a file; raises DataError if it is not a known one.
+      alternative: Appended to the message about missing files.
     """
 
     urls: Sequence[str]
     identify: Callable[[pathlib.Path], str]
+    alternative: str = ""
 
 
 class Prepared(NamedTuple):
-    """The splits of a prepared dataset, float32 [N, X] each, and where they came from."""
+    """The splits of a prepared dataset, float32 `[N, X]` each, and their origin."""
 
     splits: dict[str, np.ndarray]
     source: str
@@ -46,30 +48,30 @@ def load(
     data_dir: str | os.PathLike[str] | None,
     manual_dir: str | os.PathLike[str] | None,
 ) -> Prepared:
-    """Loads a dataset, preparing it if need be.
+    """Loads a dataset, after preparing it if necessary.
 
     Args:
-      make_builder: gives the TFDS builder for a `data_dir`.
-      published: gives the files of a builder.
-      sizes: images of each split.
-      data_dir: the folder of prepared datasets; None is the default of TensorFlow Datasets.
-      manual_dir: the folder with the published files, needed when they cannot be downloaded and the
-        dataset is not prepared yet; None is `downloads/manual` in `data_dir`.
+      make_builder: Returns the TFDS builder for a `data_dir`.
+      published: Returns the published files of a builder.
+      sizes: The number of images of each split.
+      data_dir: The folder of prepared datasets; None is the default of TensorFlow Datasets.
+      manual_dir: A folder with the published files, which are then not downloaded; None is
+        `downloads/manual` in `data_dir`. It is ignored if the dataset is prepared already.
 
     Raises:
-      DataError: if a file is missing or not the published one, or if the dataset can be neither prepared
+      DataError: If a file is missing or not the published one, or if the dataset can be neither prepared
         in `data_dir` nor read from it.
     """
     if data_dir is not None:
         data_dir = pathlib.Path(data_dir).expanduser()
-    with as_data_error(f"The dataset in {data_dir or 'the default data_dir'} is damaged"):
+    with _as_data_error(f"{data_dir or 'default data_dir'}: expected an undamaged dataset"):
         builder = make_builder(data_dir=data_dir)
-    # TFDS moves the folder into place when it is whole, and never prepares into one that exists.
+    # TFDS moves a complete folder into place, and never prepares into an existing one.
     if not builder.data_path.exists():
         _prepare(builder, published(builder), manual_dir)
         builder = make_builder(data_dir=data_dir)
-    advice = f"Remove {builder.data_dir} and it is prepared again"
-    with as_data_error(f"The prepared dataset {builder.data_dir} cannot be read. {advice}"):
+    remedy = "Remove this folder, and the dataset is prepared again"
+    with _as_data_error(f"{builder.data_dir}: expected a readable dataset", remedy):
         splits = {split: _read(builder, split, size) for split, size in sizes.items()}
         origin = (builder.info.metadata or {}).get("source")
     source = f"TensorFlow Datasets {builder.info.full_name}"
@@ -77,28 +79,29 @@ def load(
 
 
 def _prepare(builder: Any, published: Published, manual_dir: str | os.PathLike[str] | None) -> None:
-    """Prepares a dataset from files in `manual_dir` or, without one, from the network."""
+    """Prepares a dataset from the files in `manual_dir` or, if it is None, from downloads."""
     import tensorflow_datasets as tfds
 
     downloads = builder.data_dir_root / "downloads"
     folder = pathlib.Path(manual_dir or downloads / "manual").expanduser()
     names = [url.rsplit("/", 1)[1] for url in published.urls]
-    absent = files.missing(folder, names)
+    absent = sorted(name for name in names if not (folder / name).is_file())
+    found = f"expected the published files in {folder}, got no {', '.join(absent)}"
     if not absent:
         for name in sorted(names):
             published.identify(folder / name)
     elif manual_dir is not None:
-        raise images.DataError(_missing_message(builder, absent, folder, "manual_dir names that folder"))
+        raise images.DataError(f"manual_dir: {found}. Put them there{published.alternative}")
     elif reason := _unreachable(published.urls[0]):
-        why = f"they cannot be downloaded from {published.urls[0]} ({reason})"
-        raise images.DataError(_missing_message(builder, absent, folder, why))
+        raise images.DataError(
+            f"{builder.name}: {found}, and {published.urls[0]} cannot be downloaded ({reason}). Put the "
+            f"files into a folder and pass it as manual_dir{published.alternative}"
+        )
     logging.info("Preparing %s in %s, which takes about a minute.", builder.name, builder.data_dir)
-    failure = f"{builder.name} cannot be prepared in data_dir {builder.data_dir_root}"
     with _quiet():
         if absent:
-            with as_data_error(f"{builder.name} cannot be downloaded to {downloads}"):
-                # TFDS hashes what it downloads but not what an earlier run left in the cache:
-                # so the cache is filled anew.
+            with _as_data_error(f"{downloads}: expected to download {builder.name} to it"):
+                # TFDS verifies downloads but not files that an earlier run left in its cache.
                 tfds.download.DownloadManager(
                     download_dir=downloads,
                     url_infos=builder.url_infos,
@@ -106,7 +109,9 @@ def _prepare(builder: Any, published: Published, manual_dir: str | os.PathLike[s
                     force_download=True,
                 ).download(list(published.urls))
         try:
-            with as_data_error(failure):
+            with _as_data_error(
+                f"data_dir {builder.data_dir_root}: expected to prepare {builder.name} in it"
+            ):
                 builder.download_and_prepare(download_config=tfds.download.DownloadConfig(manual_dir=folder))
         except images.DataError:
             # Another process may have prepared it meanwhile, and TFDS does not overwrite.
@@ -115,13 +120,13 @@ def _prepare(builder: Any, published: Published, manual_dir: str | os.PathLike[s
 
 
 def _read(builder: Any, split: str, size: int) -> np.ndarray:
-    """Reads one split as float32 [size, X]."""
+    """Reads one split as float32 `[size, X]`."""
     import tensorflow_datasets as tfds
 
     found = builder.info.splits[split].num_examples
     if found != size:
-        raise ValueError(f"split {split} must hold {size} images, got {found}")
-    # The autocache keeps decoded images for a second pass; there is none.
+        raise ValueError(f"{split}: expected {size} images, got {found}")
+    # Without the cache of decoded images, which is for a second pass.
     config = tfds.ReadConfig(try_autocache=False)
     dataset = builder.as_dataset(split=split, batch_size=_READ_BATCH, read_config=config)
     pixels = np.empty((size, np.prod(builder.info.features["image"].shape)), np.float32)
@@ -133,19 +138,10 @@ def _read(builder: Any, split: str, size: int) -> np.ndarray:
     return pixels
 
 
-def _missing_message(builder: Any, absent: list[str], folder: pathlib.Path, why: str) -> str:
-    """Says which files are missing, where they were looked for, and what to do."""
-    return (
-        f"{builder.name} is not prepared yet, and of its files {', '.join(absent)} "
-        f"{'is' if len(absent) == 1 else 'are'} not in {folder}; {why}. Put the published files "
-        "into a folder and pass it as manual_dir."
-    )
-
-
 def _unreachable(url: str) -> str | None:
-    """Asks for the header of a file; returns why that failed, or None if it did not.
+    """Requests the header of a file; returns the reason if that fails, otherwise None.
 
-    Without a network TFDS would retry for minutes. The thread is there because the timeout of a
+    Without a network TFDS would retry for minutes. The request runs in a thread because the timeout of a
     socket does not cover the name look-up.
     """
     outcome: list[str | None] = ["no answer in time"]
@@ -165,17 +161,18 @@ def _unreachable(url: str) -> str | None:
 
 
 @contextlib.contextmanager
-def as_data_error(what: str) -> Iterator[None]:
-    """Turns what TFDS, TensorFlow and protobuf raise, each its own kind, into a DataError."""
+def _as_data_error(expected: str, remedy: str = "") -> Iterator[None]:
+    """Converts the many error types of TFDS, TensorFlow and protobuf into a DataError."""
     try:
         yield
     except Exception as error:
-        raise images.DataError(f"{what}: {type(error).__name__}: {error}") from error
+        got = f"{type(error).__name__}: {error}"
+        raise images.DataError(f"{expected}, got {got}" + (f". {remedy}" if remedy else "")) from error
 
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Hides the progress bars and messages of TFDS when nobody watches them on a terminal."""
+    """Hides the progress bars and messages of TFDS unless stderr is a terminal."""
     if sys.stderr.isatty():
         yield
         return

@@ -1,4 +1,4 @@
-"""The user's own images: what is taken, how it is read, what is refused."""
+"""Datasets from the user's images: accepted arrays, files, errors."""
 
 import io
 import zipfile
@@ -28,7 +28,7 @@ LEVELS = RNG.integers(0, 256, (20, 4, 3))
     ],
     ids=["bool", "uint8 bits", "float bits", "uint8", "whole floats", "floats", "NHW1", "ND", "lists"],
 )
-def test_what_is_taken(train, expected):
+def test_accepted_arrays(train, expected):
     images = data.from_arrays(train, BITS, BITS)
     np.testing.assert_allclose(images.train, expected.reshape(20, 12), rtol=1e-6)
     assert images.train.dtype == np.float32
@@ -63,22 +63,23 @@ def test_image_shape(shape, given, expected):
 @pytest.mark.parametrize(
     ("changes", "messages"),
     [
-        ({"train": np.zeros(5)}, ["train", "[5]", "[N, H, W]"]),
+        ({"train": np.zeros(5)}, ["train: expected images as [N, H, W]", "[5]"]),
         ({"train": np.zeros((0, 4, 3))}, ["train", "[0, 4, 3]"]),
         ({"test": np.full((2, 4, 3), 300)}, ["test", "from 300 to 300", "255"]),
-        ({"test": np.full((2, 4, 3), -1)}, ["test", "-1"]),
+        ({"test": np.full((2, 4, 3), -1)}, ["test", "-1", "Scale"]),
         ({"train": np.full((5, 4, 3), 1.5)}, ["train", "1.5", "whole numbers"]),
         ({"train": np.full((5, 4, 3), np.nan)}, ["train", "nan"]),
         ({"train": np.full((5, 4, 3), "a")}, ["train", "<U1", "numbers"]),
         ({"train": np.zeros((5, 4, 3), complex)}, ["train", "complex"]),
-        ({"test": np.zeros((2, 3, 4))}, ["one shape", "(3, 4)"]),
+        ({"train": [[[0, 1]], [[0]]]}, ["train: expected an array"]),
+        ({"test": np.zeros((2, 3, 4))}, ["one shape", "train (4, 3), test (3, 4)"]),
         ({"test": np.zeros((2, 13))}, ["one shape", "(13,)"]),
-        ({"image_shape": (3, 4)}, ["image_shape", "(4, 3)", "(3, 4)"]),
-        ({"train": np.zeros((1, 4, 3))}, ["train", "at least 2"]),
+        ({"image_shape": (3, 4)}, ["one shape", "test (4, 3), image_shape (3, 4)"]),
+        ({"train": np.zeros((1, 4, 3))}, ["train", "at least 2", "got 1", "Pass validation images"]),
     ],
     ids=lambda value: str(value)[:20],
 )
-def test_what_is_refused_says_what_was_found(changes, messages):
+def test_errors_report_what_was_found(changes, messages):
     with pytest.raises(data.DataError) as error:
         data.from_arrays(**{"train": BITS, "test": BITS} | changes)
     for message in messages:
@@ -105,21 +106,25 @@ def _header(shape, descr="'|u1'"):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("none.npy", None, "not a file"),
-        ("text.txt", b"1", "must end with"),
-        ("empty.npy", b"", "cannot be read"),
+        ("none.npy", None, "expected a file, got nothing"),
+        ("text.txt", b"1", "expected a .npy or .npz file, got '.txt'"),
+        ("empty.npy", b"", "expected a readable .npy file"),
         ("short.npy", _header((1000,)) + b"1", "promises 1,000 bytes, there are 1"),
         ("long.npy", _header((2,)) + b"1234", "promises 2 bytes, there are 4"),
         ("large.npy", _header((10**15,)) + b"1", "promises 1,000,000,000,000,000 bytes"),
         ("large.npz", {"a.npy": _header((10**15,)) + b"1"}, "promises 1,000,000,000,000,000 bytes"),
-        ("text.npz", b"1", "cannot be read"),
+        ("text.npz", b"1", "expected a readable .npz file"),
         (
             "object.npz",
             {"a.npy": _header((1,), "'|O'") + b"12345678"},
             "expected a dtype of booleans or numbers",
         ),
-        ("two.npz", {"a.npy": b"", "b.npy": b""}, "must hold one array, got 2: a, b"),
-        ("none.npz", {}, "must hold one array, got 0"),
+        (
+            "two.npz",
+            {"a.npy": b"", "b.npy": b""},
+            "expected one array, got 2: a, b. Select one as .*two.npz:name",
+        ),
+        ("none.npz", {}, "expected one array, got 0"),
     ],
 )
 def test_files_that_are_refused(tmp_path, name, content, message):
@@ -139,18 +144,18 @@ def test_files_that_are_refused(tmp_path, name, content, message):
 
 def test_pickled_objects_are_not_read(tmp_path):
     np.save(tmp_path / "objects.npy", np.array([{}, []], object), allow_pickle=True)
-    with pytest.raises(data.DataError, match="cannot be read"):
+    with pytest.raises(data.DataError, match="expected a readable .npy file"):
         data.read_array(tmp_path / "objects.npy")
 
 
 def test_an_array_that_is_not_in_the_file(tmp_path):
     np.savez(tmp_path / "two.npz", a=BITS, b=BITS)
-    with pytest.raises(data.DataError, match="no array 'c', but a, b"):
+    with pytest.raises(data.DataError, match="expected an array 'c', got a, b"):
         data.read_array(f"{tmp_path}/two.npz:c")
 
 
 def test_a_rejection_names_the_files(tmp_path):
     np.save(tmp_path / "odd.npy", np.full((5, 4, 3), 1.5))
     odd = data.read_array(tmp_path / "odd.npy")
-    with pytest.raises(data.DataError, match=r"odd.npy: train: found .* values from 1.5"):
+    with pytest.raises(data.DataError, match=r"odd.npy: train: expected .*, got float64 .* values from 1.5"):
         data.from_arrays(odd, odd, source=f"{tmp_path}/odd.npy")

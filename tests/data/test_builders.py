@@ -1,4 +1,4 @@
-"""The builders as TensorFlow Datasets tests builders, on small files in the published layouts."""
+"""The builders pass the test suite of TensorFlow Datasets, on small files in the published layouts."""
 
 import pathlib
 import tempfile
@@ -14,7 +14,7 @@ _FOLDER = pathlib.Path(tempfile.mkdtemp())
 
 
 def caltech_file(sizes=(3, 2, 2)):
-    """A file in the published layout: columns of pixels one after another, classes from 1."""
+    """A file in the published layout: column-major pixels, classes from 1."""
     rng = np.random.default_rng(0)
     arrays = {}
     for prefix, size in zip(("train", "val", "test"), sizes, strict=True):
@@ -54,7 +54,7 @@ class Caltech101SilhouettesTest(_BuilderTest):
         scipy.io.savemat(_FOLDER / "caltech.mat", caltech_file())
 
     def run(self, result=None):
-        # What the published file says: the digest stands beside the address.
+        # The digest in checksums.tsv is that of the published file.
         info = builders.Caltech101Silhouettes.url_infos[caltech101_silhouettes.URL]
         assert (info.checksum, info.size) == (caltech101_silhouettes._SHA256, 872_124)
         return super().run(result)

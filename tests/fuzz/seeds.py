@@ -9,7 +9,7 @@ import scipy.sparse
 
 from dvae_tf import config, storage
 
-# As `files.read_mat` takes them: the layout of the published files, smaller.
+# As `mat_files.read` takes them: the layout of the published files, smaller.
 MAT_SHAPES = {"data": (16, "train"), "testdata": (16, "test"), "targetchar": (1, "train")}
 
 

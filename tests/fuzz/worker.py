@@ -23,7 +23,7 @@ import scipy.io  # noqa: F401  (before memory is limited)
 import tensorflow_datasets  # noqa: F401
 
 from dvae_tf import config, runs, storage
-from dvae_tf.data import DataError, check, files, from_arrays, load, read_array
+from dvae_tf.data import DataError, check, from_arrays, load, mat_files, read_array
 from fuzz import seeds
 
 # Beyond what the process has when it starts.
@@ -86,7 +86,7 @@ def _published(name: str) -> Callable[[pathlib.Path], None]:
 
 
 def _mat(path: pathlib.Path) -> None:
-    for array in files.read_mat(path, seeds.MAT_SHAPES).values():
+    for array in mat_files.read(path, seeds.MAT_SHAPES).values():
         assert array.ndim == 2
         assert array.dtype.kind in "biuf"
 

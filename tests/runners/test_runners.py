@@ -109,6 +109,11 @@ def test_bad_use_leaves_with_code_2_and_a_message(flags, messages, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+def test_binarised_mnist_needs_no_folder():
+    out, _ = run("binarized_mnist", "--dry_run", "--struct=1-layer-lin")
+    assert "Data: embedded in dvae_tf; 50,000 / 10,000 / 10,000 images" in out
+
+
 def test_missing_data_are_noticed_at_once(tmp_path):
     started = time.monotonic()
     flags = [f"--log_dir={tmp_path / 'run'}", f"--manual_dir={tmp_path}", f"--data_dir={tmp_path / 'tfds'}"]

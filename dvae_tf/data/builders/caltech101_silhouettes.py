@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import tensorflow_datasets as tfds
 
-from .. import files
+from .. import digests, mat_files
 
 URL = "https://people.cs.umass.edu/~marlin/data/caltech101_silhouettes_28_split1.mat"
 _SHA256 = "eb6735e8d84b1850fabc5590124aab1755e90c9fd28123585324398405e1e42a"
-# Split -> the prefix of its arrays in the file.
+# Split -> prefix of its arrays in the file.
 _SPLITS = {"train": "train", "validation": "val", "test": "test"}
 _SHAPES = {f"{prefix}_data": (prefix, 784) for prefix in _SPLITS.values()} | {
     f"{prefix}_labels": (prefix, 1) for prefix in _SPLITS.values()
@@ -20,7 +20,7 @@ _SHAPES = {f"{prefix}_data": (prefix, 784) for prefix in _SPLITS.values()} | {
 
 def identify(path: pathlib.Path) -> str:
     """Checks that a file is the published one."""
-    return files.identify(path, {_SHA256: "the published file"})
+    return digests.identify(path, {_SHA256: "the published file"})
 
 
 class Caltech101Silhouettes(tfds.core.GeneratorBasedBuilder):
@@ -30,7 +30,7 @@ class Caltech101Silhouettes(tfds.core.GeneratorBasedBuilder):
     """
 
     VERSION = tfds.core.Version("1.0.0")
-    MANUAL_DOWNLOAD_INSTRUCTIONS = f"Optional: {URL} in the folder, where there is no network."
+    MANUAL_DOWNLOAD_INSTRUCTIONS = f"Optional, for use without a network: {URL} in the folder."
 
     def _info(self) -> tfds.core.DatasetInfo:
         return tfds.core.DatasetInfo(
@@ -55,11 +55,11 @@ class Caltech101Silhouettes(tfds.core.GeneratorBasedBuilder):
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Any]:
         path = pathlib.Path(dl_manager.download(URL))
         self.info.metadata["source"] = identify(path)
-        arrays = files.read_mat(path, _SHAPES)
+        arrays = mat_files.read(path, _SHAPES)
         return {split: self._generate_examples(arrays, prefix) for split, prefix in _SPLITS.items()}
 
     def _generate_examples(self, arrays: dict[str, np.ndarray], prefix: str) -> Iterator[tuple[int, dict]]:
         labels = arrays[f"{prefix}_labels"].ravel()
         for index, pixels in enumerate(arrays[f"{prefix}_data"]):
-            # The file holds columns one after another, and counts classes from 1.
+            # Pixels are stored by columns, and classes count from 1.
             yield index, {"image": pixels.reshape(28, 28).T, "label": int(labels[index]) - 1}

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import tensorflow_datasets as tfds
 
-from .. import files
+from .. import digests, mat_files
 
 URL = "https://raw.githubusercontent.com/yburda/iwae/master/datasets/OMNIGLOT/chardata.mat"
 FILE = "chardata.mat"
@@ -17,18 +17,18 @@ _SHAPES = {
     "testdata": (784, "test"),
     "testtargetchar": (1, "test"),
 }
-# The last ones of the training images.
+# The last training images of the file.
 _NUM_VALIDATION = 1_345
 _GIT_BLOB_ID = "016a3536ffe5e1d38e42563a18d7a78bfaf643ec"
 _RESAMPLED_SHA256 = "277a9fd465c45746250d1b0c79f1c14df985d27b2190c3a45efb2502027de8f4"
 
 
 def identify(path: pathlib.Path) -> str:
-    """Checks that a file is one of the two that are known, and says which.
+    """Checks that a file is one of the two known ones, and returns which.
 
-    Likelihoods on the resampled one are comparable with each other, not with the papers.
+    Likelihoods on the resampled one are not comparable with those of the papers.
     """
-    return files.identify(
+    return digests.identify(
         path,
         {_RESAMPLED_SHA256: "drawings downsampled anew (not comparable with published figures)"},
         {_GIT_BLOB_ID: "the published file"},
@@ -42,7 +42,7 @@ class Omniglot28x28(tfds.core.GeneratorBasedBuilder):
     """
 
     VERSION = tfds.core.Version("1.0.0")
-    MANUAL_DOWNLOAD_INSTRUCTIONS = f"Optional: {FILE} of {URL} in the folder, where there is no network."
+    MANUAL_DOWNLOAD_INSTRUCTIONS = f"Optional, for use without a network: {FILE} of {URL} in the folder."
 
     def _info(self) -> tfds.core.DatasetInfo:
         return tfds.core.DatasetInfo(
@@ -66,7 +66,7 @@ class Omniglot28x28(tfds.core.GeneratorBasedBuilder):
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Any]:
         path = _by_hand(dl_manager) or pathlib.Path(dl_manager.download(URL))
         self.info.metadata["source"] = identify(path)
-        arrays = files.read_mat(path, _SHAPES)
+        arrays = mat_files.read(path, _SHAPES)
         pixels, characters = arrays["data"].T, arrays["targetchar"].ravel()
         first = len(pixels) - _NUM_VALIDATION
         return {
@@ -79,15 +79,15 @@ class Omniglot28x28(tfds.core.GeneratorBasedBuilder):
         self, pixels: np.ndarray, characters: np.ndarray
     ) -> Iterator[tuple[int, dict[str, Any]]]:
         for index, (row, character) in enumerate(zip(pixels, characters, strict=True)):
-            # The file holds columns one after another.
+            # Pixels are stored by columns.
             image = row.reshape(28, 28).T.astype(np.float32)
             yield index, {"image": image, "character": int(character)}
 
 
 def _by_hand(dl_manager: tfds.download.DownloadManager) -> pathlib.Path | None:
-    """The file in `manual_dir`: TFDS finds only those there whose SHA-256 it knows."""
+    """Returns the file in `manual_dir`, where TFDS itself finds only files whose SHA-256 it knows."""
     try:
         path = pathlib.Path(dl_manager.manual_dir) / FILE
-    except AssertionError:  # no such folder
+    except AssertionError:  # There is no such folder.
         return None
     return path if path.is_file() else None
