@@ -20,7 +20,7 @@ def variable_arrays(variables: Sequence[Any]) -> dict[str, np.ndarray]:
         paths = [variable.path for variable in variables]
         twice = sorted({path for path in paths if paths.count(path) > 1})
         raise ValueError(
-            f"variables: expected distinct paths, got {twice} twice; give the layers different names"
+            f"variables: expected distinct paths, got {twice} twice; name the layers differently"
         )
     return arrays
 

@@ -14,9 +14,9 @@ _REASONS = {
         smoothing.Family smoothing.Relaxation smoothing.RelaxedBinary smoothing.Smoothing
         smoothing.SymmetricFamily""",
     "a tuple of tensors that cases take or give": """
-        models.BinaryCode models.RelaxedBound models.ReplicaUpdate models.Samples models.StepReport objectives.LikelihoodEstimate
-        partition.AISEstimate partition.BridgeEstimate partition.Estimate partition.LogRatio
-        partition.PopulationEstimate posterior.PosteriorSample rbm.Ising rbm.RBM rbm.exact.Moments
+        models.BinaryCode models.RelaxedBound models.ReplicaUpdate models.Samples models.StepReport
+        objectives.LikelihoodEstimate partition.AISEstimate partition.BridgeEstimate
+        partition.Estimate partition.LogRatio partition.PopulationEstimate posterior.PosteriorSample rbm.Ising rbm.RBM rbm.exact.Moments
         samplers.Annealed samplers.Mixing samplers.ParallelTemperingInfo samplers.ParallelTemperingState
         samplers.PersistentGibbsInfo samplers.PersistentGibbsState samplers.PopulationAnnealingInfo
         samplers.PopulationAnnealingState""",
@@ -25,7 +25,7 @@ _REASONS = {
         config.BASELINES config.BETA config.DATASETS config.PUBLISHED config.PublishedNLL config.SAMPLERS
         config.STRUCTURES config.SYSTEMS evaluation.Evaluation evaluation.ImageNLL evaluation.PairedDifference
         models.PRETRAINED numerics.Tag numerics.integer_seed priors.LogPartition""",
-    "combines what `DVAE.replica_update` gives; tested by tests/reliability/test_replicas.py": "models.combine",
+    "combines results of `DVAE.replica_update`; tested by reliability/test_replicas.py": "models.combine",
     "files and arrays of data": """
         data.DataError data.Images data.batch_indices data.binarize_once data.check data.from_arrays
         data.likely_shape data.load data.read_array storage.ArchiveError storage.NpzFile storage.read_npy

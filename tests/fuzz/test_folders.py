@@ -100,7 +100,7 @@ def test_configurations_that_are_none_are_refused_by_name(folder):
 
 def test_a_configuration_without_a_model_is_refused_by_name(folder):
     change(folder / "config.json", beta=1e-300)
-    with pytest.raises(storage.StorageError, match=r"config.json: no model can be made of it: beta"):
+    with pytest.raises(storage.StorageError, match=r"config.json: no model can be built from it: beta"):
         models.load(folder)
 
 

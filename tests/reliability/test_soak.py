@@ -10,7 +10,7 @@ import pytest
 
 from support import programs, runs
 
-# Of steps, so that a run outlives several kills.
+# Enough steps for a run to outlive several kills.
 OPTIONS = {
     "struct": "tiny-2",
     "k": 5,
