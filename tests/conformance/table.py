@@ -16,7 +16,8 @@ _REASONS = {
     "a tuple of tensors that cases take or give": """
         models.BinaryCode models.RelaxedBound models.ReplicaUpdate models.Samples models.StepReport
         objectives.LikelihoodEstimate partition.AISEstimate partition.BridgeEstimate
-        partition.Estimate partition.LogRatio partition.PopulationEstimate posterior.PosteriorSample rbm.Ising rbm.RBM rbm.exact.Moments
+        partition.Estimate partition.LogRatio partition.PopulationEstimate posterior.PosteriorSample
+        rbm.Ising rbm.RBM rbm.exact.Moments
         samplers.Annealed samplers.Mixing samplers.ParallelTemperingInfo samplers.ParallelTemperingState
         samplers.PersistentGibbsInfo samplers.PersistentGibbsState samplers.PopulationAnnealingInfo
         samplers.PopulationAnnealingState""",
