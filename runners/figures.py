@@ -1,11 +1,11 @@
-"""Draws figures of the DVAE# and GumBolt papers from this code, the numbers beside the pictures as JSON.
+"""Draws figures of the DVAE# and GumBolt papers, and writes their numbers as JSON.
 
 smoothings   DVAE# Fig. 1: inverse CDFs at q = 1/2 and their gradients in q, for every smoothing.
 mean_field   DVAE# Fig. 2a: the mean field's KL divergence after each iteration, for one zeta.
 training     DVAE# Fig. 2b, 2c: that divergence, and the gradient's variance, along training.
 gumbolt      GumBolt Fig. 2b: the relaxed and the discrete objective along training, K = 20.
 
-The runs are short ones; `--full` trains as long as the papers did.
+Training is short by default; `--full` trains as long as the papers did.
 """
 
 import pathlib
@@ -53,7 +53,7 @@ def main() -> None:
     )
     common.define_data_flags()
     flags.DEFINE_integer("seed", 0, "From which every random number follows.")
-    common.start(_draw)
+    common.start(_draw, __doc__)
 
 
 def _draw(_: Sequence[str]) -> None:

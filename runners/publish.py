@@ -1,6 +1,6 @@
-"""Copies finished runs into `results/`: configuration, result, pictures, and weights if asked.
+"""Copies finished runs into `results/`: configuration, result, pictures and, on request, weights.
 
-The folder's name says what it is: <dataset>/<struct>/<baseline>-k<k>-<iterations>-seed<seed>.
+Folders are named <dataset>/<struct>/<baseline>-k<k>-<iterations>-seed<seed>.
 """
 
 import pathlib
@@ -34,7 +34,7 @@ def main() -> None:
     flags.DEFINE_string("results_dir", "results", "Where results are collected.")
     flags.DEFINE_bool("pictures", True, "Also keep the pictures.")
     flags.DEFINE_bool("weights", False, "Also keep the weights (at most 4 MB).")
-    common.start(_publish)
+    common.start(_publish, __doc__)
 
 
 def _publish(_: Sequence[str]) -> None:

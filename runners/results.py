@@ -28,7 +28,7 @@ def main() -> None:
     """Entry point."""
     flags.DEFINE_string("results_dir", "results", "Where results are collected.")
     flags.DEFINE_string("out", None, "Where to write the page, Markdown; printed if not given.")
-    common.start(_write)
+    common.start(_write, __doc__)
 
 
 def _write(_: Sequence[str]) -> None:

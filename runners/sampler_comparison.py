@@ -1,9 +1,8 @@
-"""Trains one cell with several samplers of the negative phase, each for the same wall time, and compares.
+"""Trains one cell with several samplers of the negative phase for the same wall time, and compares them.
 
-A sampler that costs more takes fewer steps: the speed of each is measured first (the fastest of some
-calls, so that other work on the machine does not count), and the schedule scaled to the steps that fit.
-`--out` gathers the rows, so samplers may be run one after another or by several processes at a time; a run
-that is there already is not repeated.
+A more expensive sampler takes fewer steps: its speed is measured first (the fastest of several calls, to
+exclude other load), and the schedule is scaled to the steps that fit. `--out` collects the rows, so samplers
+can run in sequence or in several processes; finished runs are not repeated.
 """
 
 import pathlib
@@ -43,7 +42,7 @@ def main() -> None:
     common.define_data_flags()
     flags.DEFINE_string("runs_dir", "runs/samplers", "Where the runs are kept.")
     flags.DEFINE_string("out", None, "The table as JSON; rows of other samplers in it are kept.")
-    common.start(_compare)
+    common.start(_compare, __doc__)
 
 
 def _compare(_: Sequence[str]) -> None:

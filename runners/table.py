@@ -1,7 +1,8 @@
-"""Trains the cells of a table and prints it in the papers' layout: best in bold, beside what was published.
+"""Trains the cells of a table of test NLLs and prints it in the papers' layout.
 
-A cell whose result is there is not trained again: results are looked for among the runs of this table
-and among the committed ones. Several seeds give mean ± standard deviation, as the papers report.
+The best value of a row is bold; published values follow in parentheses. Cells that already have a result, in
+`--runs_dir` or in `--results_dir`, are not trained again. With several seeds a cell is the mean ± standard
+deviation, as in the papers.
 """
 
 import dataclasses
@@ -60,21 +61,23 @@ SCALES = {
 
 def main() -> None:
     """Entry point."""
-    flags.DEFINE_enum("scale", "mini", list(SCALES), "Which table.")
-    flags.DEFINE_list("structs", None, "Structures; those of the scale if not given.")
-    flags.DEFINE_list("baselines", list(config.BASELINES), "Systems.")
+    flags.DEFINE_enum("scale", "mini", list(SCALES), "Which table to print.")
+    flags.DEFINE_list("structs", None, "The structures; by default those of the scale.")
+    flags.DEFINE_list("baselines", list(config.BASELINES), "The systems.")
     flags.DEFINE_list(
-        "ks", None, "Importance samples of the training bound; those of the scale if not given."
+        "ks", None, "Numbers of importance samples of the training bound; by default those of the scale."
     )
-    flags.DEFINE_list("seeds", ["0"], "Seeds; more than one gives mean ± standard deviation.")
-    flags.DEFINE_integer("num_train_iter", None, "Parameter updates; those of the scale if not given.")
-    flags.DEFINE_integer("num_validations", None, "Of each run; those of the scale if not given.")
-    flags.DEFINE_string("runs_dir", "runs/table", "Where the runs are kept.")
-    flags.DEFINE_string("results_dir", "results", "Where finished results are looked for, too.")
+    flags.DEFINE_list("seeds", ["0"], "The seeds; several give mean ± standard deviation.")
+    flags.DEFINE_integer("num_train_iter", None, "Number of parameter updates; by default that of the scale.")
+    flags.DEFINE_integer(
+        "num_validations", None, "Number of validations of a run; by default that of the scale."
+    )
+    flags.DEFINE_string("runs_dir", "runs/table", "The folder of the runs.")
+    flags.DEFINE_string("results_dir", "results", "Another folder in which finished results are looked up.")
     common.define_data_flags()
-    flags.DEFINE_bool("train", True, "Whether to train the cells that are missing.")
-    flags.DEFINE_string("out", None, "Where to write the table as Markdown.")
-    common.start(_table)
+    flags.DEFINE_bool("train", True, "Whether to train the missing cells.")
+    flags.DEFINE_string("out", None, "A file to which the table is written as Markdown.")
+    common.start(_table, __doc__)
 
 
 def _table(_: Sequence[str]) -> None:
