@@ -20,9 +20,9 @@ _SUITES = {"training": benchmark_training, "samplers": benchmark_samplers}
 
 def main() -> None:
     """Entry point."""
-    flags.DEFINE_enum("suite", "training", list(_SUITES), "What to measure.")
-    flags.DEFINE_integer("rounds", 20, "Calls of each program; programs take turns.")
-    flags.DEFINE_string("out", None, "Where to write the figures as JSON.")
+    flags.DEFINE_enum("suite", "training", list(_SUITES), "The suite to run.")
+    flags.DEFINE_integer("rounds", 20, "Number of calls of each program; programs are interleaved.")
+    flags.DEFINE_string("out", None, "A JSON file to which the figures are written.")
     for suite in _SUITES.values():
         suite.define_flags()
     common.start(_benchmark, __doc__)
