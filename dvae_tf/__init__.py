@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from . import (
-        archives,
         config,
         data,
         evaluation,
@@ -26,12 +25,8 @@ if TYPE_CHECKING:
         plots,
         posterior,
         priors,
-        provenance,
-        published,
         rbm,
-        report,
-        run_files,
-        run_folder,
+        runs,
         samplers,
         smoothing,
         storage,
@@ -39,7 +34,6 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
-    "archives",
     "config",
     "data",
     "evaluation",
@@ -53,12 +47,8 @@ __all__ = [
     "plots",
     "posterior",
     "priors",
-    "provenance",
-    "published",
     "rbm",
-    "report",
-    "run_files",
-    "run_folder",
+    "runs",
     "samplers",
     "smoothing",
     "storage",
