@@ -1,18 +1,23 @@
-# Two commands do everything on a fresh machine with Python 3.11: `make demo` and `make test`.
+# Two commands suffice on a fresh machine with Python 3.11, 3.12 or 3.13: `make demo` and `make test`.
 
-PYTHON ?= $(shell command -v python3.11 || command -v python3)
+# The first of these that runs, is supported and can create environments; a pyenv shim may exist and not run.
+SUPPORTED := import ensurepip, sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))
+CANDIDATES := python3.11 python3.12 python3.13 python3 python
+PYTHON ?= $(firstword $(foreach name,$(CANDIDATES),$(shell $(name) -c "$(SUPPORTED)" 2> /dev/null && echo $(name))))
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 export TF_CPP_MIN_LOG_LEVEL ?= 2
-# TensorFlow's threads multiply with pytest's workers: two workers on two cores are enough.
+# Each of pytest's workers uses all threads of TensorFlow: two workers on two cores are enough.
 WORKERS ?= 2
 
 .PHONY: demo test test-slow soak lint format clean
 
-$(STAMP): constraints.txt setup.py
-	@$(PYTHON) -c "import sys; sys.exit(sys.version_info[:2] != (3, 11))" || { echo "Python 3.11 is needed, and $(PYTHON) is not it; set PYTHON"; exit 2; }
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+$(BIN)/python:
+	@$(or $(PYTHON),false) -c "$(SUPPORTED)" || { echo "PYTHON: expected Python 3.11, 3.12 or 3.13 with venv, got $(or $(PYTHON),none)"; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+
+$(STAMP): constraints.txt setup.py | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[test]"
 	touch $@
 
@@ -28,13 +33,13 @@ format: $(STAMP)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-test: lint  ## Lint, types, and all tests but the slow ones.
+test: lint  ## Lint, types, and all tests except the slow ones.
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not slow and not soak"
 
-test-slow: $(STAMP)  ## What takes minutes a test.
+test-slow: $(STAMP)  ## Tests that take minutes each.
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m slow
 
-soak: $(STAMP)  ## What takes hours: runs killed again and again, hundreds of thousands of damaged files.
+soak: $(STAMP)  ## Tests that take hours: runs killed repeatedly, hundreds of thousands of damaged files.
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m soak
 
 clean:

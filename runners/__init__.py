@@ -1,1 +1,1 @@
-"""Command-line programs: thin, and the only place where flags are read."""
+"""Command-line programs: a thin layer over the library, and the only place where flags are read."""

@@ -1,7 +1,7 @@
-"""Speed and memory, each figure beside a reference that is measured in the same run, in turn.
+"""Measures speed and memory, relative to a reference measured in the same run.
 
-The reference is the bare matrix products of 40 block Gibbs sweeps of 1000 chains of a 200+200 machine, in
-one XLA program: nothing that samples it can be faster. Machines are noisy, so quote the ratios.
+The reference is the bare matrix products of 40 block Gibbs sweeps of 1000 chains of a 200+200 machine in one
+XLA program, a lower bound for any sampler of that machine. Timings vary between machines; quote the ratios.
 """
 
 import pathlib
@@ -20,12 +20,12 @@ _SUITES = {"training": benchmark_training, "samplers": benchmark_samplers}
 
 def main() -> None:
     """Entry point."""
-    flags.DEFINE_enum("suite", "training", list(_SUITES), "What to measure.")
-    flags.DEFINE_integer("rounds", 20, "Calls of each program; programs take turns.")
-    flags.DEFINE_string("out", None, "Where to write the figures as JSON.")
+    flags.DEFINE_enum("suite", "training", list(_SUITES), "The suite to run.")
+    flags.DEFINE_integer("rounds", 20, "Number of calls of each program; programs are interleaved.")
+    flags.DEFINE_string("out", None, "A JSON file to which the figures are written.")
     for suite in _SUITES.values():
         suite.define_flags()
-    common.start(_benchmark)
+    common.start(_benchmark, __doc__)
 
 
 def _benchmark(_: Sequence[str]) -> None:

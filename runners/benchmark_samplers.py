@@ -1,7 +1,7 @@
-"""The sampler suite: negative phase, log Z and growth with size, beside the products and beside a peer.
+"""The sampler suite: negative phase, log Z and scaling, compared with bare products and with a peer.
 
-The peer is the PyTorch package `rbms`, run in turn in an environment of its own: `--rbms_python` names its
-interpreter; without it the peer's rows are left out, and the run says so.
+The peer is the PyTorch package `rbms` in an environment of its own, whose interpreter `--rbms_python` names.
+Without it the rows of the peer are omitted with a message.
 """
 
 import itertools
@@ -29,15 +29,19 @@ from .timing import UNITS, Timing, bare_products, benchmark_machine, in_turn, ta
 _CHAINS, _SWEEPS, _TEMPERATURES = 1000, 40, 1000
 _SIZES = (50, 100, 200, 500, 1000, 2000)
 _GROWTH_CHAINS = (10, 100, 1000, 10_000)
-# Spin updates of one timed call of the growth table, roughly.
+# Approximate number of spin updates of one timed call of the scaling table.
 _GROWTH_WORK = 2e7
 
 
 def define_flags() -> None:
-    """Flags of this suite."""
-    flags.DEFINE_string("rbms_python", None, "The interpreter of an environment with `rbms`; none skips it.")
-    flags.DEFINE_integer("ais_rounds", 5, "Estimates of log Z of each kind; their spread is the error.")
-    flags.DEFINE_string("plot", None, "Where to draw the growth with size, a PNG file.")
+    """Defines the flags of this suite."""
+    flags.DEFINE_string(
+        "rbms_python", None, "The Python interpreter of an environment with `rbms`; by default omitted."
+    )
+    flags.DEFINE_integer(
+        "ais_rounds", 5, "Number of estimates of log Z of each kind; their spread is the error."
+    )
+    flags.DEFINE_string("plot", None, "A PNG file to which the scaling with size is drawn.")
 
 
 def run(console: Console, rounds: int) -> dict[str, Any]:
@@ -47,7 +51,7 @@ def run(console: Console, rounds: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         peer = _Peer(values.rbms_python, machine, pathlib.Path(folder)) if values.rbms_python else None
         if peer is None:
-            console.print("rbms: skipped; --rbms_python names the interpreter of an environment that has it")
+            console.print("rbms: skipped; set --rbms_python to the interpreter of an environment that has it")
         sampling = _negative_phase(machine, peer, rounds)
         console.print(table(f"Negative phase, {_CHAINS} chains x {_SWEEPS} sweeps, 200+200 units", sampling))
         annealing = _annealing(machine, peer, values.ais_rounds)
@@ -67,7 +71,7 @@ def run(console: Console, rounds: int) -> dict[str, Any]:
 
 
 class _Peer:
-    """`rbms` in a process of its own, one task at a time."""
+    """`rbms` in its own process, which executes one task at a time."""
 
     def __init__(self, python: str, machine: rbm.RBM, folder: pathlib.Path) -> None:
         if not pathlib.Path(python).is_file():
@@ -81,7 +85,7 @@ class _Peer:
         self.ask(task="load", file=str(file), chains=_CHAINS)
 
     def ask(self, **task: Any) -> float:
-        """One task and its answer."""
+        """Sends one task and returns its answer."""
         tasks, answers = self.process.stdin, self.process.stdout
         if tasks is None or answers is None:
             raise RuntimeError("the peer's pipes are closed")
@@ -120,7 +124,7 @@ def _negative_phase(machine: rbm.RBM, peer: _Peer | None, rounds: int) -> dict[s
 
 
 def _annealing(machine: rbm.RBM, peer: _Peer | None, rounds: int) -> dict[str, dict[str, float]]:
-    """Seconds of one estimate of log Z, and the spread of estimates; the products of as many sweeps."""
+    """Seconds of one estimate of log Z, the spread of estimates, and the products of as many sweeps."""
     found: dict[str, list[float]] = {}
 
     def ours(seed: int) -> float:

@@ -1,4 +1,4 @@
-"""The training suite: the negative phase and the whole training step, with floors and parts; memory."""
+"""The training suite: the negative phase, the training step with its parts and lower bounds, and memory."""
 
 import resource
 from collections.abc import Callable
@@ -18,7 +18,7 @@ _STEPS = 50
 
 
 def define_flags() -> None:
-    """Flags of this suite."""
+    """Defines the flags of this suite."""
     flags.DEFINE_integer("memory_steps", 20_000, "Training steps of the memory check; 0 skips it.")
 
 
@@ -53,7 +53,7 @@ def _negative_phase(rounds: int) -> dict[str, Timing]:
 
 
 def _training_step(rounds: int) -> dict[str, Timing]:
-    """The whole step and its parts, each compiled alone over many steps, beside the floors."""
+    """The whole step and its parts, each compiled alone over many steps, and the lower bounds."""
     recipe = config.recipe("binarized_mnist", "2-layer-nonlin", "dvaes_power", 1)
     images = _random_images(5_000)
     model = models.DVAE(recipe, images.mean(0))
@@ -148,7 +148,7 @@ def _network_products(model: models.DVAE) -> Callable[[tf.Tensor, tf.Tensor], tf
 
 
 def _random_images(count: int) -> np.ndarray:
-    """Binary noise of MNIST's shape and density: speed does not depend on what is drawn."""
+    """Binary noise of MNIST's shape and density; speed does not depend on the content."""
     rng = np.random.default_rng(np.random.SeedSequence(0))
     return (rng.random((count, 784)) < 0.13).astype(np.float32)
 

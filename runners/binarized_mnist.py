@@ -1,11 +1,11 @@
-"""Trains and measures a discrete VAE. Statically binarised MNIST, 28x28, which comes with the package."""
+"""Trains and evaluates a discrete VAE on statically binarised MNIST (28x28), embedded in the package."""
 
 from . import common
 
 
 def main() -> None:
     """Entry point."""
-    common.run("binarized_mnist", struct="2-layer-nonlin", num_train_iter=1_000_000)
+    common.run("binarized_mnist", __doc__, struct="2-layer-nonlin", num_train_iter=1_000_000)
 
 
 if __name__ == "__main__":

@@ -1,19 +1,19 @@
-"""Where the cell of a table lives: <dataset>/<struct>/<baseline>-k<k>-<iterations>-seed<seed>.
+"""The folder of a table's cell: <dataset>/<struct>/<baseline>-k<k>-<iterations>-seed<seed>.
 
-What differs from the tables' cells is in the name: `-nW` where the couplings are not the baseline's own, and
-the sampler with its size where it is another one, as in `dvaes_power-pa1000x40`.
+The name includes deviations from the tables' cells: `-nW` if the couplings are not the baseline's, and the
+sampler with its size if it is another one, as in `dvaes_power-pa1000x40`.
 """
 
 import pathlib
 
 from dvae_tf.config import Recipe
 
-# Of the tables' negative phase.
+# The negative phase of the tables' cells.
 _SAMPLER = ("pcd", 100, 20)
 
 
 def cell_folder(recipe: Recipe) -> pathlib.Path:
-    """The folder of a recipe's result, relative to where results are collected."""
+    """The folder of a recipe's result, relative to the folder of all results."""
     name = recipe.baseline
     if recipe.couplings != recipe.system.recipe.get("couplings", True):
         name += "-nW"

@@ -1,7 +1,7 @@
-"""What every training runner shares: flags, the announcement before a run, exit codes.
+"""Flags, help, the announcement before a run, and exit codes, shared by all programs.
 
-Exit codes: 0 for success, 1 for a failure of the run, 2 for bad use (flags, data, folders), 128 + the
-signal's number for a run that was asked to stop and can go on.
+Exit codes: 0 for success, 1 for a failed run, 2 for incorrect use (flags, data, folders), 128 + the signal's
+number for a run that a signal interrupted and that can be resumed.
 """
 
 import sys
@@ -23,21 +23,21 @@ from .cost import estimate_seconds
 
 FAILURE = 1
 BAD_USE = 2
-# As shells count.
+# Shells use the same convention.
 _SIGNALLED = 128
 
-# Flags that are fields of a recipe: name -> help.
+# Flags that set fields of a recipe: name -> help.
 _RECIPE_FLAGS = {
-    "num_chains": "Chains of the negative phase.",
-    "num_sweeps": "Gibbs sweeps for each parameter update.",
-    "train_batchsize": "Images of a training step.",
-    "eval_batchsize": "Images at a time in validation and test; bounds their memory.",
-    "eval_iw_samples": "Importance samples of the test likelihood.",
-    "num_validations": "Validations of a run; each takes the time of some thousand steps.",
-    "base_lr": "Learning rate before its steps.",
-    "seed": "From which every random number of the run follows.",
+    "num_chains": "Number of chains of the negative phase.",
+    "num_sweeps": "Number of Gibbs sweeps per parameter update.",
+    "train_batchsize": "Number of images of a training step.",
+    "eval_batchsize": "Number of images per batch in validation and test; limits memory.",
+    "eval_iw_samples": "Number of importance samples of the test NLL.",
+    "num_validations": "Number of validations of a run; each takes as long as a few thousand steps.",
+    "base_lr": "The initial learning rate.",
+    "seed": "The seed of all random numbers of the run.",
 }
-# Fields whose default is the baseline's, or none.
+# Fields whose default depends on the baseline, or is None.
 _OPTIONAL_FLAGS = ("temperature", "couplings", "adam_epsilon", "patience", "num_tracking_chains")
 
 _DEFINE: dict[type, Any] = {
@@ -48,19 +48,21 @@ _DEFINE: dict[type, Any] = {
 
 
 def define_data_flags() -> None:
-    """Defines where the datasets of the library are."""
-    flags.DEFINE_string("data_dir", None, "Folder of the datasets that TFDS prepares; TFDS has a default.")
-    flags.DEFINE_string("manual_dir", None, "Folder with the published data files: then no network is used.")
+    """Defines the flags that locate the datasets of the library."""
+    flags.DEFINE_string("data_dir", None, "The folder of data prepared by TFDS; by default that of TFDS.")
+    flags.DEFINE_string(
+        "manual_dir", None, "A folder with the published data files, read instead of downloading them."
+    )
 
 
 def load_images(dataset: str) -> data.Images:
-    """A dataset of the library, from where the flags say."""
+    """Loads a dataset of the library from the place that the flags name."""
     values = flags.FLAGS
     return data.load(dataset, data_dir=values.data_dir or None, manual_dir=values.manual_dir or None)
 
 
 def load_test_images(dataset: str) -> data.Images | None:
-    """The images of `--test` where it is given; else the dataset; None if that is the user's own."""
+    """The images of `--test` if given, otherwise the dataset; None if it is not one of the library."""
     if flags.FLAGS.test:
         own = data.read_array(flags.FLAGS.test)
         return data.from_arrays(own, own, own, name=dataset)
@@ -68,59 +70,65 @@ def load_test_images(dataset: str) -> data.Images | None:
 
 
 def define_flags(struct: str, num_train_iter: int) -> None:
-    """Defines the flags of a training runner, with a dataset's own defaults."""
+    """Defines the flags of a training program, with the defaults of its dataset."""
     defaults = config.Recipe.__dataclass_fields__
-    # absl's logging has a flag of this name, which nothing here uses.
+    # absl's logging defines a flag of this name, which is not used here.
     flags.DEFINE_string(
         "log_dir",
         None,
-        "The run folder; a run in it goes on where it stopped.",
+        "The run folder; an unfinished run in it is resumed.",
         allow_override=True,
     )
     flags.DEFINE_string("struct", struct, f"One of {', '.join(config.STRUCTURES)}.")
     flags.DEFINE_string("baseline", "dvaes_power", f"One of {', '.join(config.BASELINES)}.")
-    flags.DEFINE_integer("k", 1, "Importance samples of the training bound.")
-    flags.DEFINE_float("beta", None, "Sharpness of the smoothing; the published one if not given.")
-    flags.DEFINE_string("sampler", "pcd", f"Of the negative phase: one of {', '.join(config.SAMPLERS)}.")
-    flags.DEFINE_integer("num_train_iter", num_train_iter, "Parameter updates; scales the schedule.")
+    flags.DEFINE_integer("k", 1, "Number of importance samples of the training bound.")
+    flags.DEFINE_float("beta", None, "The sharpness of the smoothing; by default the published one.")
+    flags.DEFINE_string(
+        "sampler", "pcd", f"The sampler of the negative phase: one of {', '.join(config.SAMPLERS)}."
+    )
+    flags.DEFINE_integer(
+        "num_train_iter", num_train_iter, "Number of parameter updates; scales the schedule."
+    )
     flags.DEFINE_string(
         "strategy",
         "none",
-        f"Which devices take part: one of {', '.join(devices.STRATEGIES)}. With multi_worker every machine "
-        "runs the same command with its own TF_CONFIG, and all see the same log_dir.",
+        f"The devices to train on: one of {', '.join(devices.STRATEGIES)}. With multi_worker each machine "
+        "runs the same command with its own TF_CONFIG, and all share log_dir.",
     )
     flags.DEFINE_integer(
         "num_replicas",
         None,
-        "Shares of a step, with a part of the batch and of the chains each; as many as devices if not given.",
+        "Number of replicas, each with a part of the batch and of the chains; by default one per device.",
     )
-    flags.DEFINE_bool("dry_run", False, "Print what would be run, and stop.")
+    flags.DEFINE_bool("dry_run", False, "Print the configuration and the estimated time, and exit.")
     for name, text in _RECIPE_FLAGS.items():
         default = defaults[name].default
         _DEFINE[type(default)](name, default, text)
     flags.DEFINE_float(
-        "temperature", None, "Sharpness of the Concrete relaxation; the baseline's if not given."
+        "temperature", None, "The temperature of the Concrete relaxation; by default that of the baseline."
     )
-    flags.DEFINE_float("adam_epsilon", None, "Of Adam; the baseline's if not given.")
+    flags.DEFINE_float("adam_epsilon", None, "The epsilon of Adam; by default that of the baseline.")
     flags.DEFINE_integer(
-        "patience", None, "Validations without a better one before training stops; to the end if not given."
+        "patience",
+        None,
+        "Number of validations without improvement after which training stops; by default none.",
     )
     flags.DEFINE_integer(
         "num_tracking_chains",
         None,
-        "Size of the population that tracks log Z between validations, for a live validation NLL. Default: "
-        "as many as chains with --sampler=pa, otherwise none.",
+        "Number of chains that track log Z between validations, for a live validation NLL; by default "
+        "num_chains with --sampler=pa, otherwise 0.",
     )
     flags.DEFINE_bool(
         "couplings",
         None,
-        "Whether W is trained; otherwise it stays 0 and the prior is factorial. As the baseline says if not "
-        "given.",
+        "Whether the couplings W are trained; otherwise they stay 0 (a factorial prior). By default as "
+        "the baseline defines.",
     )
 
 
 def recipe_from_flags(dataset: str, **changes: Any) -> config.Recipe:
-    """The recipe that the flags describe, with changes."""
+    """The recipe that the flags describe, with `changes` applied."""
     values = flags.FLAGS
     given = {name: getattr(values, name) for name in _OPTIONAL_FLAGS if getattr(values, name) is not None}
     changes = {name: getattr(values, name) for name in _RECIPE_FLAGS} | given | changes
@@ -137,8 +145,16 @@ def recipe_from_flags(dataset: str, **changes: Any) -> config.Recipe:
     )
 
 
-def run(dataset: str, struct: str, num_train_iter: int, **defaults: Any) -> None:
-    """The whole of a training runner for a dataset of the library; `defaults` are those of other flags."""
+def run(dataset: str, description: str | None, struct: str, num_train_iter: int, **defaults: Any) -> None:
+    """Runs a training program for a dataset of the library.
+
+    Args:
+      dataset: the name of the dataset.
+      description: shown by `--help`.
+      struct: the default of that flag.
+      num_train_iter: the default of that flag.
+      **defaults: the defaults of other flags.
+    """
     define_data_flags()
     define_flags(struct, num_train_iter)
     for name, value in defaults.items():
@@ -147,11 +163,11 @@ def run(dataset: str, struct: str, num_train_iter: int, **defaults: Any) -> None
     def main(_: Sequence[str]) -> None:
         train(recipe_from_flags(dataset), lambda: load_images(dataset))
 
-    start(main)
+    start(main, description)
 
 
 def train(recipe: config.Recipe, load: Callable[[], data.Images]) -> None:
-    """Announces a run, trains, and shows the result, as the flags say."""
+    """Announces a run, trains it as the flags specify, and prints the result."""
     values = flags.FLAGS
     console = Console()
     if not values.dry_run and not values.log_dir:
@@ -166,13 +182,18 @@ def train(recipe: config.Recipe, load: Callable[[], data.Images]) -> None:
     console.print(f"Run folder: {values.log_dir}")
 
 
-def start(main: Callable[[Sequence[str]], None]) -> None:
-    """Runs `main` under absl, turning errors into messages and exit codes."""
+def start(main: Callable[[Sequence[str]], None], description: str | None) -> None:
+    """Runs `main` under absl, turning errors into messages and exit codes.
+
+    Args:
+      main: called with the arguments that are not flags.
+      description: shown by `--help` above the flags; the docstring of the program's module.
+    """
 
     def parse(argv: list[str]) -> list[str]:
         try:
             rest = flags.FLAGS(argv)
-        except SystemExit:  # the help flags leave with 1; asking for help is no error
+        except SystemExit:  # absl exits with 1 after showing help, which is not an error
             sys.exit(0)
         except flags.Error as error:
             _leave(BAD_USE, str(error))
@@ -191,9 +212,13 @@ def start(main: Callable[[Sequence[str]], None]) -> None:
         except training.Interrupted as interrupted:
             _leave(_SIGNALLED + interrupted.signal, str(interrupted))
 
-    # `--help` shows the flags of the runner, which it defines through this module.
-    for flag in flags.FLAGS.get_flags_for_module(__name__):
-        flags.FLAGS.register_key_flag_for_module(sys.argv[0], flag)
+    # absl's `--help` shows the docstring of `__main__` and the flags registered for it. In a console script
+    # that is a generated wrapper, without either.
+    sys.modules["__main__"].__doc__ = f"{(description or '').strip()}\n"
+    for module, defined in flags.FLAGS.flags_by_module_dict().items():
+        if module.startswith(f"{__package__}."):
+            for flag in defined:
+                flags.FLAGS.register_key_flag_for_module(sys.argv[0], flag)
     app.run(guarded, flags_parser=parse)
 
 
@@ -203,13 +228,13 @@ def _leave(code: int, message: str) -> None:
 
 
 def use_gpu_sparingly() -> None:
-    """Lets a GPU's memory grow as needed, so that others can use it too."""
+    """Lets the memory of a GPU grow as needed, so that other processes can use it."""
     for device in tf.config.list_physical_devices("GPU"):
         tf.config.experimental.set_memory_growth(device, True)
 
 
 def announce(console: Console, recipe: config.Recipe, images: data.Images) -> None:
-    """Prints what is about to run: configuration, size, the paper's figure, the time it may take."""
+    """Prints the configuration, sizes, the published NLL and the estimated time of a run."""
     table = Table("field", "value", title="Configuration")
     for name, value in recipe.to_json().items():
         table.add_row(name, str(value))

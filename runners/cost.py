@@ -1,4 +1,4 @@
-"""A rough forecast of a run's time: its matrix products, at the speed that they reach here."""
+"""A rough estimate of the time of a run, from its matrix products and their speed on this machine."""
 
 import itertools
 import time
@@ -8,8 +8,8 @@ import tensorflow as tf
 from dvae_tf.config import Recipe
 from dvae_tf.data import Images
 
-# What a run takes beyond its matrix products: random numbers, elementwise work, batch norm; then, for
-# models so small that products are nothing, the seconds of starting programs.
+# The factor accounts for random numbers, elementwise work and batch norm, the constants for the overhead of
+# calls, which dominates in small models.
 _OVERHEAD = 1.7
 _STEP_SECONDS = 2e-3
 _VALIDATION_SECONDS = 0.3
@@ -17,7 +17,7 @@ _COMPILATION_SECONDS = 25.0
 
 
 def estimate_seconds(recipe: Recipe, images: Images) -> float:
-    """Seconds for training, validations and the test, within about a factor of two."""
+    """Estimates the seconds of training, validations and test, within about a factor of two."""
     structure, num_pixels = recipe.structure, images.train.shape[1]
     left = structure.num_units // 2
     code_row, image_row = _network_products(recipe, num_pixels)
@@ -41,7 +41,7 @@ def estimate_seconds(recipe: Recipe, images: Images) -> float:
 
 
 def _network_products(recipe: Recipe, num_pixels: int) -> tuple[float, float]:
-    """Multiplications of a forward pass: (for each code, for each image)."""
+    """The multiplications of a forward pass: (per code, per image)."""
     structure = recipe.structure
 
     def later(sizes: list[int]) -> int:
@@ -58,7 +58,7 @@ def _network_products(recipe: Recipe, num_pixels: int) -> tuple[float, float]:
 
 
 def _products_per_second() -> float:
-    """Multiply-adds per second of a [1000, 200] by [200, 200] product."""
+    """Measures the multiply-adds per second of a [1000, 200] by [200, 200] product."""
     left, right = tf.random.stateless_normal([1000, 200], (0, 1)), tf.eye(200)
     seconds = []
     for _ in range(5):

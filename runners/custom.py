@@ -1,7 +1,7 @@
-"""Trains and measures a discrete VAE on your own images, from .npy or .npz files.
+"""Trains and evaluates a discrete VAE on your own images, read from .npy or .npz files.
 
-Arrays are [N, H, W] or [N, D]: booleans, grey levels in [0, 1], or whole numbers from 0 to 255. Grey levels
-are pixel probabilities: training binarises them afresh for every batch, validation and test once.
+Arrays are [N, H, W] or [N, D]: booleans, grey levels in [0, 1], or integers from 0 to 255. Grey levels are
+pixel probabilities: they are binarised anew for each training batch, and once for validation and test.
 """
 
 from collections.abc import Sequence
@@ -15,15 +15,17 @@ from . import common
 
 def main() -> None:
     """Entry point."""
-    flags.DEFINE_string("train", None, "Training images; `file.npz:name` chooses one of several arrays.")
-    flags.DEFINE_string("test", None, "Test images.")
+    flags.DEFINE_string("train", None, "The training images; `file.npz:name` selects one of several arrays.")
+    flags.DEFINE_string("test", None, "The test images.")
     flags.DEFINE_string(
-        "validation", None, "Validation images; the last tenth of those for training if none."
+        "validation", None, "The validation images; by default the last tenth of the training images."
     )
-    flags.DEFINE_list("image_shape", None, "Height,width of [N, D] arrays; a square if D is one.")
-    flags.DEFINE_string("name", "custom", "A name for the data, for folders and tables.")
+    flags.DEFINE_list(
+        "image_shape", None, "Height,width of [N, D] arrays; by default square if D is a square number."
+    )
+    flags.DEFINE_string("name", "custom", "The name of the dataset in folders and tables.")
     common.define_flags(struct="2-layer-small", num_train_iter=10_000)
-    common.start(_custom)
+    common.start(_custom, __doc__)
 
 
 def _custom(_: Sequence[str]) -> None:

@@ -24,7 +24,7 @@ def main() -> None:
     # Small images, small gradients: beside the published epsilon of Adam they take a higher rate.
     for name, value in (("log_dir", "runs/demo"), ("k", 5), ("base_lr", 1e-2)):
         flags.FLAGS.set_default(name, value)
-    common.start(_demo)
+    common.start(_demo, __doc__)
 
 
 def _demo(_: Sequence[str]) -> None:

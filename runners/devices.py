@@ -1,4 +1,4 @@
-"""Which devices train: one, all of this machine, or those of several machines."""
+"""The devices to train on: one, all of this machine, or those of several machines."""
 
 import json
 import os
@@ -6,36 +6,38 @@ import os
 import tensorflow as tf
 
 STRATEGIES = ("none", "mirrored", "multi_worker")
-# What TensorFlow takes the cluster from.
+# TensorFlow reads the cluster from this environment variable.
 _VARIABLE = "TF_CONFIG"
 _EXAMPLE = '{"cluster": {"worker": ["host:port", …]}, "task": {"type": "worker", "index": 0}}'
 
 
-def num_replicas(strategy: str, asked: int | None) -> int:
-    """The replicas of a run: as asked, or as many as there are devices.
+def num_replicas(strategy: str, requested: int | None) -> int:
+    """The number of replicas of a run: as requested, or one per device.
 
     Raises:
-      ValueError: if the strategy is unknown, or has another number of devices, or there is nothing to count.
+      ValueError: if the strategy is unknown or has another number of devices, or if there are none to count.
     """
     if strategy not in STRATEGIES:
         raise ValueError(f"strategy: expected one of {', '.join(STRATEGIES)}; got {strategy!r}")
     if strategy == "none":
-        return asked or 1
+        return requested or 1
     num_gpus = len(tf.config.list_physical_devices("GPU"))
     if strategy == "mirrored":
-        if not (asked or num_gpus):
-            raise ValueError("num_replicas: expected a number, for there is no GPU to count; got none")
-        if num_gpus and asked and asked > num_gpus:
-            raise ValueError(f"num_replicas: expected at most the {num_gpus} GPU(s), got {asked}")
-        return asked or num_gpus
+        if not (requested or num_gpus):
+            raise ValueError("num_replicas: expected a number, because there is no GPU to count; got none")
+        if num_gpus and requested and requested > num_gpus:
+            raise ValueError(f"num_replicas: expected at most the {num_gpus} GPU(s), got {requested}")
+        return requested or num_gpus
     found = _num_workers() * max(num_gpus, 1)
-    if asked not in (None, found):
-        raise ValueError(f"num_replicas: expected {found}, the devices of all workers; got {asked}")
+    if requested not in (None, found):
+        raise ValueError(
+            f"num_replicas: expected {found}, the number of devices of all workers; got {requested}"
+        )
     return found
 
 
 def make_strategy(strategy: str, num_replicas: int) -> tf.distribute.Strategy | None:
-    """The strategy; before anything else is asked of TensorFlow. Without GPUs, cores act as devices."""
+    """Creates the strategy, before any other use of TensorFlow. Without GPUs, CPU cores are the devices."""
     if strategy == "none":
         return None
     if strategy == "multi_worker":

@@ -1,11 +1,11 @@
-"""Trains and measures a discrete VAE. The digits that scikit-learn embeds, 8x8: no download, minutes."""
+"""Trains and evaluates a discrete VAE on the 8x8 digits of scikit-learn: no download, a few minutes."""
 
 from . import common
 
 
 def main() -> None:
     """Entry point."""
-    common.run("digits", struct="1-layer-small", num_train_iter=10_000)
+    common.run("digits", __doc__, struct="1-layer-small", num_train_iter=10_000)
 
 
 if __name__ == "__main__":

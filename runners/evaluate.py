@@ -1,4 +1,4 @@
-"""Measures a trained run again: any number of importance samples, log Z effort, seed, batch size."""
+"""Evaluates a trained run again, with any number of importance samples, temperatures, seed and batch size."""
 
 from collections.abc import Sequence
 
@@ -18,13 +18,15 @@ def main() -> None:
         "log_dir", None, "A run folder, or a folder of committed results.", allow_override=True
     )
     common.define_data_flags()
-    flags.DEFINE_string("test", None, "Your own images instead, as for `custom`.")
-    flags.DEFINE_enum("split", "test", ["train", "validation", "test"], "Which images.")
-    flags.DEFINE_integer("eval_iw_samples", 4000, "Importance samples, K.")
-    flags.DEFINE_integer("eval_batchsize", 100, "Images at a time; bounds memory.")
-    flags.DEFINE_integer("ais_temperatures", 10_000, "Temperatures of the estimate of log Z.")
-    flags.DEFINE_integer("seed", 0, "From which every random number follows.")
-    common.start(_evaluate)
+    flags.DEFINE_string(
+        "test", None, "A file of your own test images, as for `custom`, instead of the dataset's."
+    )
+    flags.DEFINE_enum("split", "test", ["train", "validation", "test"], "The images to evaluate on.")
+    flags.DEFINE_integer("eval_iw_samples", 4000, "Number of importance samples, K.")
+    flags.DEFINE_integer("eval_batchsize", 100, "Number of images per batch; limits memory.")
+    flags.DEFINE_integer("ais_temperatures", 10_000, "Number of temperatures of the estimate of log Z.")
+    flags.DEFINE_integer("seed", 0, "The seed of all random numbers.")
+    common.start(_evaluate, __doc__)
 
 
 def _evaluate(_: Sequence[str]) -> None:

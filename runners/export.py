@@ -1,6 +1,6 @@
-"""Writes a trained run as a SavedModel that needs TensorFlow alone.
+"""Exports a trained run as a SavedModel that needs only TensorFlow.
 
-log Z is measured anew first, from both sides where it is not exact; it is inside `log_likelihood`.
+log Z, on which `log_likelihood` depends, is first estimated again, from both sides unless it is exact.
 """
 
 from collections.abc import Sequence
@@ -19,14 +19,16 @@ def main() -> None:
     flags.DEFINE_string(
         "log_dir", None, "A run folder, or a folder of results with weights.", allow_override=True
     )
-    flags.DEFINE_string("out", None, "The folder to write; must be new.")
-    flags.DEFINE_integer("iw_samples", 1000, "Importance samples of `log_likelihood`, K.")
-    flags.DEFINE_integer("num_sweeps", 1000, "Gibbs sweeps of `sample`, from the stored chains.")
+    flags.DEFINE_string("out", None, "The folder to write, which must not exist.")
+    flags.DEFINE_integer("iw_samples", 1000, "Number of importance samples of `log_likelihood`, K.")
+    flags.DEFINE_integer("num_sweeps", 1000, "Number of Gibbs sweeps of `sample`, from the stored chains.")
     flags.DEFINE_integer(
-        "ais_temperatures", 10_000, "Temperatures of the estimate of log Z; 0 keeps the stored."
+        "ais_temperatures",
+        10_000,
+        "Number of temperatures of the estimate of log Z; 0 keeps the stored value.",
     )
-    flags.DEFINE_integer("seed", 0, "Of the estimate of log Z.")
-    common.start(_export)
+    flags.DEFINE_integer("seed", 0, "The seed of the estimate of log Z.")
+    common.start(_export, __doc__)
 
 
 def _export(_: Sequence[str]) -> None:

@@ -1,11 +1,11 @@
-"""Draws figures of the DVAE# and GumBolt papers from this code, the numbers beside the pictures as JSON.
+"""Draws figures of the DVAE# and GumBolt papers, and writes their numbers as JSON.
 
 smoothings   DVAE# Fig. 1: inverse CDFs at q = 1/2 and their gradients in q, for every smoothing.
 mean_field   DVAE# Fig. 2a: the mean field's KL divergence after each iteration, for one zeta.
 training     DVAE# Fig. 2b, 2c: that divergence, and the gradient's variance, along training.
 gumbolt      GumBolt Fig. 2b: the relaxed and the discrete objective along training, K = 20.
 
-The runs are short ones; `--full` trains as long as the papers did.
+Training is short by default; `--full` trains as long as the papers did.
 """
 
 import pathlib
@@ -40,20 +40,22 @@ _FRACTIONS = tuple(np.linspace(0, 1, 12))
 
 def main() -> None:
     """Entry point."""
-    flags.DEFINE_list("figures", list(FIGURES), f"Which: any of {', '.join(FIGURES)}.")
+    flags.DEFINE_list("figures", list(FIGURES), f"The figures to draw: any of {', '.join(FIGURES)}.")
     flags.DEFINE_string("out", "figures", "The folder for pictures and numbers.")
     flags.DEFINE_bool("full", False, "Train as long as the papers did; a day or more on two cores.")
     flags.DEFINE_string("dataset", "binarized_mnist", f"One of {', '.join(config.DATASETS)}.")
     flags.DEFINE_string("struct", "2-layer-nonlin", f"One of {', '.join(config.STRUCTURES)}.")
     flags.DEFINE_integer(
-        "num_train_iter", None, "Iterations of each training; as the figure says if not given."
+        "num_train_iter", None, "Number of iterations of each training; by default that of the figure."
     )
     flags.DEFINE_string(
-        "model", None, "For mean_field a trained one: a run folder or a short name; otherwise one is trained."
+        "model",
+        None,
+        "A trained model for mean_field: a run folder or a short name; by default one is trained.",
     )
     common.define_data_flags()
-    flags.DEFINE_integer("seed", 0, "From which every random number follows.")
-    common.start(_draw)
+    flags.DEFINE_integer("seed", 0, "The seed of all random numbers.")
+    common.start(_draw, __doc__)
 
 
 def _draw(_: Sequence[str]) -> None:
@@ -76,7 +78,7 @@ _Drawn = tuple[dict[str, Any], matplotlib.figure.Figure]
 
 
 def _curves() -> dict[str, dict[str, smoothing.Relaxation]]:
-    """Smoothing -> its curves by name, sharpest last."""
+    """Smoothing -> its curves by label, sharpest last."""
     by_beta = {
         "exponential": (smoothing.Exponential, (8.0, 10.0, 12.0)),
         "uniform+exponential": (smoothing.UniformExponential, (8.0, 10.0, 20.0)),
@@ -127,7 +129,7 @@ def _inverse_cdf(relaxation: smoothing.Relaxation, rho: tf.Tensor) -> tuple[np.n
     return zeta.numpy(), 4 * tape.gradient(zeta, logits).numpy()
 
 
-# What the others train.
+# Training, shared by the other figures.
 
 
 def _recipe(baseline: str, short: int, full: int, **changes: Any) -> config.Recipe:
@@ -140,7 +142,7 @@ def _recipe(baseline: str, short: int, full: int, **changes: Any) -> config.Reci
 def _along_training(
     console: Console, recipe: config.Recipe, images: data.Images, fractions: Sequence[float]
 ) -> Iterator[tuple[int, models.DVAE]]:
-    """The model at fractions of its training."""
+    """Yields the model at fractions of its training."""
     model = models.DVAE(recipe, images.train.mean(0))
     model.compile()
     loop = training.TrainingLoop(model, images)
@@ -152,10 +154,10 @@ def _along_training(
         yield step, model
 
 
-# DVAE# Fig. 2a and 2b: KL(m || p^) of the mean field from the machine that it approximates.
+# DVAE# Fig. 2a and 2b: KL(m || p^) of the mean field m and the machine p^ that it approximates.
 
 _KL_SAMPLES = 5_000
-# Enough for m to have converged.
+# Enough iterations for m to converge.
 _MANY_ITERATIONS = 30
 
 
@@ -177,7 +179,7 @@ class _Augmented:
         return tf.reduce_sum(z * ratio, -1) - rbm.energy(self.machine, *sides)
 
     def log_partition(self, seed: tf.Tensor) -> tf.Tensor:
-        """log Z^ = log E_m[p~ / m] by importance sampling from the mean field: [Z], as good as m is near."""
+        """log Z^ = log E_m[p~ / m] by importance sampling from m, accurate if m is close to p^: [Z]."""
         logits = self.mean_field(_MANY_ITERATIONS)
         found = []
         for index, (logit, ratio) in enumerate(zip(logits, self.ratio, strict=True)):
@@ -195,7 +197,7 @@ class _Augmented:
 
 
 def _zetas(model: models.DVAE, x: np.ndarray, seed: tf.Tensor) -> tf.Tensor:
-    """zeta ~ q(zeta | x), one of each image: [B, D]."""
+    """zeta ~ q(zeta | x), one per image: [B, D]."""
     return model.posterior(tf.constant(x) - model.mean_x, num_samples=1, seed=seed).sample[0]
 
 
@@ -271,7 +273,7 @@ def _gradient_variance(model: models.DVAE) -> Callable[[np.ndarray, int], float]
     return variance
 
 
-# Baseline and beta; those at 10 and 30 did best in the paper.
+# Baseline and beta; 10 and 30 gave the best results in the paper.
 _SETTINGS = {
     "exponential, β = 8": ("dvaes_exp", 8.0),
     "exponential, β = 10": ("dvaes_exp", 10.0),

@@ -1,6 +1,6 @@
-"""Trains and measures a discrete VAE. OMNIGLOT, 28x28 grey levels, binarised afresh for every batch.
+"""Trains and evaluates a discrete VAE on OMNIGLOT (28x28 grey levels, binarised anew for each batch).
 
-The file is `chardata.mat`; the run says which of the known files it read.
+The data are read from `chardata.mat`; the run reports which of the known versions of that file it found.
 """
 
 from . import common
@@ -8,7 +8,7 @@ from . import common
 
 def main() -> None:
     """Entry point."""
-    common.run("omniglot", struct="2-layer-nonlin", num_train_iter=1_000_000)
+    common.run("omniglot", __doc__, struct="2-layer-nonlin", num_train_iter=1_000_000)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""The PyTorch package `rbms` at the tasks of the sampler benchmark, in an interpreter of its own.
+"""Runs the tasks of the sampler benchmark with the PyTorch package `rbms`.
 
-Started by that benchmark with the Python of an environment that has `rbms` and the CPU build of torch. Reads
-one JSON task a line, first the machine to load, then {"task": "gibbs" | "ais", ...}, and answers each with
-one JSON line.
+The benchmark starts this file with the Python of an environment that has `rbms` and the CPU build of torch.
+It reads one JSON task per line, first the machine to load, then {"task": "gibbs" | "ais", ...}, and answers
+each with one JSON line.
 """
 
 import json

@@ -1,6 +1,6 @@
-"""Copies finished runs into `results/`: configuration, result, pictures, and weights if asked.
+"""Copies finished runs into `results/`: configuration, result, pictures and, on request, weights.
 
-The folder's name says what it is: <dataset>/<struct>/<baseline>-k<k>-<iterations>-seed<seed>.
+Folders are named <dataset>/<struct>/<baseline>-k<k>-<iterations>-seed<seed>.
 """
 
 import pathlib
@@ -24,17 +24,17 @@ from .cells import cell_folder
 
 _FILES = (CONFIG_FILE, RESULT_FILE)
 _PICTURES = ("samples.png", "reconstructions.png", "learning_curve.png")
-# A headline cell's weights are kept in the repository, so they have to stay small.
+# Weights are kept in the repository, so they must be small.
 _MAX_WEIGHT_BYTES = 4_000_000
 
 
 def main() -> None:
     """Entry point."""
-    flags.DEFINE_list("log_dir", [], "The finished runs.", allow_override=True)
-    flags.DEFINE_string("results_dir", "results", "Where results are collected.")
-    flags.DEFINE_bool("pictures", True, "Also keep the pictures.")
-    flags.DEFINE_bool("weights", False, "Also keep the weights (at most 4 MB).")
-    common.start(_publish)
+    flags.DEFINE_list("log_dir", [], "Folders of finished runs.", allow_override=True)
+    flags.DEFINE_string("results_dir", "results", "The folder of all results.")
+    flags.DEFINE_bool("pictures", True, "Whether to copy the pictures.")
+    flags.DEFINE_bool("weights", False, "Whether to copy the weights (at most 4 MB).")
+    common.start(_publish, __doc__)
 
 
 def _publish(_: Sequence[str]) -> None:
@@ -59,7 +59,7 @@ def _publish_one(source: pathlib.Path) -> pathlib.Path:
             raise ValueError(
                 f"weights: expected at most {_MAX_WEIGHT_BYTES:,} bytes, got {len(contents[WEIGHTS_FILE]):,}"
             )
-    # The folder's name does not say everything.
+    # The name of the folder does not determine the whole recipe.
     if target.exists() and (differences := config_differences(read_recipe(target), recipe)):
         raise ValueError(f"log_dir: {target} holds another run than {source}. {'; '.join(differences)}")
     target.mkdir(parents=True, exist_ok=True)

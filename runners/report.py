@@ -55,8 +55,10 @@ def main() -> None:
     )
     flags.DEFINE_string("out", None, "The HTML file to write.")
     common.define_data_flags()
-    flags.DEFINE_string("test", None, "Your own images instead, as for `custom`.")
-    common.start(_report)
+    flags.DEFINE_string(
+        "test", None, "A file of your own test images, as for `custom`, instead of the dataset's."
+    )
+    common.start(_report, __doc__)
 
 
 def _report(_: Sequence[str]) -> None:

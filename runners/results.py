@@ -26,9 +26,9 @@ other.
 
 def main() -> None:
     """Entry point."""
-    flags.DEFINE_string("results_dir", "results", "Where results are collected.")
-    flags.DEFINE_string("out", None, "Where to write the page, Markdown; printed if not given.")
-    common.start(_write)
+    flags.DEFINE_string("results_dir", "results", "The folder of all results.")
+    flags.DEFINE_string("out", None, "A Markdown file to write; by default the page is printed.")
+    common.start(_write, __doc__)
 
 
 def _write(_: Sequence[str]) -> None:

@@ -1,9 +1,8 @@
-"""Trains one cell with several samplers of the negative phase, each for the same wall time, and compares.
+"""Trains one cell with several samplers of the negative phase for the same wall time, and compares them.
 
-A sampler that costs more takes fewer steps: the speed of each is measured first (the fastest of some
-calls, so that other work on the machine does not count), and the schedule scaled to the steps that fit.
-`--out` gathers the rows, so samplers may be run one after another or by several processes at a time; a run
-that is there already is not repeated.
+A more expensive sampler takes fewer steps: its speed is measured first (the fastest of several calls, to
+exclude other load), and the schedule is scaled to the steps that fit. `--out` collects the rows, so samplers
+can run in sequence or in several processes; finished runs are not repeated.
 """
 
 import pathlib
@@ -22,7 +21,7 @@ from dvae_tf.runs import provenance, read_recipe
 
 from . import common
 
-# Calls of the training loop that are timed; the schedule is rounded down to whole thousands.
+# Number of timed calls of the training loop, and the number of steps of which the schedule is a multiple.
 _CALLS, _ROUND = 20, 1_000
 _PATTERN = re.compile(r"(?P<sampler>[a-z]+):(?P<num_chains>\d+)x(?P<num_sweeps>\d+)")
 
@@ -32,18 +31,18 @@ def main() -> None:
     flags.DEFINE_list(
         "samplers",
         ["pcd:100x20", "pcd:1000x40", "pa:100x20", "pa:1000x40", "pt:10x20"],
-        "Samplers as name:chains x sweeps; `pt` has 20 temperatures for each of its chains.",
+        "Samplers as name:chains x sweeps; `pt` has 20 temperatures per chain.",
     )
-    flags.DEFINE_float("minutes", 20.0, "Training time of each, validations and test not counted.")
+    flags.DEFINE_float("minutes", 20.0, "Training time of each, without validations and test.")
     flags.DEFINE_string("dataset", "binarized_mnist", f"One of {', '.join(config.DATASETS)}.")
     flags.DEFINE_string("struct", "2-layer-nonlin", f"One of {', '.join(config.STRUCTURES)}.")
     flags.DEFINE_string("baseline", "dvaes_power", f"One of {', '.join(config.BASELINES)}.")
-    flags.DEFINE_integer("k", 1, "Importance samples of the training bound.")
-    flags.DEFINE_integer("seed", 0, "From which every random number follows.")
+    flags.DEFINE_integer("k", 1, "Number of importance samples of the training bound.")
+    flags.DEFINE_integer("seed", 0, "The seed of all random numbers.")
     common.define_data_flags()
-    flags.DEFINE_string("runs_dir", "runs/samplers", "Where the runs are kept.")
-    flags.DEFINE_string("out", None, "The table as JSON; rows of other samplers in it are kept.")
-    common.start(_compare)
+    flags.DEFINE_string("runs_dir", "runs/samplers", "The folder of the runs.")
+    flags.DEFINE_string("out", None, "A JSON file for the table; its rows of other samplers are kept.")
+    common.start(_compare, __doc__)
 
 
 def _compare(_: Sequence[str]) -> None:
@@ -56,7 +55,7 @@ def _compare(_: Sequence[str]) -> None:
     for name, sampler in samplers.items():
         rows[name] = _row(console, name, sampler, images)
         if out is not None:
-            # As it is now: another process may have written meanwhile.
+            # Read again, because another process may have written to it.
             others = storage.read_json(out)["rows"] if out.exists() else {}
             rows = others | rows
             storage.write_json(out, {"rows": rows} | provenance.describe())
@@ -85,7 +84,7 @@ def _row(console: Console, name: str, sampler: dict[str, Any], images: data.Imag
     folder = pathlib.Path(values.runs_dir) / f"{name.replace(':', '-')}-seed{values.seed}"
     console.rule(name)
     if (folder / "config.json").exists():
-        # Begun before: its schedule stands.
+        # A run that was started before keeps its schedule.
         recipe = read_recipe(folder)
     else:
         seconds = _seconds_per_step(cell(), images)
@@ -113,7 +112,7 @@ def _row(console: Console, name: str, sampler: dict[str, Any], images: data.Imag
 
 
 def _seconds_per_step(recipe: config.Recipe, images: data.Images) -> float:
-    """Of the compiled training loop alone, after its compilation."""
+    """Measures the compiled training loop alone, without its compilation."""
     model = DVAE(recipe, images.train.mean(0))
     model.compile()
     loop = training.TrainingLoop(model, images)

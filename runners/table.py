@@ -1,7 +1,8 @@
-"""Trains the cells of a table and prints it in the papers' layout: best in bold, beside what was published.
+"""Trains the cells of a table of test NLLs and prints it in the papers' layout.
 
-A cell whose result is there is not trained again: results are looked for among the runs of this table
-and among the committed ones. Several seeds give mean ± standard deviation, as the papers report.
+The best value of a row is bold; published values follow in parentheses. Cells that already have a result, in
+`--runs_dir` or in `--results_dir`, are not trained again. With several seeds a cell is the mean ± standard
+deviation, as in the papers.
 """
 
 import dataclasses
@@ -26,9 +27,9 @@ from .cells import cell_folder
 
 @dataclasses.dataclass(frozen=True)
 class Scale:
-    """The cells of a table, and how long each trains.
+    """The cells of a table and the length of their training.
 
-    `ks` are for every baseline but those in `other_ks`.
+    `ks` applies to every baseline that is not in `other_ks`.
     """
 
     dataset: str
@@ -39,15 +40,16 @@ class Scale:
 
 
 SCALES = {
-    # Small images and codes, whose log Z is exact: minutes for every system. Small gradients beside the
-    # published epsilon of Adam take a higher rate.
+    # Small images and codes with an exact log Z: minutes for every system. Their gradients are small compared
+    # with the published epsilon of Adam, which calls for a higher learning rate.
     "mini": Scale(
         "digits",
         ("2-layer-small",),
         (1, 5, 25),
         {"num_train_iter": 2_000, "base_lr": 1e-2, "num_validations": 10, "eval_iw_samples": 1_000},
     ),
-    # The papers' second row at a twentieth of its length; validations would take longer than the training.
+    # The second row of the papers at a twentieth of its length. Few validations, which would otherwise take
+    # longer than the training.
     "mnist": Scale(
         "binarized_mnist",
         ("1-layer-nonlin",),
@@ -60,21 +62,23 @@ SCALES = {
 
 def main() -> None:
     """Entry point."""
-    flags.DEFINE_enum("scale", "mini", list(SCALES), "Which table.")
-    flags.DEFINE_list("structs", None, "Structures; those of the scale if not given.")
-    flags.DEFINE_list("baselines", list(config.BASELINES), "Systems.")
+    flags.DEFINE_enum("scale", "mini", list(SCALES), "Which table to print.")
+    flags.DEFINE_list("structs", None, "The structures; by default those of the scale.")
+    flags.DEFINE_list("baselines", list(config.BASELINES), "The systems.")
     flags.DEFINE_list(
-        "ks", None, "Importance samples of the training bound; those of the scale if not given."
+        "ks", None, "Numbers of importance samples of the training bound; by default those of the scale."
     )
-    flags.DEFINE_list("seeds", ["0"], "Seeds; more than one gives mean ± standard deviation.")
-    flags.DEFINE_integer("num_train_iter", None, "Parameter updates; those of the scale if not given.")
-    flags.DEFINE_integer("num_validations", None, "Of each run; those of the scale if not given.")
-    flags.DEFINE_string("runs_dir", "runs/table", "Where the runs are kept.")
-    flags.DEFINE_string("results_dir", "results", "Where finished results are looked for, too.")
+    flags.DEFINE_list("seeds", ["0"], "The seeds; several give mean ± standard deviation.")
+    flags.DEFINE_integer("num_train_iter", None, "Number of parameter updates; by default that of the scale.")
+    flags.DEFINE_integer(
+        "num_validations", None, "Number of validations of a run; by default that of the scale."
+    )
+    flags.DEFINE_string("runs_dir", "runs/table", "The folder of the runs.")
+    flags.DEFINE_string("results_dir", "results", "Another folder in which finished results are looked up.")
     common.define_data_flags()
-    flags.DEFINE_bool("train", True, "Whether to train the cells that are missing.")
-    flags.DEFINE_string("out", None, "Where to write the table as Markdown.")
-    common.start(_table)
+    flags.DEFINE_bool("train", True, "Whether to train the missing cells.")
+    flags.DEFINE_string("out", None, "A file to which the table is written as Markdown.")
+    common.start(_table, __doc__)
 
 
 def _table(_: Sequence[str]) -> None:
@@ -87,7 +91,7 @@ def _table(_: Sequence[str]) -> None:
     if missing and values.train:
         _train(console, scale.dataset, missing)
     columns, rows = _cells(recipes)
-    # Wide enough for every column: a table that wraps is not read.
+    # Wide enough for every column: a wrapped table is hard to read.
     wide = Console(width=max(console.width, 24 + 16 * len(columns)))
     wide.print(_rich_table(scale, columns, rows))
     if values.out:
@@ -119,7 +123,7 @@ def _integer(flag: str, text: str) -> int:
     return int(text)
 
 
-# What a result may differ in and still be the cell's: how precisely it was measured.
+# Fields in which a result may differ from its cell: the precision of the evaluation.
 _PRECISION = ("eval_batchsize", "eval_iw_samples", "ais_temperatures", "ais_chains")
 
 
@@ -142,12 +146,12 @@ def _train(console: Console, dataset: str, recipes: Sequence[config.Recipe]) -> 
         console.rule(f"{index} of {len(recipes)}: {cell_folder(recipe)}")
         result = training.train(recipe, images, str(folder))
         console.print(f"test NLL {result.test_nll:.2f}, {result.seconds:.0f} s")
-        # Compiled programs of a model that is gone.
+        # Releases the compiled programs of the previous model.
         keras.backend.clear_session()
         gc.collect()
 
 
-# (struct, K, baseline) -> text, its mean, what was published.
+# (text, mean, published value) of a cell.
 _Cell = tuple[str, float, str]
 
 

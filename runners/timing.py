@@ -1,4 +1,4 @@
-"""What benchmarks share: programs timed in turn, tables of ratios, the bare products of Gibbs sweeps."""
+"""Shared by the benchmarks: interleaved timing, tables of ratios, the bare products of Gibbs sweeps."""
 
 import pathlib
 import resource
@@ -13,7 +13,7 @@ from rich.table import Table
 
 from dvae_tf import rbm
 
-# Of the sides of the machine that speed is quoted for.
+# Units of each side of the machine that is benchmarked.
 UNITS = 200
 
 
@@ -25,7 +25,7 @@ class Timing(NamedTuple):
 
 
 def in_turn(programs: dict[str, Callable[[], Any]], rounds: int) -> dict[str, Timing]:
-    """Times programs round by round, so that a slow spell of the machine hits all of them."""
+    """Times programs round by round, so that a slow period of the machine affects all of them."""
     for program in programs.values():
         program()
     seconds: dict[str, list[float]] = {name: [] for name in programs}
@@ -40,7 +40,7 @@ def in_turn(programs: dict[str, Callable[[], Any]], rounds: int) -> dict[str, Ti
 
 
 def table(title: str, timings: dict[str, Timing]) -> Table:
-    """The first row is the reference of the ratios."""
+    """A table of timings; the first row is the reference of the ratios."""
     shown = Table("", "median ms", "min ms", "ratio of medians", "ratio of minima", title=title)
     reference = next(iter(timings.values()))
     for name, timing in timings.items():
@@ -55,14 +55,14 @@ def table(title: str, timings: dict[str, Timing]) -> Table:
 
 
 def benchmark_machine() -> rbm.RBM:
-    """200 + 200 units, couplings N(0, 0.1^2)."""
+    """A machine of 200 + 200 units with couplings N(0, 0.1^2)."""
     biases = tf.zeros([UNITS])
     weights = 0.1 * tf.random.stateless_normal([UNITS, UNITS], (0, 1))
     return rbm.as_rbm(biases, biases, weights)
 
 
 def bare_products(machine: rbm.RBM, chains: int, sweeps: int) -> Callable[[], tf.Tensor]:
-    """The matrix products of the sweeps and nothing else."""
+    """A program that computes only the matrix products of the sweeps."""
     start, _ = rbm.uniform_states(chains, UNITS, UNITS, (0, 2))
 
     @tf.function(jit_compile=True)
@@ -78,6 +78,6 @@ def bare_products(machine: rbm.RBM, chains: int, sweeps: int) -> Callable[[], tf
 
 
 def resident_megabytes() -> float:
-    """Memory of this process now."""
+    """The memory in use by this process."""
     pages = int(pathlib.Path("/proc/self/statm").read_text().split()[1])
     return pages * resource.getpagesize() / 2**20

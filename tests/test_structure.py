@@ -30,7 +30,11 @@ def imported_modules(path: str) -> set[str]:
     """Dotted names inside the project that a file imports, each `package.module` or `package`."""
     package = list(pathlib.Path(path).with_suffix("").parts)[:-1]
     found = set()
-    for node in ast.walk(ast.parse((ROOT / path).read_text())):
+    tree = ast.parse((ROOT / path).read_text())
+    if path == "dvae_tf/__init__.py":
+        # For type checkers only: it imports its subpackages when they are accessed.
+        tree.body = [node for node in tree.body if not is_for_type_checkers(node)]
+    for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom):
             parts = package[: len(package) - node.level + 1] if node.level else []
             module = parts + (node.module.split(".") if node.module else [])
@@ -38,6 +42,10 @@ def imported_modules(path: str) -> set[str]:
         elif isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
     return {name for name in found if name.split(".")[0] in ("dvae_tf", "runners")}
+
+
+def is_for_type_checkers(node: ast.stmt) -> bool:
+    return isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING" and not node.orelse
 
 
 def target_of(name: str, targets: dict) -> str:
