@@ -1,1 +1,3 @@
-"""Command-line programs: a thin layer over the library, and the only place where flags are read."""
+"""Programs that train, evaluate, export and compare models: `python -m runners.<name> --help`."""
+
+from . import startup as startup
