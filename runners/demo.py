@@ -1,7 +1,7 @@
 """Trains a discrete VAE on binarised MNIST and compares it with simpler models and with a long training.
 
-The model is trained with a Boltzmann prior and with its couplings W held at 0; both are compared with a mixture
-of Bernoullis and with committed weights of a long training, on the same test images.
+The model is trained with a Boltzmann prior, and with its couplings W held at 0. Both are compared with a
+mixture of Bernoullis and with committed weights of a long training, on the same test images.
 """
 
 import pathlib
