@@ -30,7 +30,7 @@ class ProgressBar(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: Any = None) -> None:
         """Opens the bar."""
-        step = (logs or {}).get("step", 0)
+        step = int((logs or {}).get("step", 0))  # Keras passes the numbers of logs as floats
         self._total = self.model.recipe.num_train_iter
         self._first_step = None
         self._last_line = time.monotonic()
@@ -58,7 +58,7 @@ class ProgressBar(keras.callbacks.Callback):
         logs = logs or {}
         converged = "" if logs["log_partition_converged"] else " (not converged)"
         self.console.print(
-            f"step {logs['step']:,}: validation NLL {logs['val_nll']:.2f}"
+            f"step {logs['step']:,.0f}: validation NLL {logs['val_nll']:.2f}"
             f"{' (best)' if logs['is_best'] else ''}, log Z {logs['log_partition']:.2f} ± "
             f"{logs['log_partition_standard_error']:.3f}{converged}"
         )
@@ -74,7 +74,7 @@ class ProgressBar(keras.callbacks.Callback):
 
     def on_test_batch_end(self, batch: int, logs: Any = None) -> None:
         """Advances the bar of the test."""
-        total = (logs or {})["num_images"]
+        total = int((logs or {})["num_images"])
         if self._bar is None:
             self._open("test", total, 0)
         self._advance("test", batch, total, "images")
