@@ -10,6 +10,7 @@ from support import killed_run
 from support.runs import content
 from support.tiny import recipe
 from support.tiny import tiny_structures as tiny_structures
+from support.training import tiny_images
 
 GROUPS = {"state": {"a/b": np.arange(300.0)}, "history": {"step": np.ones(1)}}
 
@@ -131,7 +132,7 @@ def test_foreign_checkpoints_are_refused(foreign, folder, tmp_path, monkeypatch)
 @pytest.mark.parametrize("change", ["missing", "unexpected", "shape", "best"])
 def test_variables_that_are_not_the_models_are_refused(change, tmp_path):
     settings = recipe(**killed_run.SMALL)
-    images = killed_run.tiny_images()
+    images = tiny_images(100)
     run = RunFolder(tmp_path)
     run.bind(settings)
     model = models.DVAE(settings, images.train.mean(0))

@@ -13,6 +13,7 @@ from support import killed_run, programs
 from support.runs import content
 from support.tiny import recipe
 from support.tiny import tiny_structures as tiny_structures
+from support.training import tiny_images
 
 HOLDER = """
 import sys, time
@@ -48,7 +49,7 @@ def holder(folder):
 def test_the_second_is_refused_and_changes_nothing_until_the_first_is_gone(folder, holder):
     before = content(folder)
     with pytest.raises(PermissionError, match=f"log_dir: another process is training in {folder.path}"):
-        training.train(recipe(**killed_run.SMALL), killed_run.tiny_images(), str(folder.path))
+        training.train(recipe(**killed_run.SMALL), tiny_images(100), str(folder.path))
     assert content(folder) == before
     with RunFolder(folder.path, is_writer=False).lock():
         pass  # a worker that does not write

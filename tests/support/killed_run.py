@@ -17,12 +17,12 @@ import signal
 import sys
 
 import keras
-import numpy as np
 import pytest
 
-from dvae_tf import data, storage, training
+from dvae_tf import storage, training
 from runners import devices
 from support.tiny import add_tiny_structures, recipe
+from support.training import tiny_images
 
 SMALL = {
     "num_train_iter": 90,
@@ -35,15 +35,6 @@ SMALL = {
     "eval_iw_samples": 10,
     "eval_batchsize": 50,
 }
-
-
-def tiny_images(count=100, is_binary=True):
-    rng = np.random.default_rng(0)
-    modes = np.array([[1, 1, 1, 0, 0, 0], [0, 0, 0, 1, 1, 1], [1, 0, 1, 0, 1, 0]])
-    chosen = modes[rng.integers(0, 3, 3 * count)]
-    x = (chosen ^ (rng.random(chosen.shape) < 0.05)).astype(np.float32)
-    train = x[:count] if is_binary else np.clip(x[:count], 0.1, 0.8)
-    return data.Images(train, x[count : 2 * count], x[2 * count :], (2, 3), "tiny", "a test")
 
 
 def be_killed(number=signal.SIGKILL):
@@ -108,7 +99,7 @@ def main(folder, options):
     with pytest.MonkeyPatch.context() as patch:
         add_tiny_structures(patch)
         settings = recipe(**{**SMALL, **options})
-        images = tiny_images(is_binary=not settings.dynamic_binarization)
+        images = tiny_images(100, is_binary=not settings.dynamic_binarization)
         patch.setattr(training.run, "STEPS_PER_CALL", 7)
         try:
             callbacks = [Killer(*kill, fate)] if kill else []

@@ -12,6 +12,7 @@ from dvae_tf.training import faults
 from support import killed_run
 from support.tiny import recipe
 from support.tiny import tiny_structures as tiny_structures
+from support.training import tiny_images
 
 GOOD = {
     "log_partition": 10.0,
@@ -85,7 +86,7 @@ def test_an_explosion_stops_the_run_within_a_hundred_steps(tmp_path):
     settings = recipe(**killed_run.SMALL)
     message = r"step 30: objective is -\d+\.\d and was -\d.*exploded; training stopped, .*000030"
     with pytest.raises(training.TrainingError, match=message):
-        training.train(settings, killed_run.tiny_images(), tmp_path, callbacks=[Break(30, spoil)])
+        training.train(settings, tiny_images(100), tmp_path, callbacks=[Break(30, spoil)])
     checkpoint = storage.read_arrays(tmp_path / "checkpoint-000000030.npz")
     assert np.abs(checkpoint["state/dvae/decoder/output/bias"]).max() < 10
 
@@ -101,7 +102,7 @@ def test_a_dead_code_is_noticed_at_the_next_validation_and_said_once(tmp_path):
     settings = recipe(**{**killed_run.SMALL, "num_train_iter": 120, "num_validations": 4, "base_lr": 1e-9})
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        training.train(settings, killed_run.tiny_images(), tmp_path, callbacks=[Break(30, spoil)])
+        training.train(settings, tiny_images(100), tmp_path, callbacks=[Break(30, spoil)])
     texts = [str(each.message) for each in caught if issubclass(each.category, training.TrainingWarning)]
     dead = [text for text in texts if "no unit" in text]
     assert len(dead) == 1

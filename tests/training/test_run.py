@@ -9,25 +9,7 @@ import pytest
 from dvae_tf import data, evaluation, models, runs, storage, training
 from support.tiny import NUM_PIXELS, add_tiny_structures, all_bits, exact_log_likelihood, recipe, rough_model
 from support.tiny import tiny_structures as tiny_structures
-
-SMALL = {
-    "num_train_iter": 120,
-    "num_validations": 4,
-    "train_batchsize": 20,
-    "ais_chains": 50,
-    "ais_temperatures": 50,
-    "validation_ais_temperatures": 20,
-    "validation_iw_samples": 5,
-    "eval_iw_samples": 20,
-}
-
-
-def tiny_images(count=300, seed=0):
-    rng = np.random.default_rng(seed)
-    modes = np.array([[1, 1, 1, 0, 0, 0], [0, 0, 0, 1, 1, 1], [1, 0, 1, 0, 1, 0]])
-    chosen = modes[rng.integers(0, 3, 3 * count)]
-    x = (chosen ^ (rng.random(chosen.shape) < 0.05)).astype(np.float32)
-    return data.Images(x[:count], x[count : 2 * count], x[2 * count :], (2, 3), "tiny", "a test")
+from support.training import SMALL, tiny_images
 
 
 def newest_state(log_dir):

@@ -1,0 +1,88 @@
+"""Pictures: where each image of a sheet is, what curves show, and that all are PNG files."""
+
+import io
+
+import matplotlib.image
+import numpy as np
+import pytest
+
+from dvae_tf import plots, runs
+from dvae_tf.plots import curves
+from support.tiny import recipe, rough_model
+from support.tiny import tiny_structures as tiny_structures
+from support.training import tiny_images
+
+
+def pixels(png):
+    assert png.startswith(b"\x89PNG")
+    return matplotlib.image.imread(io.BytesIO(png))
+
+
+def test_tile_lays_out_images_in_rows_with_grey_between():
+    images = np.arange(1, 6)[:, np.newaxis] * np.ones((5, 6)) / 10
+    sheet = plots.tile(images, (2, 3), columns=4)
+    assert sheet.shape == (7, 17)
+    for index in range(5):
+        top, left = 1 + 3 * (index // 4), 1 + 4 * (index % 4)
+        np.testing.assert_allclose(sheet[top : top + 2, left : left + 3], (index + 1) / 10)
+    assert (sheet[0] == 0.5).all()
+    assert (sheet[:, 0] == 0.5).all()
+    assert (sheet[4:6, 5:] == 0.5).all()
+
+
+def test_tile_keeps_the_orientation_of_an_image():
+    sheet = plots.tile(np.arange(6.0)[np.newaxis], (2, 3), columns=1)
+    np.testing.assert_array_equal(sheet[1:3, 1:4], [[0, 1, 2], [3, 4, 5]])
+
+
+def test_reconstructions_stand_below_their_originals():
+    originals, reconstructions = np.full((5, 1), 0.1), np.full((5, 1), 0.9)
+    originals[3] = 0.2
+    reconstructions[3] = 0.8
+    sheet = plots.interleave(originals, reconstructions, columns=3).reshape(-1, 3)
+    np.testing.assert_allclose(sheet[:2], [[0.1] * 3, [0.9] * 3])
+    np.testing.assert_allclose(sheet[2:], [[0.2, 0.1, 0.5], [0.8, 0.9, 0.5]])
+
+
+def test_sheets_are_enlarged_by_whole_pixels():
+    image = pixels(plots.sheet_png(np.eye(4).reshape(1, 16), (4, 4)))
+    height, width = image.shape[:2]
+    assert width >= 1_000
+    assert width % (1 + 12 * 5) == 0
+    assert height * (1 + 12 * 5) == width * 6
+
+
+def history():
+    steps = [30.0, 60.0, 90.0, 120.0]
+    return runs.History(steps, [-9.0, -5.0, -4.0, -3.5], [6.0, 4.0, 3.0, 3.1], *[[1.0] * 4] * 3)
+
+
+def test_objectives_are_shown_after_the_warm_up_only():
+    settings = recipe(num_train_iter=200, kl_warmup_fraction=0.3)
+    steps, negated = curves._after_warmup(settings, history())
+    np.testing.assert_array_equal(steps, [90, 120])
+    np.testing.assert_array_equal(negated, [4.0, 3.5])
+
+
+def test_curves_are_png_files():
+    settings = recipe()
+    assert pixels(plots.learning_curve_png(settings, history())).ndim == 3
+    assert pixels(plots.learning_curve_png(settings, runs.History())).ndim == 3
+    assert pixels(plots.curves_png({"a": (settings, history()), "b": (settings, history())})).ndim == 3
+
+
+@pytest.mark.parametrize(
+    ("baseline", "names"),
+    [
+        ("dvaes_power", {"samples", "energies", "reconstructions", "usage", "machine"}),
+        ("concrete", {"samples", "energies", "reconstructions", "usage"}),
+    ],
+)
+def test_a_report_has_the_pictures_that_its_model_allows(baseline, names):
+    model, images = rough_model(baseline=baseline), tiny_images()
+    found = plots.report_pictures(model, images)
+    assert found.keys() == names
+    assert all(pixels(png).ndim == 3 for png in found.values())
+    assert plots.report_pictures(model, None).keys() == names - {"reconstructions", "usage"}
+    for png in plots.run_pictures(model, images):
+        assert pixels(png).ndim == 3
