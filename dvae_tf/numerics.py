@@ -76,6 +76,12 @@ def integer_seed(seed: int, *data: int) -> int:
     return int(np.random.SeedSequence((seed, *data)).generate_state(1)[0] >> 1)
 
 
+def check_count(name: str, count: int, least: int = 1) -> None:
+    """Raises `ValueError` if a number of things is below the least that is allowed."""
+    if count < least:
+        raise ValueError(f"{name}: expected at least {least}, got {count}")
+
+
 def _in_xla() -> bool:
     return control_flow_util.GraphOrParentsInXlaContext(ops.get_default_graph())
 

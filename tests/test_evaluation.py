@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from dvae_tf import evaluation
-from dvae_tf.priors import LogPartition
+from dvae_tf.partition import LogPartition
 from support.tiny import NUM_PIXELS, all_bits, exact_log_likelihood, prior_log_probs, rough_model
 from support.tiny import tiny_structures as tiny_structures
 
@@ -74,7 +74,9 @@ def test_enumerated_log_z_has_a_bracket_of_no_width():
 def test_nll_carries_both_sides_of_log_z(converged, monkeypatch):
     model = rough_model()
     known = float(model.prior.anchor(1, 1, (0, 0)).log_partition)
-    sides = LogPartition(known, 0.1, 50.0, "two-sided", known - 0.3, known + 0.4, converged)
+    sides = LogPartition(
+        known, 0.1, known - 0.3, known + 0.4, 0.1, 50.0, converged, method="two-sided", details=None
+    )
 
     def anchor(num_temperatures, num_chains, seed, both_sides=False):
         assert both_sides

@@ -16,8 +16,8 @@ from ..config import Recipe
 from ..networks import Network
 from ..numerics import Seed, Tag, as_seed, fold_in, integer_seed, log_mean_exp, uniform
 from ..objectives import LikelihoodEstimate, streamed_bound
+from ..partition import LogPartition
 from ..posterior import Posterior
-from ..priors import LogPartition
 from ..smoothing import Relaxation
 from .optimizer import recipe_optimizer
 from .pixels import bernoulli_pixels

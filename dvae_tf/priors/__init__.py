@@ -5,7 +5,7 @@ integral (`gaussian_integral`), and the GumBolt proxy (`gumbolt`); Bernoulli pri
 (`directed`). log Z is always an argument, never hidden inside.
 """
 
-from .base import LogPartition, Prior
+from .base import Prior
 from .boltzmann import BoltzmannMachine, log_partition_surrogate
 from .directed import DirectedBernoulli, DirectedPrior
 from .gaussian_integral import GaussianIntegralPrior, GaussianIntegralRelaxation
@@ -22,7 +22,6 @@ __all__ = [
     "GaussianIntegralRelaxation",
     "GumBolt",
     "GumBoltPrior",
-    "LogPartition",
     "OverlappingRelaxation",
     "Prior",
     "log_partition_surrogate",

@@ -1,41 +1,14 @@
 """What a model asks of the prior of its code: a Keras layer that hands out distributions."""
 
 import abc
-from typing import Any, NamedTuple
+from typing import Any
 
 import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
 
 from ..numerics import Seed
-
-
-class LogPartition(NamedTuple):
-    """log Z of a prior, as measured or as known.
-
-    Attributes:
-      log_partition: nats.
-      standard_error: nats; 0 where log Z is exact.
-      effective_sample_size: of the annealed chains; None where there were none.
-      method: "ais" (forward), "two-sided" (forward and reverse), "exact" (enumerated), or "normalized"
-        (log Z is 0 by construction).
-      lower: annealing forward less two errors; log Z itself where it is known.
-      upper: annealing in reverse plus two errors; None where nothing was annealed in reverse.
-      converged: whether it can be believed (`partition` says by what).
-    """
-
-    log_partition: float
-    standard_error: float
-    effective_sample_size: float | None
-    method: str
-    lower: float
-    upper: float | None
-    converged: bool
-
-    @classmethod
-    def known(cls, log_partition: float, method: str) -> "LogPartition":
-        """A log Z without error."""
-        return cls(log_partition, 0.0, None, method, log_partition, log_partition, True)
+from ..partition import LogPartition
 
 
 class Prior(keras.layers.Layer):

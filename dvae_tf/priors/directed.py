@@ -15,9 +15,10 @@ import tensorflow_probability as tfp
 from tensorflow_probability import distributions as tfd
 
 from ..numerics import Seed, keep_nan
+from ..partition import LogPartition
 from ..smoothing import Relaxation
 from ..smoothing.relaxation import at_least_float32, number_assertions
-from .base import LogPartition, Prior
+from .base import Prior
 
 
 class DirectedBernoulli(tfd.AutoCompositeTensorDistribution):

@@ -15,18 +15,16 @@ import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from .. import partition
 from ..numerics import Seed, Tag, fold_in
+from ..partition import LogPartition, estimate
 from ..rbm import RBM, as_rbm, block_gibbs
 from ..samplers import PersistentGibbs, PopulationAnnealing, PopulationAnnealingState, Sampler, measure_mixing
 from ..smoothing import Smoothing
-from .base import LogPartition, Prior
+from .base import Prior
 from .boltzmann import BoltzmannMachine, log_partition_surrogate
 from .overlapping import OverlappingRelaxation
 
 _INITIAL_STDDEV = 0.01
-# A smaller side of so many units is enumerated faster than annealed.
-_MAX_EXACT_UNITS = 16
 # Of the witnesses, a sweep each: a fifth of what the negative phase takes.
 _RUNGS_PER_UPDATE = 4
 # Of the sampler, to see how its chains mix.
@@ -221,28 +219,20 @@ class BoltzmannPrior(Prior):
     def anchor(
         self, num_temperatures: int, num_chains: int, seed: Seed, both_sides: bool = False
     ) -> LogPartition:
-        """Measures log Z and stores it.
-
-        Exactly where a side has at most 16 units, by enumeration, or where there are no couplings, as a sum
-        over the units; otherwise by AIS.
+        """Measures log Z (`partition.estimate`) and stores it.
 
         Args:
-          num_temperatures: of annealed importance sampling, whose base is fitted to the chains.
+          num_temperatures: of annealed importance sampling.
           num_chains: annealed chains.
           seed: an `int32[2]` seed.
-          both_sides: whether to anneal in reverse too, from draws by parallel tempering
-            (`partition.estimate`); the chains of the training are then not used.
+          both_sides: whether to anneal in reverse too, from draws by parallel tempering; otherwise the base
+            of the annealing is fitted to the chains of the negative phase.
         """
-        if not self.couplings:
-            # Units apart: log Z is the sum over them.
-            biases = tf.concat([self.rbm.left_bias, self.rbm.right_bias], 0)
-            found = LogPartition.known(float(tf.reduce_sum(tf.math.softplus(biases))), "exact")
-        elif min(self.num_left, self.num_right) <= _MAX_EXACT_UNITS:
-            found = LogPartition.known(float(partition.exact(*self.rbm)), "exact")
-        else:
-            measure = self._two_sided if both_sides else self._forward
-            found = measure(num_temperatures, num_chains, seed)
-        log_z = tf.constant(found.log_partition)
+        base_probs = None if both_sides else self._chain_means()
+        found = estimate(
+            *self.rbm, num_temperatures, num_chains, seed, both_sides=both_sides, base_probs=base_probs
+        )
+        log_z = found.log_partition
         anchored = [self.sampler.anchor(*self.rbm, state, log_z) for state in self.states]
         _assign(self._state, _stacked(anchored))
         if self.num_witnesses:
@@ -270,30 +260,10 @@ class BoltzmannPrior(Prior):
         self.log_partition.assign(log_z)
         return log_z
 
-    def _forward(self, num_temperatures: int, num_chains: int, seed: Seed) -> LogPartition:
+    def _chain_means(self) -> tf.Tensor:
+        """Weighted means of all units over the chains, [D]."""
         left, right, log_weights = self._chains(self.states)
-        found = partition.annealed_importance_sampling(
-            *self.rbm,
-            num_temperatures=num_temperatures,
-            num_chains=num_chains,
-            seed=seed,
-            base_probs=tf.linalg.matvec(tf.concat([left, right], -1), tf.exp(log_weights), transpose_a=True),
-        )
-        log_z, error = float(found.log_partition), float(found.standard_error)
-        ess = float(found.effective_sample_size)
-        return LogPartition(log_z, error, ess, "ais", log_z - 2 * error, None, bool(found.converged))
-
-    def _two_sided(self, num_temperatures: int, num_chains: int, seed: Seed) -> LogPartition:
-        found = partition.estimate(*self.rbm, num_temperatures, num_chains, seed)
-        return LogPartition(
-            float(found.log_partition),
-            float(found.standard_error),
-            float(found.effective_sample_size),
-            "two-sided",
-            float(found.lower),
-            float(found.upper),
-            bool(found.converged),
-        )
+        return tf.linalg.matvec(tf.concat([left, right], -1), tf.exp(log_weights), transpose_a=True)
 
     def diagnostics(self) -> dict[str, Any]:
         """How the chains of the first replica mix, and what its sampler tells of its state."""

@@ -15,7 +15,7 @@ from .parallel_tempering import (
 )
 from .persistent_gibbs import PersistentGibbs, PersistentGibbsInfo, PersistentGibbsState
 from .population_annealing import (
-    Annealed,
+    AnnealedPopulations,
     PopulationAnnealing,
     PopulationAnnealingInfo,
     PopulationAnnealingState,
@@ -25,7 +25,7 @@ from .population_annealing import (
 from .resampling import systematic_resampling
 
 __all__ = [
-    "Annealed",
+    "AnnealedPopulations",
     "Mixing",
     "ParallelTempering",
     "ParallelTemperingInfo",

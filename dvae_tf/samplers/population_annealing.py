@@ -279,7 +279,7 @@ def _follow(
     return state._replace(right=sample_right(end, state.left, for_right))
 
 
-class Annealed(NamedTuple):
+class AnnealedPopulations(NamedTuple):
     """Populations that came down from t = 0, equally weighted.
 
     Attributes:
@@ -308,7 +308,7 @@ def anneal(
     seed: Seed,
     num_temperatures: int | None = None,
     target_ess: float = 0.9,
-) -> Annealed:
+) -> AnnealedPopulations:
     """Anneals independent populations from t = 0 to t = 1; resampled at every rung.
 
     Args:
@@ -353,7 +353,7 @@ def _anneal(
     num_temperatures: tf.Tensor,
     target_ess: tf.Tensor,
     seed: tf.Tensor,
-) -> Annealed:
+) -> AnnealedPopulations:
     rbm, dtype = path.rbm, path.rbm.dtype
     shape, total = (num_populations, num_chains), num_populations * num_chains
 
@@ -369,7 +369,7 @@ def _anneal(
         chosen += num_chains * tf.range(num_populations)[:, tf.newaxis]
         return tf.gather(values, tf.reshape(chosen, [total]))
 
-    def rung(index: tf.Tensor, t: tf.Tensor, kept: Annealed, seed: tf.Tensor) -> tuple:
+    def rung(index: tf.Tensor, t: tf.Tensor, kept: AnnealedPopulations, seed: tf.Tensor) -> tuple:
         for_resampling, for_sweeps, seed = split(seed, 3)
         new = next_time(index, t, kept.left, kept.right)
         products = tf.matmul(kept.left, rbm.weights)
@@ -378,7 +378,7 @@ def _anneal(
         left = resampled(log_weights, kept.left, for_resampling)
         families = resampled(log_weights, kept.families, for_resampling)
         left, right = block_gibbs(path.at(new), left, num_sweeps, for_sweeps)
-        kept = Annealed(
+        kept = AnnealedPopulations(
             left,
             right,
             kept.log_partition + log_mean_exp(log_weights, 1),
@@ -390,7 +390,7 @@ def _anneal(
 
     start, seed = split(seed)
     left, right = path.draw_base(total, start)
-    first = Annealed(
+    first = AnnealedPopulations(
         left,
         right,
         tf.fill([num_populations], path.log_base),

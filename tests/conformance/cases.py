@@ -126,7 +126,10 @@ class Program:
                 tape.watch(floats)
                 nest = call(*given)
                 leaves = tf.nest.flatten(nest, expand_composites=True)
-                results = [tf.convert_to_tensor(leaf) for leaf in leaves if leaf is not None]
+                # Leaves out names (`LogPartition.method`), which are no tensors.
+                results = [
+                    tf.convert_to_tensor(leaf) for leaf in leaves if not isinstance(leaf, str | type(None))
+                ]
                 total = [tf.reduce_sum(each) for each in results if each.dtype.is_floating]
             if self.draws or not self.differentiable or not total:
                 return results

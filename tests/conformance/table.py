@@ -15,17 +15,17 @@ _REASONS = {
         smoothing.SymmetricFamily""",
     "a tuple of tensors that cases take or give": """
         models.BinaryCode models.RelaxedBound models.ReplicaUpdate models.Samples models.StepReport
-        objectives.LikelihoodEstimate partition.AISEstimate partition.BridgeEstimate
-        partition.Estimate partition.LogRatio partition.PopulationEstimate posterior.PosteriorSample
+        objectives.LikelihoodEstimate partition.AnnealedChains partition.BothSides
+        partition.LogPartition partition.LogRatio partition.TemperedLadders posterior.PosteriorSample
         rbm.Ising rbm.RBM rbm.exact.Moments
-        samplers.Annealed samplers.Mixing samplers.ParallelTemperingInfo samplers.ParallelTemperingState
-        samplers.PersistentGibbsInfo samplers.PersistentGibbsState samplers.PopulationAnnealingInfo
-        samplers.PopulationAnnealingState""",
+        samplers.AnnealedPopulations samplers.Mixing samplers.ParallelTemperingInfo
+        samplers.ParallelTemperingState samplers.PersistentGibbsInfo samplers.PersistentGibbsState
+        samplers.PopulationAnnealingInfo samplers.PopulationAnnealingState""",
     "plain numbers and names": """
         config.Betas config.DatasetFacts config.Recipe config.Structure config.System config.recipe
         config.BASELINES config.BETA config.DATASETS config.PUBLISHED config.PublishedNLL config.SAMPLERS
         config.STRUCTURES config.SYSTEMS evaluation.Evaluation evaluation.ImageNLL evaluation.PairedDifference
-        models.PRETRAINED numerics.Tag numerics.integer_seed priors.LogPartition""",
+        models.PRETRAINED numerics.Tag numerics.check_count numerics.integer_seed""",
     "combines results of `DVAE.replica_update`; tested by reliability/test_replicas.py": "models.combine",
     "files and arrays of data": """
         data.DataError data.Images data.batch_indices data.binarize_once data.check data.from_arrays

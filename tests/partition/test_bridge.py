@@ -8,6 +8,7 @@ from scipy import optimize, special
 from dvae_tf import partition
 from dvae_tf.partition import bridge
 from support import reference
+from support.nests import tensors
 
 # --------------------------------------------------------------------------- Bennett's ratio
 
@@ -158,20 +159,20 @@ def test_what_a_converged_ladder_shows():
     machine = _machine()
     found = _bridge(machine, num_burn_in=50)
     assert found.converged
-    ladder = found.inverse_temperatures.numpy()
+    ladder = found.details.inverse_temperatures.numpy()
     assert (ladder[0], ladder[-1]) == (0, 1)
     assert np.all(np.diff(ladder) > 0)
     # Adapted to equal rates.
-    rates = found.exchange_rate.numpy()
+    rates = found.details.exchange_rate.numpy()
     assert rates.shape == (4,)
     assert np.ptp(rates) < 0.1
     assert rates.min() > 0.5
-    assert found.round_trips > _LADDERS
-    assert found.left.shape == (_SAMPLES, _LADDERS, 5)
-    expected = _LADDERS * _SAMPLES / found.autocorrelation_time.numpy()
+    assert found.details.round_trips > _LADDERS
+    assert found.details.left.shape == (_SAMPLES, _LADDERS, 5)
+    expected = _LADDERS * _SAMPLES / found.details.autocorrelation_time.numpy()
     np.testing.assert_allclose(found.effective_sample_size, expected, rtol=1e-6)
     # Each ladder is a draw of its own.
-    means = found.left.numpy().mean(0)
+    means = found.details.left.numpy().mean(0)
     scores = reference.z_scores(means, reference.moments(machine).left)
     assert np.abs(scores).max() < 4
 
@@ -179,7 +180,7 @@ def test_what_a_converged_ladder_shows():
 def test_a_ladder_that_does_not_exchange_has_not_converged():
     machine, _ = reference.planted_machine(12, 12, coupling=2.0, field=0.1, seed=1)
     found = _bridge(machine)
-    assert found.exchange_rate.numpy().min() < 0.1
+    assert found.details.exchange_rate.numpy().min() < 0.1
     assert not found.converged
 
 
@@ -187,8 +188,8 @@ def test_a_ladder_without_round_trips_has_not_converged(monkeypatch):
     """Whatever R-hat says, which knows nothing after two samples."""
     monkeypatch.setattr(bridge, "_MAX_R_HAT", np.inf)
     found = _bridge(_machine(0, (12, 12), 2.0), num_samples=2)
-    assert found.exchange_rate.numpy().min() > 0.1
-    assert found.round_trips < _LADDERS
+    assert found.details.exchange_rate.numpy().min() > 0.1
+    assert found.details.round_trips < _LADDERS
     assert not found.converged
 
 
@@ -196,7 +197,7 @@ def test_ladders_that_disagree_have_not_converged(monkeypatch):
     machine = _machine()
     found = _bridge(machine)
     assert found.converged
-    monkeypatch.setattr(bridge, "_MAX_R_HAT", found.r_hat.numpy() - 1e-6)
+    monkeypatch.setattr(bridge, "_MAX_R_HAT", found.details.r_hat.numpy() - 1e-6)
     assert not _bridge(machine).converged
 
 
@@ -206,7 +207,7 @@ def test_ladders_that_disagree_have_not_converged(monkeypatch):
 def test_dtypes():
     for dtype in (np.float32, np.float64):
         found = _bridge(_machine(), dtype)
-        assert {each.dtype for each in found} == {tf.as_dtype(dtype), tf.bool, tf.int32}
+        assert {each.dtype for each in tensors(found)} == {tf.as_dtype(dtype), tf.bool, tf.int32}
 
 
 def test_arrays_tensors_and_integers_give_the_same():
@@ -221,7 +222,7 @@ def test_arrays_tensors_and_integers_give_the_same():
 
 def test_seeds():
     one, again, other = (_bridge(_machine(), seed=seed) for seed in ((5, 6), (5, 6), (5, 7)))
-    for field, repeated in zip(one, again, strict=True):
+    for field, repeated in zip(tensors(one), tensors(again), strict=True):
         np.testing.assert_array_equal(field, repeated)
     assert one.log_partition != other.log_partition
 

@@ -9,6 +9,7 @@ import tensorflow as tf
 from dvae_tf import models, partition, rbm
 from dvae_tf.partition.estimate import _between
 from support import reference
+from support.nests import tensors
 
 pytestmark = pytest.mark.slow
 
@@ -46,9 +47,9 @@ def test_small_machines_are_enumerated(size):
     for value in (found.log_partition, found.lower, found.upper):
         np.testing.assert_allclose(value, expected, rtol=1e-12)
     assert found.standard_error == found.gap == 0
-    assert np.isinf(found.effective_sample_size)
+    assert found.effective_sample_size is None
     assert found.converged
-    assert found.forward is found.reverse is found.tempering is None
+    assert (found.method, found.details) == ("exact", None)
 
 
 def _transposed(machine):
@@ -83,18 +84,22 @@ def test_easy_machines_converge_to_the_right_value(easy):
 
 def test_what_an_estimate_consists_of(easy):
     machine, expected, found = easy
-    np.testing.assert_allclose(found.lower, found.forward.log_partition - 2 * found.forward.standard_error)
-    np.testing.assert_allclose(found.upper, found.reverse.log_partition + 2 * found.reverse.standard_error)
-    gap = found.reverse.log_partition - found.forward.log_partition
+    np.testing.assert_allclose(
+        found.lower, found.details.forward.log_partition - 2 * found.details.forward.standard_error
+    )
+    np.testing.assert_allclose(
+        found.upper, found.details.reverse.log_partition + 2 * found.details.reverse.standard_error
+    )
+    gap = found.details.reverse.log_partition - found.details.forward.log_partition
     np.testing.assert_allclose(found.gap, gap, atol=1e-5)
-    sides = (found.forward, found.reverse)
+    sides = (found.details.forward, found.details.reverse)
     assert found.effective_sample_size == min(side.effective_sample_size for side in sides)
     for side in sides:
-        assert side.log_weights.shape == (_NUM_CHAINS,)
+        assert side.details.log_weights.shape == (_NUM_CHAINS,)
         assert abs(_error(side, expected)) < 4 * float(side.standard_error)
         # Together they know more.
         assert found.standard_error < side.standard_error
-    tempering = found.tempering
+    tempering = found.details.tempering
     assert tempering.converged
     assert abs(_error(tempering, expected)) < 4 * float(tempering.standard_error)
 
@@ -102,7 +107,7 @@ def test_what_an_estimate_consists_of(easy):
 def test_given_draws_leave_tempering_out(easy):
     machine, expected, _ = easy
     found = _estimate(machine, left=_draws(machine))
-    assert found.tempering is None
+    assert found.details.tempering is None
     assert found.converged
     assert abs(_error(found, expected)) < 4 * float(found.standard_error)
     assert found.lower <= expected <= found.upper
@@ -141,8 +146,8 @@ def test_draws_from_one_mode_do_not_converge(planted, mode, num_temperatures):
     assert not found.converged
     if num_temperatures > 20:
         # The reverse side is wrong by more than its errors say, the forward one is not.
-        assert abs(_error(found.reverse, expected)) > 4 * float(found.reverse.standard_error)
-        assert abs(_error(found.forward, expected)) < 4 * float(found.forward.standard_error)
+        assert abs(_error(found.details.reverse, expected)) > 4 * float(found.details.reverse.standard_error)
+        assert abs(_error(found.details.forward, expected)) < 4 * float(found.details.forward.standard_error)
 
 
 def test_draws_from_both_modes_converge(planted):
@@ -158,8 +163,8 @@ def test_its_own_draws_find_both_modes(planted):
     machine, expected, _ = planted
     for seed in range(3):
         found = _estimate(machine, seed=(2, seed))
-        assert found.tempering.converged
-        for side in (found.tempering, found.reverse):
+        assert found.details.tempering.converged
+        for side in (found.details.tempering, found.details.reverse):
             assert abs(_error(side, expected)) < 4 * float(side.standard_error)
         assert found.lower <= expected <= found.upper
         assert not found.converged or abs(_error(found, expected)) < 4 * float(found.standard_error)
@@ -181,7 +186,7 @@ def test_modes_that_only_one_side_has_found_do_not_converge(planted):
     reverse = partition.reverse_annealed_importance_sampling(
         *machine.cast(np.float32), _draws(machine), seed=(3, 2), **path
     )
-    between = _between(forward, reverse, None)
+    between = _between(partition.BothSides(forward, reverse, None))
     assert not between.converged
 
 
@@ -207,14 +212,14 @@ def _agree(one, other):
 
 
 def _sides_meet(found):
-    return abs(found.gap) < 0.1 and found.forward.converged and found.reverse.converged
+    return abs(found.gap) < 0.1 and found.details.forward.converged and found.details.reverse.converged
 
 
 def test_both_sides_of_a_trained_machine_meet(trained):
     _, found = trained
     assert _sides_meet(found)
     assert found.standard_error < 0.03
-    assert _agree(found, found.tempering)
+    assert _agree(found, found.details.tempering)
 
 
 def test_a_trained_machine_converges(trained):
@@ -225,7 +230,7 @@ def test_a_trained_machine_converges_from_draws_of_other_ladders(trained):
     machine, own = trained
     tempering = partition.bridge_sampling(*machine, num_samples=100, seed=(4, 2))
     assert tempering.converged
-    left = tf.reshape(tempering.left[-10:], [-1, 200])
+    left = tf.reshape(tempering.details.left[-10:], [-1, 200])
     found = partition.estimate(*machine, num_temperatures=3000, seed=(4, 3), left=left)
     assert found.converged
     assert _sides_meet(found)
@@ -278,7 +283,7 @@ def test_float64():
     machine = _machine(size=(4, 3))
     left = _draws(machine, num_samples=50)
     found = _estimate(machine, np.float64, num_chains=50, left=left, max_exact_units=1)
-    assert {each.dtype for each in found[:6]} == {tf.float64}
+    assert {each.dtype for each in tensors(found)} == {tf.float64, tf.bool}
     expected = reference.log_partition(machine)
     assert found.converged
     assert abs(_error(found, expected)) < 4 * float(found.standard_error)
@@ -290,7 +295,9 @@ def test_seeds():
     one, again, other = (_estimate(machine, seed=seed, **settings) for seed in ((5, 6), (5, 6), (5, 7)))
     assert one.log_partition == again.log_partition != other.log_partition
     # The sides share no random numbers.
-    correlation = np.corrcoef(one.forward.log_weights, one.reverse.log_weights)[0, 1]
+    correlation = np.corrcoef(
+        one.details.forward.details.log_weights, one.details.reverse.details.log_weights
+    )[0, 1]
     assert abs(correlation) * np.sqrt(_NUM_CHAINS) < 4
 
 

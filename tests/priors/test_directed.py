@@ -8,8 +8,9 @@ import tensorflow_probability as tfp
 from scipy import special
 
 from dvae_tf import kl, smoothing
+from dvae_tf.partition import LogPartition
 from dvae_tf.posterior import PosteriorSample
-from dvae_tf.priors import BoltzmannMachine, DirectedBernoulli, DirectedPrior, LogPartition, Prior
+from dvae_tf.priors import BoltzmannMachine, DirectedBernoulli, DirectedPrior, Prior
 from support import reference, smoothing_reference
 
 tfd = tfp.distributions
