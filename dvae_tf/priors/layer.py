@@ -18,7 +18,14 @@ import tensorflow_probability as tfp
 from ..numerics import Seed, Tag, fold_in
 from ..partition import LogPartition, estimate
 from ..rbm import RBM, as_rbm, block_gibbs
-from ..samplers import PersistentGibbs, PopulationAnnealing, PopulationAnnealingState, Sampler, measure_mixing
+from ..samplers import (
+    PersistentGibbs,
+    PopulationAnnealing,
+    PopulationAnnealingState,
+    Sampler,
+    follow_straight_path,
+    measure_mixing,
+)
 from ..smoothing import Smoothing
 from .base import Prior
 from .boltzmann import BoltzmannMachine, log_partition_surrogate
@@ -253,7 +260,7 @@ class BoltzmannPrior(Prior):
         seed = fold_in((0, self.seed), Tag.WITNESSES, now)
         num_updates = tf.cast(now - tf.convert_to_tensor(self._num_witnessed), tf.int32)
         num_rungs = tf.maximum(_RUNGS_PER_UPDATE * num_updates, 1)
-        state = self._witness_sampler.follow(*self.rbm, self.witnesses, num_rungs, seed)
+        state = follow_straight_path(self._witness_sampler, *self.rbm, self.witnesses, num_rungs, seed)
         _assign(self._witness_variables, state)
         self._num_witnessed.assign(now)
         log_z = state.log_partition

@@ -4,6 +4,7 @@ States and infos are NamedTuples of tensors; `left`, `right` and `log_weights` o
 samples and their weights. A sampler itself holds only numbers: the state lives with whoever calls.
 """
 
+from .annealed_population import AnnealedPopulations, anneal
 from .base import Sampler, SamplerState
 from .clamped import sample_clamped
 from .diagnostics import Mixing, autocorrelation_time, measure_mixing, mixing
@@ -14,15 +15,9 @@ from .parallel_tempering import (
     equal_rejection_ladder,
 )
 from .persistent_gibbs import PersistentGibbs, PersistentGibbsInfo, PersistentGibbsState
-from .population_annealing import (
-    AnnealedPopulations,
-    PopulationAnnealing,
-    PopulationAnnealingInfo,
-    PopulationAnnealingState,
-    anneal,
-    count_families,
-)
-from .resampling import systematic_resampling
+from .population_annealing import PopulationAnnealing, PopulationAnnealingInfo, PopulationAnnealingState
+from .resampling import count_families, systematic_resampling
+from .straight_path import follow_straight_path
 
 __all__ = [
     "AnnealedPopulations",
@@ -42,6 +37,7 @@ __all__ = [
     "autocorrelation_time",
     "count_families",
     "equal_rejection_ladder",
+    "follow_straight_path",
     "measure_mixing",
     "mixing",
     "sample_clamped",

@@ -45,3 +45,9 @@ def _count_at_most(rising: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
         last = tf.gather(rising, tf.minimum(more, size) - 1, batch_dims=rising.shape.rank - 1)
         count = tf.where((more <= size) & (last <= values), more, count)
     return count
+
+
+def count_families(families: tf.Tensor) -> tf.Tensor:
+    """The number of distinct ancestors of the replicas of a population, [C]; int32."""
+    ordered = tf.sort(families)
+    return 1 + tf.reduce_sum(tf.cast(ordered[1:] != ordered[:-1], tf.int32))

@@ -164,6 +164,12 @@ def _few_gibbs(machine, seed):
     return samplers.measure_mixing(sampler, *machine, state, seed, num_steps=3)
 
 
+def _short_path(machine, seed):
+    sampler = samplers.PopulationAnnealing(num_chains=4, num_sweeps=1)
+    state = sampler.init(3, 4, seed, machine.dtype)
+    return samplers.follow_straight_path(sampler, *machine, state, 2, seed)
+
+
 SAMPLERS = {
     "anneal": of_machine(
         lambda machine, seed: samplers.anneal(rbm.tempered_path(machine), 2, 4, 1, seed),
@@ -174,6 +180,7 @@ SAMPLERS = {
     "autocorrelation_time": function(samplers.autocorrelation_time, real(6, 3)),
     "count_families": function(lambda x: samplers.count_families(tf.cast(3 * x, tf.int32)), real(5)),
     "equal_rejection_ladder": function(samplers.equal_rejection_ladder, unit(4), unit(3)),
+    "follow_straight_path": of_machine(_short_path, SEED, draws=True, slow=True),
     "measure_mixing": of_machine(_few_gibbs, SEED, draws=True, slow=True),
     "mixing": function(samplers.mixing, real(6, 3)),
     "sample_clamped": function(

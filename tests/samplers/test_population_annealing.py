@@ -15,6 +15,7 @@ from dvae_tf.rbm import block_gibbs
 from dvae_tf.samplers import (
     PopulationAnnealing,
     count_families,
+    follow_straight_path,
     population_annealing,
     systematic_resampling,
 )
@@ -385,7 +386,7 @@ def test_no_gradient_flows():
     with tf.GradientTape() as tape:
         tape.watch(parameters)
         moved, info = sampler.step(*parameters, state, (0, 0))
-        there = sampler.follow(*parameters, state, 2, (0, 0))
+        there = follow_straight_path(sampler, *parameters, state, 2, (0, 0))
         told = (*moved[:5], *info[1:], *there[:5])
         total = sum(tf.reduce_sum(tf.cast(each, tf.float32)) for each in told)
     assert tape.gradient(total, parameters) == [None] * 3
@@ -413,13 +414,13 @@ def test_wrong_shapes_are_refused_by_name():
     with pytest.raises(ValueError, match="right_bias"):
         sampler.step(np.zeros(3), np.zeros(4), np.zeros((3, 3)), state, (0, 0))
     with pytest.raises(ValueError, match="left_bias"):
-        sampler.follow(np.zeros(4), np.zeros(3), np.zeros((3, 3)), state, 1, (0, 0))
+        follow_straight_path(sampler, np.zeros(4), np.zeros(3), np.zeros((3, 3)), state, 1, (0, 0))
     with pytest.raises(ValueError, match="weights"):
         sampler.anneal(np.zeros(3), np.zeros(3), np.zeros(9), (0, 0))
 
 
 def test_no_seed_is_used_twice_along_a_path(monkeypatch):
-    seen = populations.recorded_seeds(monkeypatch)
+    seen = populations.recorded_seeds(monkeypatch, population_annealing)
     populations.advanced(
         PopulationAnnealing(num_chains=5, num_sweeps=1, threshold=1.0), populations.path()[:4]
     )

@@ -5,7 +5,6 @@ import functools
 import numpy as np
 import tensorflow as tf
 
-from dvae_tf.samplers import population_annealing
 from support import reference
 
 LENGTH = 8
@@ -57,19 +56,20 @@ def advanced(sampler, path, dtype=np.float32, tag=0):
     return state, infos
 
 
-def recorded_seeds(monkeypatch):
-    """Names and seeds of all that draws, in order."""
+def recorded_seeds(monkeypatch, module):
+    """Names and seeds of all calls of a module that draw, in order."""
     seen = []
 
     def recording(name):
-        function = getattr(population_annealing, name)
+        function = getattr(module, name)
 
         def wrapped(*args):
             seen.append((name, tuple(np.asarray(args[-1]))))
             return function(*args)
 
-        monkeypatch.setattr(population_annealing, name, wrapped)
+        monkeypatch.setattr(module, name, wrapped)
 
     for name in ("block_gibbs", "systematic_resampling", "sample_right"):
-        recording(name)
+        if hasattr(module, name):
+            recording(name)
     return seen
