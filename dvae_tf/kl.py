@@ -19,8 +19,9 @@ _SMALLEST_PROBABILITY = 1e-6
 def sampled(draw: PosteriorSample, prior: tfd.Distribution) -> tf.Tensor:
     """log q(zeta | x) - log p(zeta) at the sample: DVAE# (DVAE# paper, Eq. 3), and Concrete.
 
-    The prior is any law of zeta, event shape [D]. An unbiased estimate as far as its `log_prob` is the log
-    density; by the mean field of an overlapping relaxation, which bounds it from below, an upper estimate.
+    The prior is any distribution of zeta, event shape [D]. An unbiased estimate as far as its `log_prob` is
+    the log density; by the mean field of an overlapping relaxation, which bounds it from below, an upper
+    estimate.
     """
     return draw.log_prob - prior.log_prob(draw.sample)
 
@@ -65,7 +66,7 @@ def _mean_energy(draw: PosteriorSample, prior: BoltzmannMachine) -> tf.Tensor:
     rbm = prior.rbm
     mu_left, mu_right = split_sides(tf.math.sigmoid(draw.logits), prior.num_left)
     left = mu_left
-    if len(draw.laws) > 1:
+    if len(draw.distributions) > 1:
         left, _ = split_sides(draw.binary_posterior_probs(), prior.num_left)
     biases = tf.linalg.matvec(mu_left, rbm.left_bias) + tf.linalg.matvec(mu_right, rbm.right_bias)
     couplings = tf.reduce_sum(tf.matmul(left, rbm.weights) * mu_right, -1)
@@ -83,7 +84,7 @@ def dvae(draw: PosteriorSample, prior: BoltzmannMachine) -> tf.Tensor:
 
     over all units, q_i through zeta_< too; W- is symmetric. Unbiased.
     """
-    if len(draw.laws) == 1:
+    if len(draw.distributions) == 1:
         return joint(draw, prior)
     z = tf.stop_gradient(keep_nan(tf.cast(draw.sample > 0, draw.sample.dtype), draw.sample))
     left, right = split_sides(z, prior.num_left)

@@ -32,7 +32,7 @@ class Tag(enum.IntEnum):
     BATCH_ORDER = 10
     MIXING = 11
     LIVE = 12
-    WITNESSES = 13
+    TRACKING = 13
 
 
 def as_seed(seed: Seed | int) -> tf.Tensor:
@@ -101,11 +101,11 @@ def uniform_pair(
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Draws two uniforms on [0, 1) per entry; inside an XLA program from one random word.
 
-    With `w` a random word of 2h bits, the first uniform is `w / 2^2h` and the second is `w` rotated by
-    h bits, over `2^2h` (both cut to the mantissa; h is 16 in float32, 32 in float64). Each is uniform
-    to the last bit. Given the outcome of `u1 < p1`, the law of `u2` is exact unless the upper half of
-    `w` ties with that of `p1`: a probability `p2` is met with a relative error below 2^-h. Random bits
-    are the cost of a Gibbs sweep; this halves them.
+    With `w` a random word of 2h bits, the first uniform is `w / 2^2h` and the second is `w` rotated by h
+    bits, over `2^2h` (both cut to the mantissa; h is 16 in float32, 32 in float64). Each is uniform to the
+    last bit. Given the outcome of `u1 < p1`, the distribution of `u2` is exact unless the upper half of `w`
+    ties with that of `p1`: a probability `p2` is met with a relative error below 2^-h. Random bits are the
+    cost of a Gibbs sweep; this halves them.
 
     Args:
       shape: the shape of each of the two.

@@ -23,19 +23,21 @@ class PosteriorSample(NamedTuple):
       logits: [K, B, D], log-odds of each bit given x and the groups before.
       sample: [K, B, D], zeta or z.
       log_prob: [K, B], log q(sample | x) in nats, differentiable in everything.
-      laws: q(zeta_g | x, zeta_<g) of each group, batch shape [K, B, units]; none for bits.
+      distributions: q(zeta_g | x, zeta_<g) of each group, batch shape [K, B, units]; none for bits.
     """
 
     logits: tf.Tensor
     sample: tf.Tensor
     log_prob: tf.Tensor
-    laws: tuple[RelaxedBinary, ...]
+    distributions: tuple[RelaxedBinary, ...]
 
     def binary_posterior_probs(self) -> tf.Tensor:
         """nu = q(z = 1 | x, zeta), [K, B, D]: the bits after their own zeta was seen."""
-        zetas = tf.split(self.sample, len(self.laws), -1)
-        pairs = zip(self.laws, zetas, strict=True)
-        return tf.concat([law.binary_posterior(zeta).probs_parameter() for law, zeta in pairs], -1)
+        zetas = tf.split(self.sample, len(self.distributions), -1)
+        pairs = zip(self.distributions, zetas, strict=True)
+        return tf.concat(
+            [distribution.binary_posterior(zeta).probs_parameter() for distribution, zeta in pairs], -1
+        )
 
 
 @keras.saving.register_keras_serializable("dvae_tf")
@@ -88,7 +90,7 @@ class Posterior(keras.layers.Layer):
             tf.concat([group.logits for group in groups], -1),
             tf.concat([group.sample for group in groups], -1),
             tf.add_n([tf.reduce_sum(group.log_prob, -1) for group in groups]),
-            tuple(group.law for group in groups if group.law is not None),
+            tuple(group.distribution for group in groups if group.distribution is not None),
         )
 
     def get_config(self) -> dict[str, Any]:
@@ -116,7 +118,7 @@ class _Group(NamedTuple):
     logits: tf.Tensor
     sample: tf.Tensor
     log_prob: tf.Tensor
-    law: RelaxedBinary | None
+    distribution: RelaxedBinary | None
 
 
 def _relaxed(relaxation: Relaxation, logits: tf.Tensor, more: list[tf.Tensor], seed: tf.Tensor) -> _Group:

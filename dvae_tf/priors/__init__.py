@@ -7,10 +7,10 @@ integral (`gaussian_integral`), and the GumBolt proxy (`gumbolt`); Bernoulli pri
 
 from .base import Prior
 from .boltzmann import BoltzmannMachine, log_partition_surrogate
+from .boltzmann_prior import BoltzmannPrior
 from .directed import DirectedBernoulli, DirectedPrior
 from .gaussian_integral import GaussianIntegralPrior, GaussianIntegralRelaxation
 from .gumbolt import GumBolt, GumBoltPrior
-from .layer import BoltzmannPrior
 from .overlapping import OverlappingRelaxation, mean_field
 
 __all__ = [

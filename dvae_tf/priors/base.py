@@ -36,11 +36,11 @@ class Prior(keras.layers.Layer):
     def distribution(self, state: Any = None) -> tfp.distributions.Distribution:
         """What a call hands out; its negative phase is that of a state's chains, None takes all there are."""
 
-    def advance(self) -> tf.Tensor:
+    def advance_chains(self) -> tf.Tensor:
         """Moves the chains of the negative phase by one step; returns their mean energy, nats."""
         return tf.constant(0.0)
 
-    def move(self, replica: Any = 0) -> tuple[Any, tf.Tensor]:
+    def step_chains(self, replica: Any = 0) -> tuple[Any, tf.Tensor]:
         """What `advance` does for one of several replicas, without storing it.
 
         Returns:
@@ -49,7 +49,7 @@ class Prior(keras.layers.Layer):
         del replica
         return (), tf.constant(0.0)
 
-    def take(self, states: Any) -> None:
+    def assign_chains(self, states: Any) -> None:
         """Stores what all replicas have moved to: states with a leading axis of replicas."""
 
     @abc.abstractmethod
@@ -57,7 +57,7 @@ class Prior(keras.layers.Layer):
         """Draws bits [num_samples, D]."""
 
     @abc.abstractmethod
-    def anchor(
+    def measure_log_partition(
         self, num_temperatures: int, num_chains: int, seed: Seed, both_sides: bool = False
     ) -> LogPartition:
         """Measures log Z of `binary()` at the current parameters, and stores it as `log_partition`.

@@ -2,8 +2,8 @@
 
     p(z) = prod_g p(z_g | z_<g),   factorial where there is one group.
 
-Relaxed, the conditions are the relaxed values: p(zeta) = prod_g p(zeta_g | zeta_<g), where zeta_g has the law
-that a relaxation gives to the same log-odds (Maddison et al., 2017, for Concrete).
+Relaxed, the conditions are the relaxed values: p(zeta) = prod_g p(zeta_g | zeta_<g), where zeta_g has the
+distribution that a relaxation gives to the same log-odds (Maddison et al., 2017, for Concrete).
 """
 
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ class DirectedBernoulli(tfd.AutoCompositeTensorDistribution):
       first_logits: [units], log-odds of the first group.
       conditionals: one callable for each further group: bits or zeta of the groups before, [..., d], give
         log-odds [..., units].
-      relaxation: the law of zeta given log-odds; None for bits.
+      relaxation: the distribution of zeta given log-odds; None for bits.
       validate_args: whether to check that bits are 0 or 1, zeta lies in its support and nothing is NaN.
     """
 
@@ -85,14 +85,14 @@ class DirectedBernoulli(tfd.AutoCompositeTensorDistribution):
         with tf.control_dependencies(checks):
             return tf.identity(logits)
 
-    def _law(self, logits: tf.Tensor) -> tfd.Distribution:
+    def _conditional(self, logits: tf.Tensor) -> tfd.Distribution:
         if self._relaxation is None:
             return tfd.Bernoulli(logits=logits, dtype=self.dtype)
-        law = self._relaxation(logits)
-        return law.copy(validate_args=True) if self.validate_args else law
+        distribution = self._relaxation(logits)
+        return distribution.copy(validate_args=True) if self.validate_args else distribution
 
     def _draw(self, logits: tf.Tensor, seed: Any) -> tf.Tensor:
-        return keep_nan(self._law(logits).sample(seed=seed), logits)
+        return keep_nan(self._conditional(logits).sample(seed=seed), logits)
 
     def _event_shape(self) -> tf.TensorShape:
         return tf.TensorShape([self.num_groups * self.units_per_group])
@@ -113,7 +113,7 @@ class DirectedBernoulli(tfd.AutoCompositeTensorDistribution):
         return [tf.debugging.assert_equal(code * code, code, "z: expected zeros and ones")]
 
     def _log_prob(self, code: tf.Tensor) -> tf.Tensor:
-        return tf.reduce_sum(self._law(self.logits(code)).log_prob(code), -1)
+        return tf.reduce_sum(self._conditional(self.logits(code)).log_prob(code), -1)
 
     def _sample_n(self, n: tf.Tensor, seed: Any = None) -> tf.Tensor:
         seeds = tfp.random.split_seed(seed, self.num_groups, salt="directed_bernoulli")
@@ -185,7 +185,7 @@ class DirectedPrior(Prior):
         del num_sweeps
         return self.binary().sample(num_samples, seed=seed)
 
-    def anchor(
+    def measure_log_partition(
         self, num_temperatures: int, num_chains: int, seed: Seed, both_sides: bool = False
     ) -> LogPartition:
         """Known to be 0."""

@@ -20,7 +20,7 @@ import tensorflow_probability as tfp
 from ..rbm import RBM, split_sides
 from ..smoothing.relaxation import REAL_LINE
 from .boltzmann import BoltzmannMachine
-from .layer import BoltzmannPrior
+from .boltzmann_prior import BoltzmannPrior
 from .relaxed_machine import RelaxedMachine
 
 MARGIN = 5.0
@@ -172,7 +172,7 @@ class GaussianIntegralPrior(BoltzmannPrior):
             trainable=False,
         )
 
-    def move(self, replica: Any = 0) -> tuple[Any, tf.Tensor]:
+    def step_chains(self, replica: Any = 0) -> tuple[Any, tf.Tensor]:
         """Moves a replica's chains, and the stored direction of the largest singular value."""
         weights = self.rbm.weights
         direction = tf.convert_to_tensor(self._direction)
@@ -182,7 +182,7 @@ class GaussianIntegralPrior(BoltzmannPrior):
             norm = tf.norm(direction)
             direction = tf.where(norm > 0, direction / norm, tf.convert_to_tensor(self._direction))
         self._direction.assign(direction)
-        return super().move(replica)
+        return super().step_chains(replica)
 
     @property
     def spectral_norm(self) -> tf.Tensor:

@@ -14,15 +14,15 @@ import tensorflow_probability as tfp
 
 from ..smoothing.relaxation import UNIT_INTERVAL
 from .boltzmann import BoltzmannMachine
-from .layer import BoltzmannPrior
+from .boltzmann_prior import BoltzmannPrior
 from .relaxed_machine import RelaxedMachine
 
 
 class GumBolt(RelaxedMachine):
     """The proxy of a Boltzmann machine, event shape [D], zeta in [0, 1]^D.
 
-    `log_prob` is the proxy of Eq. 7 in nats, a surrogate and not a log density; differentiable in zeta,
-    the biases, the weights and log Z. `sample` draws bits from the machine: the proxy is no law of zeta.
+    `log_prob` is the proxy of Eq. 7 in nats, a surrogate and not a log density; differentiable in zeta, the
+    biases, the weights and log Z. `sample` draws bits from the machine: the proxy is no distribution of zeta.
 
     Args:
       boltzmann: the machine p(z).

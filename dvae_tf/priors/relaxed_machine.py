@@ -12,7 +12,7 @@ from .boltzmann import BoltzmannMachine
 
 
 class RelaxedMachine(tfd.AutoCompositeTensorDistribution):
-    """A law (or a proxy of one) of zeta, the twins of the bits of a machine, event shape [D].
+    """A distribution (or a proxy of one) of zeta, the twins of the bits of a machine, event shape [D].
 
     A subclass gives `_log_prob_inside`: `log_prob` where zeta lies in the support; it is -inf elsewhere.
 

@@ -80,7 +80,7 @@ class Sampler(abc.ABC):
         del state
         return {}
 
-    def anchor(
+    def with_log_partition(
         self, left_bias: Any, right_bias: Any, weights: Any, state: Any, log_partition: tf.Tensor
     ) -> Any:
         """The state, told log Z at the given parameters; only samplers that track it listen."""

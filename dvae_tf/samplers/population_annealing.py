@@ -206,7 +206,7 @@ class PopulationAnnealing(Sampler):
             "population_families": count_families(state.families),
         }
 
-    def anchor(
+    def with_log_partition(
         self,
         left_bias: Any,
         right_bias: Any,

@@ -9,12 +9,12 @@ from .concrete import Concrete, ConcreteBernoulli
 from .exponential import Exponential
 from .family import Family, SymmetricFamily
 from .gaussian import Gaussian
-from .layer import Smoothing
 from .logistic import Logistic
 from .mixture import RelaxedBernoulli
 from .power import Power
 from .relaxation import Relaxation, RelaxedBinary
 from .shifted_gaussian import ShiftedGaussian
+from .smoothing_layer import Smoothing
 from .spike_exponential import SpikeExponential
 from .uniform_exponential import UniformExponential
 

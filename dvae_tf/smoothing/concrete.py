@@ -27,7 +27,7 @@ from .relaxation import (
 
 
 class ConcreteBernoulli(RelaxedBinary):
-    """The law of zeta, batch shape that of the logits, scalar event.
+    """The distribution of zeta, batch shape that of the logits, scalar event.
 
     Samples are reparameterised. `log_prob` is exact, in nats, -inf outside [0, 1]. Close to 0 and 1 it is
     taken at the nearest number with finite logarithms of both distances: float32 cannot tell 1 - zeta

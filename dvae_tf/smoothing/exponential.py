@@ -12,9 +12,9 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from .family import SymmetricFamily
-from .layer import Smoothing
 from .quantile import log_larger_root
 from .relaxation import UNIT_INTERVAL
+from .smoothing_layer import Smoothing
 
 
 @keras.saving.register_keras_serializable("dvae_tf")

@@ -11,8 +11,8 @@ import keras
 import tensorflow as tf
 
 from .family import SymmetricFamily
-from .layer import Smoothing
 from .relaxation import REAL_LINE
+from .smoothing_layer import Smoothing
 
 
 @keras.saving.register_keras_serializable("dvae_tf")

@@ -18,8 +18,8 @@ import numpy as np
 import tensorflow as tf
 
 from .family import SymmetricFamily
-from .layer import Smoothing
 from .relaxation import UNIT_INTERVAL
+from .smoothing_layer import Smoothing
 
 
 @keras.saving.register_keras_serializable("dvae_tf")

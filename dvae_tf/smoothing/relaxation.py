@@ -15,7 +15,7 @@ REAL_LINE = (-math.inf, math.inf)
 
 
 class RelaxedBinary(tfd.AutoCompositeTensorDistribution):
-    """The law of the twins zeta of binary units, batch shape that of the logits, scalar event.
+    """The distribution of the twins zeta of binary units, batch shape that of the logits, scalar event.
 
     Args:
       logits: log-odds of z = 1, any shape, float32 or float64.
@@ -99,12 +99,12 @@ def number_assertions(name: str, values: tf.Tensor) -> list[Any]:
 
 
 class Relaxation(keras.layers.Layer):
-    """A layer that turns the log-odds of bits into the law of their continuous twins.
+    """A layer that turns the log-odds of bits into the distribution of their continuous twins.
 
     `outputs_per_unit` says how many numbers for each unit an encoder has to give: the log-odds first.
 
     Args:
-      validate_args: whether the laws that it gives check what they are given.
+      validate_args: whether the distributions that it gives check what they are given.
       **kwargs: those of a Keras layer.
     """
 

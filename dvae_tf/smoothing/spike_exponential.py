@@ -13,8 +13,8 @@ import tensorflow as tf
 from ..numerics import keep_nan
 from .exponential import Exponential
 from .family import Family
-from .layer import Smoothing
 from .relaxation import UNIT_INTERVAL
+from .smoothing_layer import Smoothing
 
 
 @keras.saving.register_keras_serializable("dvae_tf")

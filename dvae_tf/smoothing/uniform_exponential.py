@@ -14,9 +14,9 @@ from tensorflow_probability import bijectors as tfb
 
 from .exponential import Exponential
 from .family import SymmetricFamily
-from .layer import Smoothing
 from .quantile import search_quantile
 from .relaxation import UNIT_INTERVAL
+from .smoothing_layer import Smoothing
 
 EPSILON = 0.05
 

@@ -154,14 +154,14 @@ class Case:
     Attributes:
       programs: by what they show.
       make: a dtype gives a new layer or sampler: what has a configuration, and perhaps variables.
-      law: parameters give the distribution.
+      distribution: builds it from its parameters.
       parameters: its parameters.
-      value: where its `log_prob` is asked.
+      value: where its `log_prob` is evaluated.
     """
 
     programs: dict[str, Program]
     make: Callable[[tf.DType], Any] | None = None
-    law: Callable[..., Any] | None = None
+    distribution: Callable[..., Any] | None = None
     parameters: tuple[Arg, ...] = ()
     value: Arg | None = None
 
@@ -177,20 +177,20 @@ def typed(build: Callable[[tf.DType], Callable[..., Any]], *takes: Arg, **kwargs
 
 
 def distribution(
-    law: Callable[..., Any],
+    build: Callable[..., Any],
     parameters: tuple[Arg, ...],
     value: Arg,
-    methods: Callable[[Any, tf.Tensor], Any] = lambda law, value: (),
+    methods: Callable[[Any, tf.Tensor], Any] = lambda made, value: (),
     **kwargs: Any,
 ) -> Case:
-    """A law: its `log_prob` and further methods at a value, and its samples."""
+    """A distribution: its `log_prob` and further methods at a value, and its samples."""
 
     def density(*given: tf.Tensor) -> Any:
-        made = law(*given[:-1])
+        made = build(*given[:-1])
         return made.log_prob(given[-1]), methods(made, given[-1])
 
     def sample(count: tf.Tensor, *given: tf.Tensor) -> Any:
-        return law(*given[:-1]).sample(count, seed=given[-1])
+        return build(*given[:-1]).sample(count, seed=given[-1])
 
     # The shape of what an XLA program draws is not data.
     fixed = functools.partial(sample, 5)
@@ -200,7 +200,7 @@ def distribution(
             "sample": Program(lambda dtype: fixed, (*parameters, SEED), draws=True),
             "count": Program(lambda dtype: sample, (COUNT, *parameters, SEED), draws=True, xla=False),
         },
-        law=law,
+        distribution=build,
         parameters=parameters,
         value=value,
     )

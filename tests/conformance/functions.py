@@ -40,9 +40,9 @@ NUMERICS = {
 }
 
 
-def _draw(logits, sample, laws=()):
+def _draw(logits, sample, distributions=()):
     log_prob = tf.reduce_sum(sample * logits - tf.math.softplus(logits), -1)
-    return PosteriorSample(logits, sample, log_prob, laws)
+    return PosteriorSample(logits, sample, log_prob, distributions)
 
 
 def _machine(left_bias, right_bias, weights):

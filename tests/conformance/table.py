@@ -1,11 +1,11 @@
 """The table of the suite: every name that the registry finds, as a case or with the reason why not."""
 
 from conformance.cases import BOTH as BOTH
+from conformance.distributions import DISTRIBUTIONS
 from conformance.functions import FUNCTIONS
-from conformance.laws import LAWS
 from conformance.objects import OBJECTS
 
-CASES = FUNCTIONS | LAWS | OBJECTS
+CASES = FUNCTIONS | DISTRIBUTIONS | OBJECTS
 
 # Reason -> names.
 _REASONS = {

@@ -26,10 +26,15 @@ NUM_UNITS = NUM_LEFT + NUM_RIGHT
 def _draw(logits, layer, num_groups=1, num_samples=3):
     """What a posterior of so many groups hands over, for log-odds [B, D]."""
     logits = tf.tile(logits[tf.newaxis], [num_samples, 1, 1])
-    laws = [layer(each) for each in tf.split(logits, num_groups, -1)]
-    zetas = [law.sample(seed=(0, i)) for i, law in enumerate(laws)]
-    log_prob = tf.add_n([tf.reduce_sum(law.log_prob(z), -1) for law, z in zip(laws, zetas, strict=True)])
-    return PosteriorSample(logits, tf.concat(zetas, -1), log_prob, tuple(laws))
+    distributions = [layer(each) for each in tf.split(logits, num_groups, -1)]
+    zetas = [distribution.sample(seed=(0, i)) for i, distribution in enumerate(distributions)]
+    log_prob = tf.add_n(
+        [
+            tf.reduce_sum(distribution.log_prob(z), -1)
+            for distribution, z in zip(distributions, zetas, strict=True)
+        ]
+    )
+    return PosteriorSample(logits, tf.concat(zetas, -1), log_prob, tuple(distributions))
 
 
 def _machine(machine):
@@ -161,9 +166,9 @@ def test_nan_in_nan_out(name, num_groups):
 
 def test_dvae_keeps_a_sample_of_nan():
     logits = tf.zeros([1, 1, NUM_UNITS])
-    laws = (smoothing.SpikeExponential(5.0)(logits[..., :2]),) * 2
+    distributions = (smoothing.SpikeExponential(5.0)(logits[..., :2]),) * 2
     sample = tf.constant([[[0.0, np.nan, 0.3, 0.0]]])
-    draw = PosteriorSample(logits, sample, tf.zeros([1, 1]), laws)
+    draw = PosteriorSample(logits, sample, tf.zeros([1, 1]), distributions)
     assert np.isnan(kl.dvae(draw, _machine(_random_machine(0, 1.0, np.float32))))
 
 

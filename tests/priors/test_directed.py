@@ -105,7 +105,7 @@ def test_samples_follow_the_table(shape):
     numbers = reference.state_numbers(sample)
     assert reference.chi_square_p_value(numbers, np.exp(_log_prob(shape, z))) > 1e-4
     if shape[0] > 1:
-        # The groups are seen: independent units with the same means are another law.
+        # The groups are seen: independent units with the same means are another distribution.
         means = sample.mean(0)
         independent = np.exp(z @ np.log(means) + (1 - z) @ np.log1p(-means))
         assert reference.chi_square_p_value(numbers, independent) < 1e-8
@@ -248,9 +248,9 @@ def test_hands_out_zeta_or_the_bits():
 def test_is_normalised_and_has_no_chains():
     prior = _prior((2, 3))
     assert float(prior.log_partition) == 0.0
-    assert float(prior.advance()) == 0.0
+    assert float(prior.advance_chains()) == 0.0
     assert prior.diagnostics() == {}
-    assert prior.anchor(10, 10, (0, 1)) == LogPartition.known(0.0, "normalized")
+    assert prior.measure_log_partition(10, 10, (0, 1)) == LogPartition.known(0.0, "normalized")
 
 
 def test_sample_binary():

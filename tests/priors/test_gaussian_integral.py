@@ -32,8 +32,8 @@ def _precision(machine, beta):
 def _terms(machine, beta, zeta):
     """log p(z) + log N(zeta; z, A^-1), [N, 2^D]."""
     z = reference.binary_states(machine.num_units)
-    law = stats.multivariate_normal(cov=np.linalg.inv(_precision(machine, beta)))
-    log_r = law.logpdf(np.asarray(zeta, np.float64)[:, np.newaxis] - z)
+    distribution = stats.multivariate_normal(cov=np.linalg.inv(_precision(machine, beta)))
+    log_r = distribution.logpdf(np.asarray(zeta, np.float64)[:, np.newaxis] - z)
     return reference.joint_log_probs(machine)[0].ravel() + log_r.reshape(len(zeta), -1)
 
 
@@ -233,8 +233,8 @@ def test_samples_follow_the_mixture(size, stddev):
     # The couplings are seen: without their correlations the moments are others.
     assert np.abs(reference.z_scores(products, second - covariance + np.eye(len(means)) / beta)).max() > 6
     for column, mean, variance in zip(zeta.T, means, np.diag(covariance), strict=True):
-        law = stats.norm(0, variance**0.5)
-        cdf = lambda x, mean=mean, law=law: (1 - mean) * law.cdf(x) + mean * law.cdf(x - 1)  # noqa: E731
+        noise = stats.norm(0, variance**0.5)
+        cdf = lambda x, mean=mean, noise=noise: (1 - mean) * noise.cdf(x) + mean * noise.cdf(x - 1)  # noqa: E731
         assert reference.ks_distance(column, cdf) < 2.2
 
 

@@ -220,7 +220,7 @@ def test_layer_hands_out_the_proxy_with_the_negative_phase_of_its_chains(couplin
     assert int(prior.num_updates) == 1
     machine = reference.Machine(*(np.array(each, np.float64) for each in prior.rbm))
     np.testing.assert_allclose(log_prob, -reference.energy(machine, zeta).mean() - 2.5, rtol=1e-5)
-    variables = (prior.left_bias, prior.right_bias, *([prior.couplings_matrix] if couplings else []))
+    variables = (prior.left_bias, prior.right_bias, *([prior.coupling_weights] if couplings else []))
     gradients = tape.gradient(log_prob, variables)
     left, right = (side.numpy() for side in prior.state())
     expected = (

@@ -1,4 +1,4 @@
-"""Tests of the block Gibbs kernel: it leaves the joint law invariant, and reaches it."""
+"""Tests of the block Gibbs kernel: it leaves the joint distribution invariant, and reaches it."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ def fresh_kernel(monkeypatch):
 
 
 def _p_value_after(machine, dtype, num_sweeps=1, seed=(1, 2)):
-    """p-value of the joint law after sweeps from exact draws."""
+    """p-value of the joint distribution after sweeps from exact draws."""
     start = reference.exact_draws(machine, NUM_CHAINS, seed=9)[:, : machine.num_left]
     parameters = rbm.as_rbm(*machine.cast(dtype))
     left, right = rbm.block_gibbs(parameters, tf.constant(start, dtype), num_sweeps, seed)

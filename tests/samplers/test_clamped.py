@@ -1,4 +1,4 @@
-"""Tests of sampling with some units given, against the enumerated conditional law."""
+"""Tests of sampling with some units given, against the enumerated conditional distribution."""
 
 import numpy as np
 import pytest

@@ -126,7 +126,7 @@ def test_mixing_of_a_sampler(sampler):
         np.testing.assert_array_equal(each, copy)
     assert 0.99 < float(found.r_hat) < 1.1
     assert 0.8 < float(found.autocorrelation_time) < 4
-    # Energies are those of steps: of the law, and of the time that a step by hand shows.
+    # Energies are those of steps: of the distribution, and of the time that a step by hand shows.
     energies = reference.energy(MACHINE, reference.binary_states(7))
     mean = np.exp(reference.joint_log_probs(MACHINE)[0]).ravel() @ energies
     assert abs(reference.z_scores(found.energies.numpy().mean(0), mean)) < 4

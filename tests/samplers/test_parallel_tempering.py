@@ -1,4 +1,4 @@
-"""Tests of replica exchange: the law at every rung by enumeration, rates, ladders and round trips."""
+"""Tests of replica exchange: distributions of all rungs by enumeration, rates, ladders and round trips."""
 
 import functools
 import itertools
@@ -41,7 +41,7 @@ def _by_rung(values, replica_at):
 
 
 def _p_values(state, machine):
-    """Of the joint law at each rung."""
+    """Of the joint distribution at each rung."""
     left, right = (_by_rung(each, state.replica_at) for each in (state.replica_left, state.replica_right))
     found = []
     for t, *states in zip(state.inverse_temperatures.numpy(), left, right, strict=True):
@@ -64,7 +64,7 @@ def _acceptances(machine, ladder):
     return np.array(found).T
 
 
-# --------------------------------------------------------------------------- the law
+# --------------------------------------------------------------------------- the distribution
 
 
 @each_machine
@@ -247,7 +247,7 @@ def test_ladders_move_to_equal_rates(name):
     assert np.all(np.diff(ladder) > 0)
     assert np.ptp(_acceptances(machine, np.linspace(0, 1, RUNGS))[0]) > 0.1
     assert np.ptp(_acceptances(machine, ladder.astype(np.float64))[0]) < 0.02
-    # There the law is right as well.
+    # There the distribution is right as well.
     state, _ = FAR.step(*machine.cast(np.float32), state, (5, 1000))
     np.testing.assert_array_equal(state.inverse_temperatures, ladder)
     assert min(_p_values(state, machine)) > 1e-4
@@ -360,4 +360,4 @@ def test_wrong_shapes_are_refused_by_name():
 def test_an_anchor_is_nothing_to_it():
     machine = MACHINES["mild"].cast(np.float32)
     state = SMALL.init(3, 3, (0, 1))
-    assert SMALL.anchor(*machine, state, tf.constant(1.0)) is state
+    assert SMALL.with_log_partition(*machine, state, tf.constant(1.0)) is state

@@ -1,4 +1,4 @@
-"""Tests of persistent Gibbs chains: the contract of a sampler, and the law they reach."""
+"""Tests of persistent Gibbs chains: the contract of a sampler, and the distribution they reach."""
 
 import numpy as np
 import pytest

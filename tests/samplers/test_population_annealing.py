@@ -72,7 +72,7 @@ def _reweighted(state, machine):
 
 @pytest.mark.parametrize(("dtype", "threshold"), [(np.float32, 0.5), (np.float64, 1.0)])
 def test_few_replicas_measure_z_without_bias(dtype, threshold):
-    """And the weighted replicas are draws of the joint law, however few sweeps there are."""
+    """And the weighted replicas are draws of the joint distribution, however few sweeps there are."""
     sampler = PopulationAnnealing(num_chains=5, num_sweeps=1, threshold=threshold)
     state = _runs(sampler, populations.path(), 6000, 1, dtype)
     assert state.left.dtype == state.log_partition.dtype == dtype
@@ -299,7 +299,7 @@ def test_families_die_out_and_are_founded_by_an_anchor():
         assert sampler.summary(state)["population_families"] == counts[-1]
     assert 200 > counts[0] > counts[3] > counts[-1] > 1
     assert np.all(np.diff(counts) <= 0)
-    anchored = sampler.anchor(*populations.path()[-1].cast(np.float32), state, tf.constant(3.0))
+    anchored = sampler.with_log_partition(*populations.path()[-1].cast(np.float32), state, tf.constant(3.0))
     np.testing.assert_array_equal(anchored.families, np.arange(200))
     kept, _ = populations.advanced(PopulationAnnealing(200, 3, threshold=0.0), populations.path())
     np.testing.assert_array_equal(kept.families, np.arange(200))
@@ -315,7 +315,7 @@ def test_anchor(dtype):
     sampler = PopulationAnnealing(num_chains=300, num_sweeps=3)
     state, _ = populations.advanced(sampler, populations.path()[:5], dtype)
     machine = populations.path()[5]
-    anchored = sampler.anchor(*machine.cast(dtype), state, tf.constant(12.5, tf.float64))
+    anchored = sampler.with_log_partition(*machine.cast(dtype), state, tf.constant(12.5, tf.float64))
     assert anchored.log_partition.dtype == dtype
     assert float(anchored.log_partition) == 12.5
     np.testing.assert_array_equal(anchored.left, state.left)

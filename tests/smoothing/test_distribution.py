@@ -1,4 +1,4 @@
-"""Every law of zeta as a tfp distribution: shapes, dtypes, compilation, composition, checks."""
+"""Every relaxed bit as a tfp distribution: shapes, dtypes, compilation, composition, checks."""
 
 import functools
 

@@ -1,4 +1,4 @@
-"""Hand-written gradients: against differences of bisection, closed forms, and moments of the law."""
+"""Hand-written gradients: against differences of bisection, closed forms, and moments of the distribution."""
 
 import numpy as np
 import pytest

@@ -13,16 +13,16 @@ from support import reference, smoothing_reference
 def test_components_are_beta_distributions(beta):
     zeta = np.array([1e-12, 1e-3, 0.2, 0.5, 0.9, 0.999])
     theta = tf.constant(beta, tf.float64)
-    for z, law in ((0, stats.beta(1 / beta, 1)), (1, stats.beta(1, 1 / beta))):
+    for z, distribution in ((0, stats.beta(1 / beta, 1)), (1, stats.beta(1, 1 / beta))):
         log_density = Power.log_density_given_0(tf.constant(zeta), theta)
         if z:
             log_density += Power.log_density_ratio(tf.constant(zeta), theta)
         cdf = (Power.cdf_given_0, Power.cdf_given_1)[z](tf.constant(zeta), theta)
-        np.testing.assert_allclose(log_density, law.logpdf(zeta), rtol=1e-9)
-        np.testing.assert_allclose(cdf, law.cdf(zeta), rtol=1e-9)
+        np.testing.assert_allclose(log_density, distribution.logpdf(zeta), rtol=1e-9)
+        np.testing.assert_allclose(cdf, distribution.cdf(zeta), rtol=1e-9)
         rho = np.array([0.05, 0.4, 0.97])
         quantile = (Power.quantile_given_0, Power.quantile_given_1)[z](tf.constant(rho), theta)
-        np.testing.assert_allclose(quantile, law.ppf(rho), rtol=1e-7, atol=1e-300)
+        np.testing.assert_allclose(quantile, distribution.ppf(rho), rtol=1e-7, atol=1e-300)
 
 
 def test_cdf_given_1_is_precise_near_0():

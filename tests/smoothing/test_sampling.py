@@ -1,4 +1,4 @@
-"""Samples and quantiles: against the laws of scipy, and bisection."""
+"""Samples and quantiles: against the distributions of scipy, and bisection."""
 
 import functools
 

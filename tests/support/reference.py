@@ -370,7 +370,7 @@ def weighted_p_value(frequencies, probs):
 def ks_distance(samples, cdf, between=(-np.inf, np.inf)):
     """sqrt(n) times the Kolmogorov-Smirnov distance, over a part of the line.
 
-    Above 2.2 it is a one-in-ten-thousand event for draws of the law (rarer on a part of the line).
+    Above 2.2 it is a one-in-ten-thousand event for draws of the distribution (rarer on a part of the line).
     Draws outside the part only have to be as many as they should be: floats may not resolve them.
     """
     samples = np.sort(np.asarray(samples, np.float64).ravel())

@@ -60,7 +60,7 @@ class Case:
 
     @property
     def symmetric(self):
-        """Whether zeta, z and 1 - zeta, 1 - z have the same law."""
+        """Whether zeta, z and 1 - zeta, 1 - z have the same distribution."""
         return issubclass(self.layer, SymmetricFamily)
 
     @property
@@ -149,7 +149,7 @@ CASES = [
         oracles.SpikeExponentialSmoothing,
         thetas=((1.0,), (3.0,)),
         sharp=(5.0,),
-        # Floats do not tell the spike from what is next to it, the law does.
+        # Floats do not tell the spike from what is next to it, the distribution does.
         **UNIT | {"resolved": (1e-7, 1 - 2.0**-10)},
         **BETAS,
     ),

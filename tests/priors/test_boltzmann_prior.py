@@ -112,7 +112,7 @@ def test_gradient_is_the_positive_minus_the_negative_phase(relaxed):
     values = np.random.default_rng(0).integers(0, 2, (9, 7)).astype(np.float32)
     with tf.GradientTape() as tape:
         log_prob = tf.reduce_mean(prior(training=True).log_prob(values))
-    variables = (prior.left_bias, prior.right_bias, prior.couplings_matrix)
+    variables = (prior.left_bias, prior.right_bias, prior.coupling_weights)
     gradients = tape.gradient(log_prob, variables)
     # At the vertices the mean field is the vertex, to rounding.
     atol = 1e-4 if relaxed else 1e-6
@@ -148,9 +148,9 @@ def test_advances_in_training_only():
 def test_successive_moves_draw_other_numbers():
     """At zero couplings a sweep forgets the past: two moves agree only if they share a seed."""
     prior = _prior(couplings=False)
-    prior.advance()
+    prior.advance_chains()
     first = prior.state()
-    prior.advance()
+    prior.advance_chains()
     assert np.any(prior.state().left != first.left)
     assert np.any(prior.state().right != first.right)
 
@@ -159,7 +159,7 @@ def test_chains_follow_the_parameters():
     prior = _prior()
     prior.left_bias.assign([50.0] * 3)
     prior.right_bias.assign([-50.0] * 4)
-    energy = prior.advance()
+    energy = prior.advance_chains()
     np.testing.assert_array_equal(prior.state().left, np.ones((20, 3)))
     np.testing.assert_array_equal(prior.state().right, np.zeros((20, 4)))
     np.testing.assert_allclose(energy, -150.0, rtol=1e-4)
@@ -196,7 +196,7 @@ def test_graph_and_xla_agree_with_eager(relaxed):
     graph = _run(_prior(smoothing=layer, seed=5), 2)
     compiled = _run(_prior(smoothing=layer, seed=5), 2, jit_compile=True)
     eager = _prior(smoothing=layer, seed=5)
-    eager.advance()
+    eager.advance_chains()
     for value, other in zip(graph, compiled, strict=True):
         np.testing.assert_allclose(value, other, rtol=1e-4, atol=1e-5)
     first = _prior(smoothing=layer, seed=5)

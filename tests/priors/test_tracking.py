@@ -42,10 +42,10 @@ def _train(prior, num_updates):
     run(tf.constant(num_updates))
 
 
-def _prior(num_witnesses=100, sampler=None, seed=0):
+def _prior(num_tracking_chains=100, sampler=None, seed=0):
     # One sweep an update hardly parts the replicas from what the gradient saw.
     sampler = sampler or PopulationAnnealing(num_chains=20, num_sweeps=1)
-    return BoltzmannPrior(SIZE, SIZE, sampler=sampler, num_witnesses=num_witnesses, seed=seed)
+    return BoltzmannPrior(SIZE, SIZE, sampler=sampler, num_tracking_chains=num_tracking_chains, seed=seed)
 
 
 @pytest.mark.slow
@@ -71,12 +71,12 @@ def test_witnesses_bring_log_z_along(sampler):
 def test_an_anchor_is_where_log_z_goes_on_from():
     prior = _prior()
     _train(prior, 200)
-    known = prior.anchor(1, 1, (0, 0)).log_partition
+    known = prior.measure_log_partition(1, 1, (0, 0)).log_partition
     np.testing.assert_allclose(known, _exact(prior), rtol=1e-5)
     np.testing.assert_allclose(float(prior.log_partition), known)
-    assert float(prior.witnesses.log_partition) == known
-    assert len(set(prior.witnesses.families.numpy())) == 100
-    for one, other in zip(prior.witnesses.rbm, prior.rbm, strict=True):
+    assert float(prior.tracking_population.log_partition) == known
+    assert len(set(prior.tracking_population.families.numpy())) == 100
+    for one, other in zip(prior.tracking_population.rbm, prior.rbm, strict=True):
         np.testing.assert_array_equal(one, other)
     # Nothing moves: log Z stays what it is to rounding.
     np.testing.assert_allclose(float(prior.track()), known, atol=1e-3)
@@ -95,7 +95,7 @@ def test_no_gradient_sees_the_witnesses():
     for a, b in zip(one.rbm, other.rbm, strict=True):
         np.testing.assert_array_equal(a, b)
     with pytest.raises(AttributeError):
-        other.witnesses  # noqa: B018
+        other.tracking_population  # noqa: B018
 
 
 def test_tracking_follows_from_the_seed_and_the_update():
@@ -117,14 +117,14 @@ def test_diagnostics_tell_of_the_witnesses():
     _train(prior, 100)
     prior.track()
     found = prior.diagnostics()
-    assert 1 <= found["witness_effective_sample_size"] <= 100
-    assert 1 <= found["witness_families"] <= 100
+    assert 1 <= found["tracking_effective_sample_size"] <= 100
+    assert 1 <= found["tracking_families"] <= 100
 
 
 def test_configuration_and_refusal():
     prior = _prior(7)
     again = BoltzmannPrior.from_config(prior.get_config())
-    assert again.num_witnesses == 7
+    assert again.num_tracking_chains == 7
     assert [each.shape for each in again.variables] == [each.shape for each in prior.variables]
-    with pytest.raises(ValueError, match="num_witnesses: expected 0 or more, got -1"):
+    with pytest.raises(ValueError, match="num_tracking_chains: expected 0 or more, got -1"):
         _prior(-1)

@@ -32,7 +32,7 @@ from .boltzmann import BoltzmannMachine, log_partition_surrogate
 from .overlapping import OverlappingRelaxation
 
 _INITIAL_STDDEV = 0.01
-# Of the witnesses, a sweep each: a fifth of what the negative phase takes.
+# Rungs of the tracking population per update, with one sweep each: a fifth of the cost of the negative phase.
 _RUNGS_PER_UPDATE = 4
 # Of the sampler, to see how its chains mix.
 _MIXING_STEPS = 50
@@ -50,8 +50,8 @@ class BoltzmannPrior(Prior):
       num_right: R.
       smoothing: relaxes the machine to zeta; None for the binary machine itself.
       sampler: of the negative phase.
-      num_witnesses: replicas of a second population, which no gradient sees and which brings log Z along
-        from one measurement to the next where `track` is called; 0 for none.
+      num_tracking_chains: replicas of a second population, which no gradient sees and which tracks log Z
+        between measurements when `track` is called; 0 for none.
       couplings: False freezes W at 0 and keeps the biases: a factorial prior.
       num_mean_field_iterations: of the relaxation.
       weights_regularizer: a Keras regularizer of W.
@@ -67,7 +67,7 @@ class BoltzmannPrior(Prior):
         num_right: int,
         smoothing: Smoothing | None = None,
         sampler: Sampler | None = None,
-        num_witnesses: int = 0,
+        num_tracking_chains: int = 0,
         couplings: bool = True,
         num_mean_field_iterations: int = 5,
         weights_regularizer: Any = None,
@@ -80,12 +80,12 @@ class BoltzmannPrior(Prior):
         for name, count in counts:
             if count < 1:
                 raise ValueError(f"{name}: expected at least 1, got {count}")
-        if num_witnesses < 0:
-            raise ValueError(f"num_witnesses: expected 0 or more, got {num_witnesses}")
+        if num_tracking_chains < 0:
+            raise ValueError(f"num_tracking_chains: expected 0 or more, got {num_tracking_chains}")
         self.num_left, self.num_right = num_left, num_right
         self.smoothing = smoothing
         self.sampler = PersistentGibbs() if sampler is None else sampler
-        self.num_witnesses = num_witnesses
+        self.num_tracking_chains = num_tracking_chains
         self.couplings = couplings
         self.num_mean_field_iterations = num_mean_field_iterations
         self.weights_regularizer = keras.regularizers.get(weights_regularizer)
@@ -106,7 +106,7 @@ class BoltzmannPrior(Prior):
         if self.couplings:
             key = fold_in((0, self.seed), Tag.INITIAL_WEIGHTS).numpy().tolist()
             initial = keras.initializers.RandomNormal(stddev=_INITIAL_STDDEV, seed=abs(key[0]))
-        self.couplings_matrix = self._add_variable(
+        self.coupling_weights = self._add_variable(
             name="weights",
             shape=(self.num_left, self.num_right),
             initializer=initial,
@@ -128,12 +128,12 @@ class BoltzmannPrior(Prior):
             initializer=keras.initializers.Constant(sum(size) * math.log(2)),
             trainable=False,
         )
-        if self.num_witnesses:
-            self._witness_sampler = PopulationAnnealing(self.num_witnesses, num_sweeps=1)
-            population = self._witness_sampler.init(*size, fold_in(seed, Tag.WITNESSES), dtype)
-            self._witness_variables = self._add_variables("witness", population)
-            # Of the parameters that the witnesses stand at.
-            self._num_witnessed = self._add_count("num_witnessed")
+        if self.num_tracking_chains:
+            self._tracking_sampler = PopulationAnnealing(self.num_tracking_chains, num_sweeps=1)
+            population = self._tracking_sampler.init(*size, fold_in(seed, Tag.TRACKING), dtype)
+            self._tracking_variables = self._add_variables("tracking", population)
+            # The update whose parameters the tracking population represents.
+            self._num_tracked = self._add_count("num_tracked")
 
     def _add_variables(self, prefix: str, state: Any) -> tuple:
         """One for each field of a sampler's state; a tuple, for TensorFlow checkpoints pass over lists."""
@@ -154,7 +154,7 @@ class BoltzmannPrior(Prior):
     @property
     def rbm(self) -> RBM:
         """The current parameters as tensors."""
-        return as_rbm(self.left_bias, self.right_bias, self.couplings_matrix)
+        return as_rbm(self.left_bias, self.right_bias, self.coupling_weights)
 
     def _stream(self, replica: Any) -> tuple:
         """What a replica's draws are told apart by."""
@@ -171,17 +171,19 @@ class BoltzmannPrior(Prior):
         return [self.state(replica) for replica in range(self.num_replicas)]
 
     @property
-    def witnesses(self) -> PopulationAnnealingState:
+    def tracking_population(self) -> PopulationAnnealingState:
         """The population that tracks log Z, and the parameters it stands at."""
-        return PopulationAnnealingState(*map(tf.convert_to_tensor, self._witness_variables))
+        return PopulationAnnealingState(*map(tf.convert_to_tensor, self._tracking_variables))
 
-    def advance(self) -> tf.Tensor:
+    def advance_chains(self) -> tf.Tensor:
         """Moves the chains of all replicas by one step; returns their mean energy, nats."""
-        states, energies = zip(*(self.move(replica) for replica in range(self.num_replicas)), strict=True)
-        self.take(_stacked(states))
+        states, energies = zip(
+            *(self.step_chains(replica) for replica in range(self.num_replicas)), strict=True
+        )
+        self.assign_chains(_stacked(states))
         return tf.add_n(energies) / self.num_replicas
 
-    def move(self, replica: Any = 0) -> tuple[Any, tf.Tensor]:
+    def step_chains(self, replica: Any = 0) -> tuple[Any, tf.Tensor]:
         """One step of a replica's sampler at the current parameters; nothing is stored.
 
         Returns:
@@ -192,7 +194,7 @@ class BoltzmannPrior(Prior):
         state, info = self.sampler.step(*self.rbm, self.state(replica), seed)
         return state, tf.reduce_sum(tf.exp(state.log_weights) * info.energy)
 
-    def take(self, states: Any) -> None:
+    def assign_chains(self, states: Any) -> None:
         """Stores what the replicas have moved to, a state with a leading axis of replicas."""
         _assign(self._state, states)
         self.num_updates.assign_add(1)
@@ -223,7 +225,7 @@ class BoltzmannPrior(Prior):
         start = tf.gather(left, tf.range(num_samples) % tf.shape(left)[0])
         return tf.concat(block_gibbs(self.rbm, start, num_sweeps, seed), -1)
 
-    def anchor(
+    def measure_log_partition(
         self, num_temperatures: int, num_chains: int, seed: Seed, both_sides: bool = False
     ) -> LogPartition:
         """Measures log Z (`partition.estimate`) and stores it.
@@ -240,29 +242,31 @@ class BoltzmannPrior(Prior):
             *self.rbm, num_temperatures, num_chains, seed, both_sides=both_sides, base_probs=base_probs
         )
         log_z = found.log_partition
-        anchored = [self.sampler.anchor(*self.rbm, state, log_z) for state in self.states]
-        _assign(self._state, _stacked(anchored))
-        if self.num_witnesses:
+        states = [self.sampler.with_log_partition(*self.rbm, state, log_z) for state in self.states]
+        _assign(self._state, _stacked(states))
+        if self.num_tracking_chains:
             self.track()
-            witnesses = self._witness_sampler.anchor(*self.rbm, self.witnesses, log_z)
-            _assign(self._witness_variables, witnesses)
+            population = self._tracking_sampler.with_log_partition(*self.rbm, self.tracking_population, log_z)
+            _assign(self._tracking_variables, population)
         self.log_partition.assign(log_z)
         return found
 
     def track(self) -> tf.Tensor | None:
-        """Takes the witnesses, if there are any, to the current parameters, and stores their log Z.
+        """Takes the tracking population, if there is one, to the current parameters, and stores its log Z.
 
-        The value errs by about 0.1 nats in 2,000 updates of a 200 + 200 machine with 100 witnesses.
+        The error is about 0.1 nats after 2,000 updates of a 200 + 200 machine, with 100 tracking chains.
         """
-        if not self.num_witnesses:
+        if not self.num_tracking_chains:
             return None
         now = tf.convert_to_tensor(self.num_updates)
-        seed = fold_in((0, self.seed), Tag.WITNESSES, now)
-        num_updates = tf.cast(now - tf.convert_to_tensor(self._num_witnessed), tf.int32)
+        seed = fold_in((0, self.seed), Tag.TRACKING, now)
+        num_updates = tf.cast(now - tf.convert_to_tensor(self._num_tracked), tf.int32)
         num_rungs = tf.maximum(_RUNGS_PER_UPDATE * num_updates, 1)
-        state = follow_straight_path(self._witness_sampler, *self.rbm, self.witnesses, num_rungs, seed)
-        _assign(self._witness_variables, state)
-        self._num_witnessed.assign(now)
+        state = follow_straight_path(
+            self._tracking_sampler, *self.rbm, self.tracking_population, num_rungs, seed
+        )
+        _assign(self._tracking_variables, state)
+        self._num_tracked.assign(now)
         log_z = state.log_partition
         self.log_partition.assign(log_z)
         return log_z
@@ -276,9 +280,9 @@ class BoltzmannPrior(Prior):
         """How the chains of the first replica mix, and what its sampler tells of its state."""
         state = self.state()
         found = {name: float(value) for name, value in self.sampler.summary(state).items()}
-        if self.num_witnesses:
-            summary = self._witness_sampler.summary(self.witnesses)
-            found |= {name.replace("population", "witness"): float(value) for name, value in summary.items()}
+        if self.num_tracking_chains:
+            summary = self._tracking_sampler.summary(self.tracking_population)
+            found |= {name.replace("population", "tracking"): float(value) for name, value in summary.items()}
         if self.sampler.num_chains > 1:
             seed = fold_in((0, self.seed), Tag.MIXING, tf.convert_to_tensor(self.num_updates))
             mixed = measure_mixing(self.sampler, *self.rbm, state, seed, _MIXING_STEPS)
@@ -293,7 +297,7 @@ class BoltzmannPrior(Prior):
         gradient is the mean over the chains.
         """
         if training:
-            self.advance()
+            self.advance_chains()
         return self.distribution()
 
     def distribution(self, state: Any = None) -> tfp.distributions.Distribution:
@@ -319,7 +323,7 @@ class BoltzmannPrior(Prior):
             "num_right": self.num_right,
             "smoothing": serialize(self.smoothing),
             "sampler": serialize(self.sampler),
-            "num_witnesses": self.num_witnesses,
+            "num_tracking_chains": self.num_tracking_chains,
             "couplings": self.couplings,
             "num_mean_field_iterations": self.num_mean_field_iterations,
             "weights_regularizer": serialize(self.weights_regularizer),
@@ -331,6 +335,9 @@ class BoltzmannPrior(Prior):
     def from_config(cls, config: dict[str, Any]) -> "BoltzmannPrior":
         """Rebuilds the layer from `get_config`."""
         config = dict(config)
+        if "num_witnesses" in config:
+            # Its name in files of version 0.1.
+            config["num_tracking_chains"] = config.pop("num_witnesses")
         for name in ("smoothing", "sampler", "weights_regularizer"):
             config[name] = keras.saving.deserialize_keras_object(config[name])
         return cls(**config)

@@ -1,4 +1,4 @@
-"""The law of zeta: density, CDF, the bit behind it; against the laws of scipy, quadrature, differences."""
+"""Densities, CDFs and posteriors of the bit, against SciPy, quadrature and finite differences."""
 
 import numpy as np
 import tensorflow as tf
@@ -102,7 +102,7 @@ def test_nan_in_nan_out(case):
 
 
 @parametrize(SYMMETRIC, with_thetas=True)
-def test_law_is_symmetric_under_flipping_the_bit(case, theta):
+def test_density_is_symmetric_under_flipping_the_bit(case, theta):
     zeta = np.array([2.0**-20, 0.0625, 0.25, 0.5, 0.8125, 1 - 2.0**-20])
     q, flipped = case.distribution(COLUMN, theta), case.distribution(-COLUMN, theta)
     np.testing.assert_allclose(q.log_prob(zeta), flipped.log_prob(1 - zeta), rtol=1e-10, atol=1e-12)
