@@ -134,6 +134,11 @@ def uniform_pair(
     return unit(words), unit(rotated)
 
 
+def draw_bits(probs: tf.Tensor | float, rho: tf.Tensor) -> tf.Tensor:
+    """Bits that are 1 with the given probabilities, from uniform numbers on [0, 1) and in their dtype."""
+    return tf.cast(rho < probs, rho.dtype)
+
+
 def log_mean_exp(values: tf.Tensor, axis: int = 0) -> tf.Tensor:
     """Log of the mean of exp(values) along `axis`, shifted by the maximum; nats in, nats out."""
     values = tf.convert_to_tensor(values)

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import keras
 import tensorflow as tf
 
-from .numerics import Seed, split, uniform
+from .numerics import Seed, draw_bits, split, uniform
 from .smoothing import Relaxation, RelaxedBinary
 
 
@@ -129,7 +129,6 @@ def _relaxed(relaxation: Relaxation, logits: tf.Tensor, more: list[tf.Tensor], s
 
 def _binary(relaxation: Relaxation, logits: tf.Tensor, more: list[tf.Tensor], seed: tf.Tensor) -> _Group:
     del relaxation, more
-    rho = uniform(tf.shape(logits), seed, logits.dtype)
-    z = tf.cast(rho < tf.math.sigmoid(logits), logits.dtype)
+    z = draw_bits(tf.math.sigmoid(logits), uniform(tf.shape(logits), seed, logits.dtype))
     # log Bernoulli(z; l) = z l - softplus(l)
     return _Group(logits, z, z * logits - tf.math.softplus(logits), None)

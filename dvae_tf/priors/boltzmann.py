@@ -16,6 +16,7 @@ from tensorflow_probability.python.internal import tensor_util
 
 from ..numerics import bernoulli_entropy, keep_nan
 from ..rbm import RBM, as_rbm, block_gibbs, energy, exact, split_sides, uniform_states
+from ..support import bit_assertions
 
 
 class BoltzmannMachine(tfd.AutoCompositeTensorDistribution):
@@ -141,9 +142,7 @@ class BoltzmannMachine(tfd.AutoCompositeTensorDistribution):
         return self.parameter_assertions() if self.validate_args and not is_init else []
 
     def _sample_control_dependencies(self, z: tf.Tensor) -> list[Any]:
-        if not self.validate_args:
-            return []
-        return [tf.debugging.assert_equal(z * z, z, "z: expected zeros and ones")]
+        return bit_assertions(z) if self.validate_args else []
 
     def _log_prob(self, z: tf.Tensor) -> tf.Tensor:
         return self.unnormalized_log_prob(z) - self.log_partition

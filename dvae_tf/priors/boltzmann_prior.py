@@ -15,7 +15,7 @@ import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from ..numerics import Seed, Tag, fold_in
+from ..numerics import Seed, Tag, check_count, fold_in
 from ..partition import LogPartition, estimate
 from ..rbm import RBM, as_rbm, block_gibbs
 from ..samplers import (
@@ -76,12 +76,10 @@ class BoltzmannPrior(Prior):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        counts = (("num_left", num_left), ("num_right", num_right), ("num_replicas", num_replicas))
-        for name, count in counts:
-            if count < 1:
-                raise ValueError(f"{name}: expected at least 1, got {count}")
-        if num_tracking_chains < 0:
-            raise ValueError(f"num_tracking_chains: expected 0 or more, got {num_tracking_chains}")
+        check_count("num_left", num_left)
+        check_count("num_right", num_right)
+        check_count("num_replicas", num_replicas)
+        check_count("num_tracking_chains", num_tracking_chains, 0)
         self.num_left, self.num_right = num_left, num_right
         self.smoothing = smoothing
         self.sampler = PersistentGibbs() if sampler is None else sampler

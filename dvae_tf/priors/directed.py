@@ -14,10 +14,10 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from tensorflow_probability import distributions as tfd
 
-from ..numerics import Seed, keep_nan
+from ..numerics import Seed, check_count, keep_nan
 from ..partition import LogPartition
 from ..smoothing import Relaxation
-from ..smoothing.relaxation import at_least_float32, number_assertions
+from ..support import at_least_float32, bit_assertions, number_assertions
 from .base import Prior
 
 
@@ -110,7 +110,7 @@ class DirectedBernoulli(tfd.AutoCompositeTensorDistribution):
     def _sample_control_dependencies(self, code: tf.Tensor) -> list[Any]:
         if not self.validate_args or self._relaxation is not None:
             return []
-        return [tf.debugging.assert_equal(code * code, code, "z: expected zeros and ones")]
+        return bit_assertions(code)
 
     def _log_prob(self, code: tf.Tensor) -> tf.Tensor:
         return tf.reduce_sum(self._conditional(self.logits(code)).log_prob(code), -1)
@@ -146,8 +146,7 @@ class DirectedPrior(Prior):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if units_per_group < 1:
-            raise ValueError(f"units_per_group: expected at least 1, got {units_per_group}")
+        check_count("units_per_group", units_per_group)
         self.units_per_group = units_per_group
         # A tuple: TensorFlow checkpoints pass over layers in lists.
         self.conditionals = tuple(conditionals)

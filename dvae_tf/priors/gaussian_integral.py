@@ -18,7 +18,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from ..rbm import RBM, split_sides
-from ..smoothing.relaxation import REAL_LINE
+from ..support import REAL_LINE
 from .boltzmann import BoltzmannMachine
 from .boltzmann_prior import BoltzmannPrior
 from .relaxed_machine import RelaxedMachine

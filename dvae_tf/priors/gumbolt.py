@@ -12,7 +12,7 @@ import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from ..smoothing.relaxation import UNIT_INTERVAL
+from ..support import UNIT_INTERVAL
 from .boltzmann import BoltzmannMachine
 from .boltzmann_prior import BoltzmannPrior
 from .relaxed_machine import RelaxedMachine

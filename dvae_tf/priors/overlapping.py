@@ -17,10 +17,10 @@ from typing import Any
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from ..numerics import bernoulli_entropy, keep_nan, uniform
+from ..numerics import bernoulli_entropy, check_count, keep_nan, uniform
 from ..rbm import RBM, energy, left_logits, right_logits, split_sides
 from ..smoothing import Smoothing
-from ..smoothing.relaxation import in_dtype, number_assertions
+from ..support import in_dtype, number_assertions
 from .boltzmann import BoltzmannMachine
 from .relaxed_machine import RelaxedMachine
 
@@ -76,10 +76,7 @@ class OverlappingRelaxation(RelaxedMachine):
         name: str = "OverlappingRelaxation",
     ) -> None:
         parameters = dict(locals())
-        if num_mean_field_iterations < 1:
-            raise ValueError(
-                f"num_mean_field_iterations: expected at least 1, got {num_mean_field_iterations}"
-            )
+        check_count("num_mean_field_iterations", num_mean_field_iterations)
         with tf.name_scope(name):
             self._smoothing = smoothing
             self._num_mean_field_iterations = num_mean_field_iterations

@@ -7,7 +7,7 @@ import tensorflow as tf
 from tensorflow_probability import bijectors as tfb
 from tensorflow_probability import distributions as tfd
 
-from ..smoothing.relaxation import line_onto, outside, support_assertions
+from ..support import line_onto, outside, support_assertions
 from .boltzmann import BoltzmannMachine
 
 

@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from ..numerics import split, uniform
 from .energy import RBM, left_free_energy, right_logits, transposed
+from .gibbs import sample_right
 
 MAX_UNITS = 25
 MAX_SAMPLING_UNITS = 20
@@ -135,9 +136,7 @@ def sample(rbm: RBM, num_samples: int | tf.Tensor, seed: tf.Tensor) -> tuple[tf.
     rho = uniform([num_samples], for_left, tf.float64) * cdf[-1]
     numbers = tf.searchsorted(cdf, rho, side="right", out_type=tf.int64)
     left = _digits(tf.minimum(numbers, 2**rbm.num_left - 1), rbm.num_left, rbm.dtype)
-    right_probs = tf.math.sigmoid(right_logits(rbm, left))
-    rho = uniform(tf.shape(right_probs), for_right, rbm.dtype)
-    return left, tf.cast(rho < right_probs, rbm.dtype)
+    return left, sample_right(rbm, left, for_right)
 
 
 def _block_states(index: tf.Tensor, num_units: int, dtype: tf.DType) -> tf.Tensor:

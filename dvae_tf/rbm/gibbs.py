@@ -7,7 +7,7 @@ three times faster there than Philox on a CPU; its random bits are half of the n
 
 import tensorflow as tf
 
-from ..numerics import Seed, as_seed, split, uniform, uniform_pair
+from ..numerics import Seed, as_seed, check_count, draw_bits, split, uniform, uniform_pair
 from .energy import RBM, left_logits, right_logits, split_sides
 
 
@@ -30,8 +30,8 @@ def block_gibbs(
     Raises:
       ValueError: if `num_sweeps` is a number below 1.
     """
-    if not tf.is_tensor(num_sweeps) and num_sweeps < 1:
-        raise ValueError(f"num_sweeps: expected at least 1, got {num_sweeps}")
+    if not tf.is_tensor(num_sweeps):
+        check_count("num_sweeps", num_sweeps)
     # Here and not inside: a tape would have the program keep what a gradient needs.
     rbm, left = tf.nest.map_structure(tf.stop_gradient, (rbm, left))
     states = _block_gibbs(rbm, left, tf.convert_to_tensor(num_sweeps, tf.int32), as_seed(seed))
@@ -66,20 +66,15 @@ def sample_both(rbm: RBM, logits: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor
     """One sweep, for use inside XLA programs: z_r of the given log-odds [C, R], then z_l given that z_r."""
     width = max(rbm.num_left, rbm.num_right)
     for_right, for_left = uniform_pair([tf.shape(logits)[0], width], seed, rbm.dtype)
-    right = bernoulli(logits, for_right[:, : rbm.num_right])
-    left = bernoulli(left_logits(rbm, right), for_left[:, : rbm.num_left])
+    right = draw_bits(tf.math.sigmoid(logits), for_right[:, : rbm.num_right])
+    left = draw_bits(tf.math.sigmoid(left_logits(rbm, right)), for_left[:, : rbm.num_left])
     return left, right
 
 
 def sample_right(rbm: RBM, left: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     """z_r given `left` [..., L]: [..., R]; no gradient flows."""
     logits = right_logits(rbm, left)
-    return tf.stop_gradient(bernoulli(logits, uniform(tf.shape(logits), seed, rbm.dtype)))
-
-
-def bernoulli(logits: tf.Tensor, rho: tf.Tensor) -> tf.Tensor:
-    """Bits of the given log-odds, from uniform numbers."""
-    return tf.cast(rho < tf.math.sigmoid(logits), logits.dtype)
+    return tf.stop_gradient(draw_bits(tf.math.sigmoid(logits), uniform(tf.shape(logits), seed, rbm.dtype)))
 
 
 def clamped_gibbs(
@@ -112,9 +107,9 @@ def _clamped_gibbs(
     def sweep(index: tf.Tensor, left: tf.Tensor, right: tf.Tensor, seed: tf.Tensor) -> tuple:
         now, seed = split(seed)
         for_right, for_left = uniform_pair([tf.shape(left)[0], width], now, rbm.dtype)
-        drawn = bernoulli(right_logits(rbm, left), for_right[:, : rbm.num_right])
+        drawn = draw_bits(tf.math.sigmoid(right_logits(rbm, left)), for_right[:, : rbm.num_right])
         right = tf.where(keep_right, z_right, drawn)
-        drawn = bernoulli(left_logits(rbm, right), for_left[:, : rbm.num_left])
+        drawn = draw_bits(tf.math.sigmoid(left_logits(rbm, right)), for_left[:, : rbm.num_left])
         return index + 1, tf.where(keep_left, z_left, drawn), right, seed
 
     _, left, right, _ = tf.while_loop(lambda index, *_: index < num_sweeps, sweep, (0, z_left, z_right, seed))
@@ -123,7 +118,7 @@ def _clamped_gibbs(
 
 @tf.function(jit_compile=True)
 def _coin_flips(shape: tuple[int, ...], dtype: tf.DType, seed: tf.Tensor) -> tf.Tensor:
-    return tf.cast(uniform_pair(shape, seed, dtype)[0] < 0.5, dtype)
+    return draw_bits(0.5, uniform_pair(shape, seed, dtype)[0])
 
 
 def uniform_states(

@@ -12,9 +12,8 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from ..numerics import softplus_difference, uniform_pair
+from ..numerics import draw_bits, softplus_difference, uniform_pair
 from .energy import RBM, split_sides, transposed
-from .gibbs import bernoulli
 
 # Probabilities of the product distribution are kept this far from 0 and 1: a unit that never fires in the
 # samples may fire.
@@ -77,17 +76,17 @@ class TemperedPath(NamedTuple):
         products = tf.matmul(left, self.rbm.weights)
         log_weights = self.log_marginal_change(left, products, half, before)
         logits = self.at(half).right_bias + half * products
-        right = bernoulli(logits, for_right[:, : self.rbm.num_right])
+        right = draw_bits(tf.math.sigmoid(logits), for_right[:, : self.rbm.num_right])
         products = tf.matmul(right, self.rbm.weights, transpose_b=True)
         log_weights += back.log_marginal_change(right, products, t, half)
         logits = self.at(t).left_bias + t * products
-        left = bernoulli(logits, for_left[:, : self.rbm.num_left])
+        left = draw_bits(tf.math.sigmoid(logits), for_left[:, : self.rbm.num_left])
         return log_weights, left, right
 
     def draw_base(self, num_samples: int, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Exact draws at t = 0, where all units are independent: [C, L] and [C, R]."""
         rho, _ = uniform_pair([num_samples, self.base_logits.shape[0]], seed, self.rbm.dtype)
-        return split_sides(bernoulli(self.base_logits, rho), self.rbm.num_left)
+        return split_sides(draw_bits(tf.math.sigmoid(self.base_logits), rho), self.rbm.num_left)
 
     @property
     def log_base(self) -> tf.Tensor:

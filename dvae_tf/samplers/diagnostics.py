@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from ..numerics import Seed, as_seed, split
+from ..numerics import Seed, as_seed, check_count, split
 from ..rbm import RBM
 from .base import Sampler, machine
 
@@ -73,8 +73,7 @@ def measure_mixing(
     Raises:
       ValueError: if `num_steps` is below 2, or there is a single chain.
     """
-    if num_steps < 2:
-        raise ValueError(f"num_steps: expected at least 2, got {num_steps}")
+    check_count("num_steps", num_steps, 2)
     if sampler.num_chains < 2:
         raise ValueError("sampler: expected at least 2 chains, got 1")
     rbm = machine(left_bias, right_bias, weights, 1.0, state)

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import keras
 import tensorflow as tf
 
-from ..numerics import Seed, as_seed, split, uniform, uniform_pair
+from ..numerics import Seed, as_seed, check_count, draw_bits, split, uniform, uniform_pair
 from ..rbm import RBM, energy, left_logits, right_logits, uniform_states
 from .base import Sampler, equal_log_weights, machine
 
@@ -100,8 +100,7 @@ class ParallelTempering(Sampler):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.num_temperatures < 2:
-            raise ValueError(f"num_temperatures: expected at least 2, got {self.num_temperatures!r}")
+        check_count("num_temperatures", self.num_temperatures, 2)
 
     def init(
         self, num_left: int, num_right: int, seed: Seed, dtype: tf.DType = tf.float32
@@ -188,13 +187,11 @@ def _sweep(rbm: RBM, state: ParallelTemperingState, seed: tf.Tensor) -> Parallel
     t = tf.gather(state.inverse_temperatures, _inverse(state.replica_at))[..., tf.newaxis]
     width = max(rbm.num_left, rbm.num_right)
     for_right, for_left = uniform_pair([rungs, chains, width], seed, rbm.dtype)
-    right = _bernoulli(t * right_logits(rbm, state.replica_left), for_right[..., : rbm.num_right])
-    left = _bernoulli(t * left_logits(rbm, right), for_left[..., : rbm.num_left])
+    right = draw_bits(
+        tf.math.sigmoid(t * right_logits(rbm, state.replica_left)), for_right[..., : rbm.num_right]
+    )
+    left = draw_bits(tf.math.sigmoid(t * left_logits(rbm, right)), for_left[..., : rbm.num_left])
     return state._replace(replica_left=left, replica_right=right)
-
-
-def _bernoulli(logits: tf.Tensor, rho: tf.Tensor) -> tf.Tensor:
-    return tf.cast(rho < tf.math.sigmoid(logits), logits.dtype)
 
 
 def _exchange(

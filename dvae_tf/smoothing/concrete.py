@@ -9,21 +9,13 @@ zero temperature is the bit, whose most probable value given zeta is 1[zeta > 1/
 from typing import Any, NoReturn
 
 import keras
-import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 from tensorflow_probability.python.internal import tensor_util
 
 from ..numerics import uniform
-from .relaxation import (
-    UNIT_INTERVAL,
-    NumberAbove,
-    Relaxation,
-    RelaxedBinary,
-    at_least_float32,
-    in_dtype,
-    outside,
-)
+from ..support import UNIT_INTERVAL, at_least_float32, in_dtype, inside_unit_interval, outside
+from .relaxation import NumberAbove, Relaxation, RelaxedBinary
 
 
 class ConcreteBernoulli(RelaxedBinary):
@@ -112,8 +104,7 @@ class ConcreteBernoulli(RelaxedBinary):
 
 def _log_distances(zeta: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """log zeta and log(1 - zeta), at the nearest number where both are finite."""
-    limits = np.finfo(zeta.dtype.as_numpy_dtype)
-    inside = tf.clip_by_value(zeta, 4 * limits.tiny, 1 - limits.epsneg)
+    inside = inside_unit_interval(zeta)
     return tf.math.log(inside), tf.math.log1p(-inside)
 
 

@@ -11,9 +11,9 @@ import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from ..support import UNIT_INTERVAL
 from .family import SymmetricFamily
 from .quantile import log_larger_root
-from .relaxation import UNIT_INTERVAL
 from .smoothing_layer import Smoothing
 
 

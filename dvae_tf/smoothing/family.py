@@ -14,8 +14,8 @@ from typing import ClassVar
 
 import tensorflow as tf
 
+from ..support import REAL_LINE, line_onto
 from .quantile import search_quantile
-from .relaxation import REAL_LINE, line_onto
 
 
 class Family(abc.ABC):

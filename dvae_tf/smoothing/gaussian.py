@@ -10,8 +10,8 @@ import math
 import keras
 import tensorflow as tf
 
+from ..support import REAL_LINE
 from .family import SymmetricFamily
-from .relaxation import REAL_LINE
 from .smoothing_layer import Smoothing
 
 

@@ -9,9 +9,9 @@ The mixture over the bit has its quantile in closed form: a quadratic equation.
 import keras
 import tensorflow as tf
 
+from ..support import REAL_LINE
 from .family import SymmetricFamily
 from .quantile import log_larger_root
-from .relaxation import REAL_LINE
 from .smoothing_layer import Smoothing
 
 

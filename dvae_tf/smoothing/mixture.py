@@ -14,9 +14,10 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from tensorflow_probability.python.internal import tensor_util
 
-from ..numerics import keep_nan, uniform_pair
+from ..numerics import draw_bits, keep_nan, uniform_pair
+from ..support import number_assertions, outside
 from .family import Family
-from .relaxation import RelaxedBinary, number_assertions, outside
+from .relaxation import RelaxedBinary
 
 
 class RelaxedBernoulli(RelaxedBinary):
@@ -106,8 +107,8 @@ class RelaxedBernoulli(RelaxedBinary):
         shape = tf.concat([[n], self._batch_shape_tensor()], 0)
         seed = tfp.random.sanitize_seed(seed, salt="relaxed_bernoulli")
         for_z, rho = uniform_pair(shape, seed, self.dtype)
-        z = for_z < tf.math.sigmoid(self.logits)
-        zeta = self.family.draw_given(tf.cast(z, self.dtype), rho, *self.theta)
+        z = draw_bits(tf.math.sigmoid(self.logits), for_z)
+        zeta = self.family.draw_given(z, rho, *self.theta)
         return self._reparameterize(zeta, None)
 
     def _reparameterize(self, zeta: tf.Tensor, rho: tf.Tensor | None) -> tf.Tensor:

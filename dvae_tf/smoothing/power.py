@@ -14,11 +14,10 @@ differ by 0.008 nats of test NLL, a tenth of the spread of the seeds.
 """
 
 import keras
-import numpy as np
 import tensorflow as tf
 
+from ..support import UNIT_INTERVAL, inside_unit_interval
 from .family import SymmetricFamily
-from .relaxation import UNIT_INTERVAL
 from .smoothing_layer import Smoothing
 
 
@@ -32,24 +31,24 @@ class Power(Smoothing, SymmetricFamily):
     @classmethod
     def log_density_given_0(cls, zeta: tf.Tensor, beta: tf.Tensor) -> tf.Tensor:
         """(1/beta - 1) log zeta - log beta."""
-        return (1.0 / beta - 1.0) * tf.math.log(_inside(zeta)) - tf.math.log(beta)
+        return (1.0 / beta - 1.0) * tf.math.log(inside_unit_interval(zeta)) - tf.math.log(beta)
 
     @classmethod
     def log_density_ratio(cls, zeta: tf.Tensor, beta: tf.Tensor) -> tf.Tensor:
         """(1 - 1/beta) logit zeta."""
-        zeta = _inside(zeta)
+        zeta = inside_unit_interval(zeta)
         return (1.0 - 1.0 / beta) * (tf.math.log(zeta) - tf.math.log1p(-zeta))
 
     @classmethod
     def cdf_given_0(cls, zeta: tf.Tensor, beta: tf.Tensor) -> tf.Tensor:
         """zeta^(1/beta)."""
-        cdf = tf.exp(tf.math.log(_inside(zeta)) / beta)
+        cdf = tf.exp(tf.math.log(inside_unit_interval(zeta)) / beta)
         return tf.where(zeta <= 0, tf.zeros_like(cdf), cdf)
 
     @classmethod
     def cdf_given_1(cls, zeta: tf.Tensor, beta: tf.Tensor) -> tf.Tensor:
         """1 - (1 - zeta)^(1/beta), precise near 0."""
-        cdf = -tf.math.expm1(tf.math.log1p(-_inside(zeta)) / beta)
+        cdf = -tf.math.expm1(tf.math.log1p(-inside_unit_interval(zeta)) / beta)
         return tf.where(zeta >= 1, tf.ones_like(cdf), cdf)
 
     @classmethod
@@ -61,9 +60,3 @@ class Power(Smoothing, SymmetricFamily):
     def quantile_given_1(cls, rho: tf.Tensor, beta: tf.Tensor) -> tf.Tensor:
         """1 - (1 - rho)^beta, precise near 0."""
         return -tf.math.expm1(beta * tf.math.log1p(-rho))
-
-
-def _inside(zeta: tf.Tensor) -> tf.Tensor:
-    """The nearest number whose distances to 0 and to 1 have a finite logarithm and reciprocal."""
-    limits = np.finfo(zeta.dtype.as_numpy_dtype)
-    return tf.clip_by_value(zeta, 4 * limits.tiny, 1 - limits.epsneg)

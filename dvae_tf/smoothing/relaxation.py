@@ -10,8 +10,7 @@ import tensorflow as tf
 from tensorflow_probability import bijectors as tfb
 from tensorflow_probability import distributions as tfd
 
-UNIT_INTERVAL = (0.0, 1.0)
-REAL_LINE = (-math.inf, math.inf)
+from ..support import at_least_float32, line_onto, number_assertions, support_assertions
 
 
 class RelaxedBinary(tfd.AutoCompositeTensorDistribution):
@@ -73,29 +72,6 @@ class RelaxedBinary(tfd.AutoCompositeTensorDistribution):
 
     def _parameter_control_dependencies(self, is_init: bool) -> list[Any]:
         return number_assertions("logits", self.logits) if self.validate_args and not is_init else []
-
-
-def line_onto(support: tuple[float, float]) -> tfb.Bijector:
-    """Maps the real line onto a support."""
-    return tfb.Sigmoid() if support == UNIT_INTERVAL else tfb.Identity()
-
-
-def outside(zeta: tf.Tensor, support: tuple[float, float]) -> tf.Tensor:
-    """Whether zeta lies outside the support, or is infinite; False for NaN."""
-    low, high = support
-    return (zeta < low) | (zeta > high) | tf.math.is_inf(zeta)
-
-
-def support_assertions(zeta: tf.Tensor, support: tuple[float, float]) -> list[Any]:
-    """Operations that fail where zeta is outside the support or NaN."""
-    wrong = tf.reduce_any(outside(zeta, support) | tf.math.is_nan(zeta))
-    return [tf.debugging.assert_equal(wrong, False, f"zeta: expected numbers in {support}")]
-
-
-def number_assertions(name: str, values: tf.Tensor) -> list[Any]:
-    """Operations that fail where one of the values is NaN."""
-    nan = tf.reduce_any(tf.math.is_nan(values))
-    return [tf.debugging.assert_equal(nan, False, f"{name}: expected numbers, got NaN")]
 
 
 class Relaxation(keras.layers.Layer):
@@ -168,16 +144,3 @@ class NumberAbove:
         if self._weight is None:
             return self.initial
         return self._smallest + tf.exp(tf.convert_to_tensor(self._weight))
-
-
-def in_dtype(number: Any, dtype: tf.DType) -> tf.Tensor:
-    """A number or a tensor as a tensor of the dtype; `tf.cast` takes a number through float32."""
-    return tf.cast(number, dtype) if tf.is_tensor(number) else tf.constant(number, dtype)
-
-
-def at_least_float32(logits: Any) -> tf.Tensor:
-    """Log-odds as a tensor; half precision and integers are raised to float32."""
-    logits = tf.convert_to_tensor(logits)
-    if logits.dtype.size < 4 or not logits.dtype.is_floating:
-        logits = tf.cast(logits, tf.float32)
-    return logits

@@ -11,10 +11,11 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from ..support import REAL_LINE, at_least_float32
 from .family import Family
 from .gaussian import Gaussian
 from .mixture import RelaxedBernoulli
-from .relaxation import REAL_LINE, Relaxation, at_least_float32
+from .relaxation import Relaxation
 
 
 @keras.saving.register_keras_serializable("dvae_tf")

@@ -4,9 +4,10 @@ from typing import Any, ClassVar
 
 import tensorflow as tf
 
+from ..support import at_least_float32, in_dtype
 from .family import Family
 from .mixture import RelaxedBernoulli
-from .relaxation import NumberAbove, Relaxation, at_least_float32, in_dtype
+from .relaxation import NumberAbove, Relaxation
 
 
 class Smoothing(Relaxation, Family):

@@ -11,9 +11,9 @@ import keras
 import tensorflow as tf
 
 from ..numerics import keep_nan
+from ..support import UNIT_INTERVAL
 from .exponential import Exponential
 from .family import Family
-from .relaxation import UNIT_INTERVAL
 from .smoothing_layer import Smoothing
 
 

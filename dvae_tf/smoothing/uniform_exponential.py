@@ -12,10 +12,10 @@ import keras
 import tensorflow as tf
 from tensorflow_probability import bijectors as tfb
 
+from ..support import UNIT_INTERVAL
 from .exponential import Exponential
 from .family import SymmetricFamily
 from .quantile import search_quantile
-from .relaxation import UNIT_INTERVAL
 from .smoothing_layer import Smoothing
 
 EPSILON = 0.05

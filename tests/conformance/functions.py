@@ -32,6 +32,7 @@ NUMERICS = {
     "uniform_pair": typed(
         lambda dtype: lambda seed: numerics.uniform_pair([2, 3], seed, dtype), SEED, draws=True
     ),
+    "draw_bits": function(numerics.draw_bits, unit(None, 3), unit(None, 3)),
     "keep_nan": function(numerics.keep_nan, real(None, 3), real(None, 3)),
     "log_mean_exp": function(numerics.log_mean_exp, real(5, None)),
     "bernoulli_entropy": function(numerics.bernoulli_entropy, real(None, 3)),

@@ -21,6 +21,9 @@ _REASONS = {
         samplers.AnnealedPopulations samplers.Mixing samplers.ParallelTemperingInfo
         samplers.ParallelTemperingState samplers.PersistentGibbsInfo samplers.PersistentGibbsState
         samplers.PopulationAnnealingInfo samplers.PopulationAnnealingState""",
+    "checks and constants that distributions share; held by their own tests": """
+        support.at_least_float32 support.bit_assertions support.in_dtype support.inside_unit_interval
+        support.line_onto support.number_assertions support.outside support.support_assertions""",
     "plain numbers and names": """
         config.Betas config.DatasetFacts config.Recipe config.Structure config.System config.recipe
         config.BASELINES config.BETA config.DATASETS config.PUBLISHED config.PublishedNLL config.SAMPLERS

@@ -200,7 +200,7 @@ def test_graph_and_xla_agree_with_eager(relaxed):
     for value, other in zip(graph, compiled, strict=True):
         np.testing.assert_allclose(value, other, rtol=1e-4, atol=1e-5)
     first = _prior(smoothing=layer, seed=5)
-    advance = tf.function(first.advance, jit_compile=True)
+    advance = tf.function(first.advance_chains, jit_compile=True)
     advance()
     for value, other in zip(_values(eager), _values(first), strict=True):
         np.testing.assert_array_equal(value, other)
