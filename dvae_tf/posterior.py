@@ -1,9 +1,11 @@
-"""The approximate posterior, group by group (DVAE# paper, Sec. 4).
+r"""The approximate posterior, group by group (DVAE# paper, Sec. 4).
 
-    q(zeta | x) = prod_g q(zeta_g | x, zeta_<g)
+$$
+q(\zeta | x) = \prod_g q(\zeta_g | x, \zeta_{<g})
+$$
 
-Each group's encoder sees x and the samples of the groups before it. In training these are the relaxed
-zeta; at evaluation the bits z.
+The encoder of each group sees $x$ and the samples of the groups before it: the relaxed $\zeta$ in training,
+the bits $z$ in evaluation.
 """
 
 from collections.abc import Sequence
@@ -23,7 +25,7 @@ class PosteriorSample(NamedTuple):
       logits: [K, B, D], log-odds of each bit given x and the groups before.
       sample: [K, B, D], zeta or z.
       log_prob: [K, B], log q(sample | x) in nats, differentiable in everything.
-      distributions: q(zeta_g | x, zeta_<g) of each group, batch shape [K, B, units]; none for bits.
+      distributions: q(zeta_g | x, zeta_<g) of each group, batch shape [K, B, units]; empty for bits.
     """
 
     logits: tf.Tensor
@@ -32,7 +34,7 @@ class PosteriorSample(NamedTuple):
     distributions: tuple[RelaxedBinary, ...]
 
     def binary_posterior_probs(self) -> tf.Tensor:
-        """nu = q(z = 1 | x, zeta), [K, B, D]: the bits after their own zeta was seen."""
+        r"""$\nu = q(z = 1 | x, \zeta)$, [K, B, D]: probabilities of the bits given their own zeta."""
         zetas = tf.split(self.sample, len(self.distributions), -1)
         pairs = zip(self.distributions, zetas, strict=True)
         return tf.concat(
@@ -45,17 +47,18 @@ class Posterior(keras.layers.Layer):
     """Encoders of the groups and the relaxations of their bits.
 
     Args:
-      encoders: one layer for each group; the first is called as `encoder(x)` and gives [B, units], the
-        others as `encoder(x, before)` with `before` [K, B, d], and give [K, B, units]: the log-odds (and
-        beside them what else the relaxation takes, `outputs_per_unit` in all).
-      relaxations: one for each group, which may be the same; each turns log-odds into q(zeta).
+      encoders: one layer for each group; the first is called as `encoder(x)` and returns [B, units], the
+        others as `encoder(x, before)` with `before` [K, B, d], and return [K, B, units]: the log-odds (and
+        the further inputs of the relaxation, `outputs_per_unit` in all).
+      relaxations: one for each group, not necessarily distinct; each maps log-odds to q(zeta).
+      **kwargs: arguments of a Keras layer.
     """
 
     def __init__(
         self, encoders: Sequence[keras.layers.Layer], relaxations: Sequence[Relaxation], **kwargs: Any
     ) -> None:
         super().__init__(autocast=False, **kwargs)
-        # Tuples: TensorFlow checkpoints pass over layers in lists.
+        # Tuples, because TensorFlow checkpoints ignore layers in lists.
         self.encoders = tuple(encoders)
         self.relaxations = tuple(relaxations)
 
@@ -66,12 +69,12 @@ class Posterior(keras.layers.Layer):
           x: [B, X], centred images.
           num_samples: K.
           seed: an `int32[2]` seed.
-          training: for the batch norms.
+          training: the mode of the batch norms.
         """
         return self._by_group(x, num_samples, seed, training, _relaxed)
 
     def sample_binary(self, x: tf.Tensor, num_samples: int, seed: Seed) -> PosteriorSample:
-        """Draws z from the discrete posterior, each group seeing the bits before it; no gradient flows."""
+        """Draws z from the discrete posterior, each group given the bits before it; no gradient flows."""
         return self._by_group(x, num_samples, seed, False, _binary)
 
     def _by_group(
@@ -94,7 +97,7 @@ class Posterior(keras.layers.Layer):
         )
 
     def get_config(self) -> dict[str, Any]:
-        """The layers; which groups share a relaxation is kept."""
+        """The constructor's arguments; groups that share a relaxation continue to share it."""
         serialize = keras.saving.serialize_keras_object
         different = list(dict.fromkeys(self.relaxations))
         return super().get_config() | {

@@ -1,8 +1,8 @@
 """Priors as tfp distributions, and the Keras layers that own their weights and chains.
 
-The Boltzmann machine (`boltzmann`) and its relaxations: overlapping (`overlapping`), by the Gaussian
-integral (`gaussian_integral`), and the GumBolt proxy (`gumbolt`); Bernoulli priors with a direction
-(`directed`). log Z is always an argument, never hidden inside.
+The Boltzmann machine (`boltzmann`) and its relaxations: overlapping (`overlapping`), by the Gaussian integral
+(`gaussian_integral`), and the GumBolt proxy (`gumbolt`); directed Bernoulli priors (`directed`). log Z is
+always an argument of a distribution.
 """
 
 from .base import Prior

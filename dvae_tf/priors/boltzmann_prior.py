@@ -3,8 +3,8 @@
     prior = BoltzmannPrior(64, 64, smoothing=Power(beta=30.0))
     kl = tf.reduce_mean(q.log_prob(zeta) - prior(training=True).log_prob(zeta))
 
-Called in training it first moves its chains by one step of the sampler, then hands out the prior with a
-log Z whose gradient is the negative phase; the layer is differentiated like any other.
+Called in training, it first advances its chains by one step of the sampler, then returns the prior with a log
+Z whose gradient is the negative phase; the layer is differentiable like any other.
 """
 
 import math
@@ -34,7 +34,7 @@ from .overlapping import OverlappingRelaxation
 _INITIAL_STDDEV = 0.01
 # Rungs of the tracking population per update, with one sweep each: a fifth of the cost of the negative phase.
 _RUNGS_PER_UPDATE = 4
-# Of the sampler, to see how its chains mix.
+# Steps of the sampler for the diagnostics of mixing.
 _MIXING_STEPS = 50
 
 
@@ -42,23 +42,23 @@ _MIXING_STEPS = 50
 class BoltzmannPrior(Prior):
     """Owns a restricted Boltzmann machine and the chains of its negative phase.
 
-    Weights start at N(0, 0.01^2) and biases at 0, where fair bits are (nearly) draws of the machine, so
-    the chains need no burn-in.
+    Weights are initialised from N(0, 0.01^2) and biases with 0, where fair bits are (nearly) draws of the
+    machine, so the chains need no burn-in.
 
     Args:
       num_left: L.
       num_right: R.
-      smoothing: relaxes the machine to zeta; None for the binary machine itself.
-      sampler: of the negative phase.
+      smoothing: of the relaxed prior; None for the binary machine itself.
+      sampler: of the negative phase; `PersistentGibbs()` by default.
       num_tracking_chains: replicas of a second population, which no gradient sees and which tracks log Z
         between measurements when `track` is called; 0 for none.
       couplings: False freezes W at 0 and keeps the biases: a factorial prior.
       num_mean_field_iterations: of the relaxation.
       weights_regularizer: a Keras regularizer of W.
-      seed: an integer; the initial weights, the chains and their moves follow from it.
-      num_replicas: how many samplers the negative phase is spread over, each with chains and draws of its
-        own: as many devices can move them.
-      **kwargs: those of a `Prior`.
+      seed: an integer that determines the initial weights, the chains and all draws.
+      num_replicas: the number of samplers of the negative phase, each with its own chains and draws, so that
+        as many devices can share the work.
+      **kwargs: arguments of `Prior`.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class BoltzmannPrior(Prior):
         self.built = True
 
     def _add_variable(self, **kwargs: Any) -> Any:
-        """A weight that no mixed-precision policy rounds."""
+        """Adds a weight that no mixed-precision policy rounds."""
         return self.add_weight(autocast=False, **kwargs)
 
     def _add_parameters(self) -> None:
@@ -122,7 +122,7 @@ class BoltzmannPrior(Prior):
         self.log_partition = self._add_variable(
             name="log_partition",
             shape=(),
-            # That of fair bits: exact while the weights are 0.
+            # log Z of fair bits, exact while all parameters are 0.
             initializer=keras.initializers.Constant(sum(size) * math.log(2)),
             trainable=False,
         )
@@ -134,7 +134,7 @@ class BoltzmannPrior(Prior):
             self._num_tracked = self._add_count("num_tracked")
 
     def _add_variables(self, prefix: str, state: Any) -> tuple:
-        """One for each field of a sampler's state; a tuple, for TensorFlow checkpoints pass over lists."""
+        """A variable for each field of a state, in a tuple: TensorFlow checkpoints ignore lists."""
         return tuple(
             self._add_variable(
                 name=f"{prefix}_{field}",
@@ -155,7 +155,7 @@ class BoltzmannPrior(Prior):
         return as_rbm(self.left_bias, self.right_bias, self.coupling_weights)
 
     def _stream(self, replica: Any) -> tuple:
-        """What a replica's draws are told apart by."""
+        """The integers that distinguish the random numbers of a replica."""
         return (replica,) if self.num_replicas > 1 else ()
 
     def state(self, replica: Any = 0) -> Any:
@@ -170,11 +170,11 @@ class BoltzmannPrior(Prior):
 
     @property
     def tracking_population(self) -> PopulationAnnealingState:
-        """The population that tracks log Z, and the parameters it stands at."""
+        """The population that tracks log Z, and the parameters that it represents."""
         return PopulationAnnealingState(*map(tf.convert_to_tensor, self._tracking_variables))
 
     def advance_chains(self) -> tf.Tensor:
-        """Moves the chains of all replicas by one step; returns their mean energy, nats."""
+        """Advances the chains of all replicas by one step; returns their mean energy, nats."""
         states, energies = zip(
             *(self.step_chains(replica) for replica in range(self.num_replicas)), strict=True
         )
@@ -182,7 +182,7 @@ class BoltzmannPrior(Prior):
         return tf.add_n(energies) / self.num_replicas
 
     def step_chains(self, replica: Any = 0) -> tuple[Any, tf.Tensor]:
-        """One step of a replica's sampler at the current parameters; nothing is stored.
+        """One step of a replica's sampler at the current parameters, which is not stored.
 
         Returns:
           The new state and the mean energy of its chains, nats.
@@ -193,15 +193,15 @@ class BoltzmannPrior(Prior):
         return state, tf.reduce_sum(tf.exp(state.log_weights) * info.energy)
 
     def assign_chains(self, states: Any) -> None:
-        """Stores what the replicas have moved to, a state with a leading axis of replicas."""
+        """Stores the new states of all replicas, with a leading axis of replicas."""
         _assign(self._state, states)
         self.num_updates.assign_add(1)
 
     def binary(self, state: Any = None) -> BoltzmannMachine:
-        """The binary prior p(z), with the training surrogate of log Z: its gradient is a mean over chains.
+        """The binary prior p(z) with the training surrogate of log Z, whose gradient is a mean over chains.
 
         Args:
-          state: of the sampler whose chains they are; None takes those of all replicas.
+          state: the sampler state with these chains; None takes the chains of all replicas.
         """
         left, right, log_weights = self._chains([state] if state is not None else self.states)
         log_z = tf.convert_to_tensor(self.log_partition)
@@ -210,7 +210,7 @@ class BoltzmannPrior(Prior):
 
     @staticmethod
     def _chains(states: Sequence[Any]) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """The chains of some replicas as if they were of one sampler: left, right, log weights."""
+        """The chains of several replicas together: left, right and log weights."""
         left, right, log_weights = (
             tf.concat([getattr(state, name) for state in states], 0)
             for name in ("left", "right", "log_weights")
@@ -218,7 +218,7 @@ class BoltzmannPrior(Prior):
         return left, right, log_weights - math.log(len(states))
 
     def sample_binary(self, num_samples: int, num_sweeps: int, seed: Seed) -> tf.Tensor:
-        """Draws z [num_samples, D] by block Gibbs sweeps from the stored chains, repeated if too few."""
+        """Draws z [num_samples, D] by block Gibbs sweeps from the stored chains, repeated as needed."""
         left, _, _ = self._chains(self.states)
         start = tf.gather(left, tf.range(num_samples) % tf.shape(left)[0])
         return tf.concat(block_gibbs(self.rbm, start, num_sweeps, seed), -1)
@@ -275,7 +275,7 @@ class BoltzmannPrior(Prior):
         return tf.linalg.matvec(tf.concat([left, right], -1), tf.exp(log_weights), transpose_a=True)
 
     def diagnostics(self) -> dict[str, Any]:
-        """How the chains of the first replica mix, and what its sampler tells of its state."""
+        """The mixing of the chains of the first replica, and summaries of the samplers' states."""
         state = self.state()
         found = {name: float(value) for name, value in self.sampler.summary(state).items()}
         if self.num_tracking_chains:
@@ -289,24 +289,24 @@ class BoltzmannPrior(Prior):
         return found
 
     def call(self, training: bool = False) -> tfp.distributions.Distribution:
-        """Returns the prior, of z or (with a smoothing) of zeta; in training moves the chains first.
+        """Returns the prior, of z or (with a smoothing) of zeta; in training it first advances the chains.
 
-        The value of its log Z is the stored `log_partition`, an estimate that whoever trains renews; its
-        gradient is the mean over the chains.
+        The value of its log Z is the stored `log_partition`, which `measure_log_partition` and `track`
+        update; its gradient is the mean over the chains.
         """
         if training:
             self.advance_chains()
         return self.distribution()
 
     def distribution(self, state: Any = None) -> tfp.distributions.Distribution:
-        """What a call hands out; the gradient of its log Z is the mean over the chains of a sampler's state.
+        """The prior that a call returns; the gradient of its log Z is the mean over the chains of a state.
 
         None takes the chains of all replicas.
         """
         return self.relax(self.binary(state))
 
     def relax(self, machine: BoltzmannMachine) -> tfp.distributions.Distribution:
-        """What a call hands out, of the current machine: its overlapping relaxation, or itself."""
+        """The prior that a call returns for a machine: its overlapping relaxation, or the machine itself."""
         if self.smoothing is None:
             return machine
         return OverlappingRelaxation(
@@ -342,7 +342,7 @@ class BoltzmannPrior(Prior):
 
 
 def _stacked(states: Sequence[Any]) -> Any:
-    """A state whose fields have a leading axis of replicas."""
+    """One state whose fields have a leading axis of replicas."""
     return type(states[0])(*map(tf.stack, zip(*states, strict=True)))
 
 

@@ -1,9 +1,12 @@
-"""Directed priors: Bernoulli bits, each group of them conditioned on the groups before.
+r"""Directed priors: Bernoulli bits, each group conditioned on the groups before it.
 
-    p(z) = prod_g p(z_g | z_<g),   factorial where there is one group.
+$$
+p(z) = \prod_g p(z_g | z_{<g}),
+$$
 
-Relaxed, the conditions are the relaxed values: p(zeta) = prod_g p(zeta_g | zeta_<g), where zeta_g has the
-distribution that a relaxation gives to the same log-odds (Maddison et al., 2017, for Concrete).
+which is factorial for a single group. The relaxed prior conditions on relaxed values, $p(\zeta) = \prod_g
+p(\zeta_g | \zeta_{<g})$, where $\zeta_g$ has the distribution of a relaxation with the same log-odds
+(Maddison et al., 2017, for Concrete).
 """
 
 from collections.abc import Sequence
@@ -26,9 +29,9 @@ class DirectedBernoulli(tfd.AutoCompositeTensorDistribution):
 
     Args:
       first_logits: [units], log-odds of the first group.
-      conditionals: one callable for each further group: bits or zeta of the groups before, [..., d], give
-        log-odds [..., units].
-      relaxation: the distribution of zeta given log-odds; None for bits.
+      conditionals: one callable for each further group, from the bits or zeta of the groups before, [..., d],
+        to log-odds [..., units].
+      relaxation: gives the distribution of zeta for log-odds; None for bits.
       validate_args: whether to check that bits are 0 or 1, zeta lies in its support and nothing is NaN.
     """
 
@@ -61,19 +64,19 @@ class DirectedBernoulli(tfd.AutoCompositeTensorDistribution):
 
     @property
     def num_groups(self) -> int:
-        """One and the number of conditionals."""
+        """The number of groups."""
         return 1 + len(self._conditionals)
 
     @property
     def units_per_group(self) -> int:
-        """Units of every group."""
+        """Units of each group."""
         return self._first_logits.shape[-1]
 
     def logits(self, code: Any) -> tf.Tensor:
         """Log-odds of every unit given the groups before it: [..., D] gives [..., D]."""
         code = tf.convert_to_tensor(code, self.dtype)
         if code.shape.rank == 1:
-            # Keras layers take no vectors.
+            # Keras layers do not accept vectors.
             return self.logits(code[tf.newaxis])[0]
         units = self.units_per_group
         shape = tf.concat([tf.shape(code)[:-1], [units]], 0)
@@ -88,8 +91,8 @@ class DirectedBernoulli(tfd.AutoCompositeTensorDistribution):
     def _conditional(self, logits: tf.Tensor) -> tfd.Distribution:
         if self._relaxation is None:
             return tfd.Bernoulli(logits=logits, dtype=self.dtype)
-        distribution = self._relaxation(logits)
-        return distribution.copy(validate_args=True) if self.validate_args else distribution
+        relaxed = self._relaxation(logits)
+        return relaxed.copy(validate_args=True) if self.validate_args else relaxed
 
     def _draw(self, logits: tf.Tensor, seed: Any) -> tf.Tensor:
         return keep_nan(self._conditional(logits).sample(seed=seed), logits)
@@ -127,15 +130,15 @@ class DirectedBernoulli(tfd.AutoCompositeTensorDistribution):
 
 @keras.saving.register_keras_serializable("dvae_tf")
 class DirectedPrior(Prior):
-    """Owns the first group's log-odds, 0 at first, and the networks of the further ones.
+    """Owns the log-odds of the first group, initially 0, and the networks of the others.
 
     Its log Z is 0, and it has no chains.
 
     Args:
-      units_per_group: units of every group.
+      units_per_group: units of each group.
       conditionals: one layer for each further group, [..., d] to [..., units].
-      relaxation: of what a call hands out; None for the bits.
-      **kwargs: those of a `Prior`.
+      relaxation: of the prior that a call returns; None for bits.
+      **kwargs: arguments of `Prior`.
     """
 
     def __init__(
@@ -148,10 +151,10 @@ class DirectedPrior(Prior):
         super().__init__(**kwargs)
         check_count("units_per_group", units_per_group)
         self.units_per_group = units_per_group
-        # A tuple: TensorFlow checkpoints pass over layers in lists.
+        # A tuple, because TensorFlow checkpoints ignore layers in lists.
         self.conditionals = tuple(conditionals)
         self.relaxation = relaxation
-        # Now: a model may list its variables before the prior is first called.
+        # Built here, because a model may list its variables before the first call.
         for group, conditional in enumerate(self.conditionals, 1):
             if not conditional.built:
                 conditional.build((None, group * units_per_group))
@@ -175,7 +178,7 @@ class DirectedPrior(Prior):
         return self.distribution()
 
     def distribution(self, state: Any = None) -> DirectedBernoulli:
-        """The same; there are no chains."""
+        """The prior that a call returns; there are no chains."""
         del state
         return DirectedBernoulli(self.first_logits, self.conditionals, self.relaxation, self.validate_args)
 
@@ -187,7 +190,7 @@ class DirectedPrior(Prior):
     def measure_log_partition(
         self, num_temperatures: int, num_chains: int, seed: Seed, both_sides: bool = False
     ) -> LogPartition:
-        """Known to be 0."""
+        """log Z, which is 0."""
         del num_temperatures, num_chains, seed, both_sides
         return LogPartition.known(0.0, "normalized")
 

@@ -1,7 +1,7 @@
 """Samplers of the negative phase: `init(...) -> state`, pure `step(..., state, seed) -> (state, info)`.
 
 States and infos are NamedTuples of tensors; `left`, `right` and `log_weights` of a state are its current
-samples and their weights. A sampler itself holds only numbers: the state lives with whoever calls.
+samples and their weights. A sampler holds only its settings; the caller holds the state.
 """
 
 from .annealed_population import AnnealedPopulations, anneal

@@ -1,4 +1,4 @@
-"""What every relaxation of bits is: a Keras layer that turns log-odds into the distribution of zeta."""
+"""The interface of relaxations of bits: Keras layers that map log-odds to a distribution of zeta."""
 
 import abc
 import math
@@ -14,11 +14,11 @@ from ..support import at_least_float32, line_onto, number_assertions, support_as
 
 
 class RelaxedBinary(tfd.AutoCompositeTensorDistribution):
-    """The distribution of the twins zeta of binary units, batch shape that of the logits, scalar event.
+    r"""A distribution of relaxed binary variables $\zeta$, batch shape that of the logits, scalar event.
 
     Args:
       logits: log-odds of z = 1, any shape, float32 or float64.
-      **kwargs: those of a tfp distribution.
+      **kwargs: arguments of a tfp distribution.
     """
 
     def __init__(self, logits: Any, **kwargs: Any) -> None:
@@ -29,7 +29,7 @@ class RelaxedBinary(tfd.AutoCompositeTensorDistribution):
 
     @property
     def logits(self) -> tf.Tensor:
-        """log-odds of z = 1."""
+        """Log-odds of z = 1."""
         return self._logits
 
     @property
@@ -39,7 +39,7 @@ class RelaxedBinary(tfd.AutoCompositeTensorDistribution):
 
     @abc.abstractmethod
     def log_density_ratio(self, zeta: Any) -> tf.Tensor:
-        """b(zeta) = log r(zeta | 1) - log r(zeta | 0) in nats."""
+        r"""$b(\zeta) = \log r(\zeta | 1) - \log r(\zeta | 0)$ in nats."""
 
     @abc.abstractmethod
     def _inverse_cdf(self, rho: tf.Tensor) -> tf.Tensor:
@@ -51,11 +51,11 @@ class RelaxedBinary(tfd.AutoCompositeTensorDistribution):
 
     @property
     def binary(self) -> tfd.Bernoulli:
-        """The Bernoulli of z: the limit of infinite sharpness."""
+        """The Bernoulli distribution of z: the limit of infinite sharpness."""
         return tfd.Bernoulli(logits=self.logits, dtype=self.dtype)
 
     def binary_posterior(self, zeta: Any) -> tfd.Bernoulli:
-        """The Bernoulli of z given zeta: log-odds l + b(zeta)."""
+        r"""The Bernoulli distribution of z given zeta, with log-odds $l + b(\zeta)$."""
         return tfd.Bernoulli(logits=self.logits + self.log_density_ratio(zeta), dtype=self.dtype)
 
     def _event_shape_tensor(self) -> tf.Tensor:
@@ -75,25 +75,25 @@ class RelaxedBinary(tfd.AutoCompositeTensorDistribution):
 
 
 class Relaxation(keras.layers.Layer):
-    """A layer that turns the log-odds of bits into the distribution of their continuous twins.
+    """A layer that maps the log-odds of bits to the distribution of their relaxed variables.
 
-    `outputs_per_unit` says how many numbers for each unit an encoder has to give: the log-odds first.
+    `outputs_per_unit` is how many numbers an encoder provides for each unit; the log-odds come first.
 
     Args:
-      validate_args: whether the distributions that it gives check what they are given.
-      **kwargs: those of a Keras layer.
+      validate_args: whether the distributions check their arguments.
+      **kwargs: arguments of a Keras layer.
     """
 
     outputs_per_unit: ClassVar[int] = 1
 
     def __init__(self, validate_args: bool = False, **kwargs: Any) -> None:
-        # Log-space work: a mixed-precision policy must not round what goes in.
+        # A mixed-precision policy must not round the inputs: this is arithmetic in log space.
         super().__init__(autocast=False, **kwargs)
         self.validate_args = validate_args
 
     @abc.abstractmethod
     def call(self, logits: tf.Tensor) -> RelaxedBinary:
-        """Returns q(zeta) for log-odds of any shape; half precision is raised to float32."""
+        """Returns q(zeta) for log-odds of any shape; half precision is converted to float32."""
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
@@ -104,9 +104,9 @@ class NumberAbove:
     """A parameter of a relaxation, kept above a bound: a number, or a weight of the layer.
 
     Args:
-      layer: owns the weight, `log_excess`: the parameter is smallest + exp(weight).
-      name: what an error calls it.
-      value: finite, above `smallest`.
+      layer: owns the weight `log_excess`; the parameter is smallest + exp(log_excess).
+      name: its name in errors.
+      value: the initial value, finite, above `smallest`.
       smallest: the bound.
       trainable: whether it is a weight.
 
@@ -131,7 +131,7 @@ class NumberAbove:
                 autocast=False,
                 initializer=keras.initializers.Constant(math.log(value - smallest)),
             )
-            # TensorFlow checkpoints know variables that are attributes of their layer.
+            # TensorFlow checkpoints find variables that are attributes of their layer.
             layer.log_excess = self._weight
 
     @property
@@ -140,7 +140,7 @@ class NumberAbove:
         return self._weight is not None
 
     def value(self) -> Any:
-        """The number, or the weight's as a tensor."""
+        """The current value: a number, or a tensor if it is a weight."""
         if self._weight is None:
             return self.initial
         return self._smallest + tf.exp(tf.convert_to_tensor(self._weight))
