@@ -168,7 +168,7 @@ def bridge_sampling(
 
 
 class _Records(NamedTuple):
-    """Of S samples: log weights to the rungs above and below [S, M - 1, C], energies and states at t = 1."""
+    """From S samples: log weights to neighbouring rungs [S, M - 1, C], energies and left states at t = 1."""
 
     up: tf.Tensor
     down: tf.Tensor

@@ -102,8 +102,8 @@ class BoltzmannMachine(tfd.AutoCompositeTensorDistribution):
             return self._log_partition
         if min(self.num_left, self.num_right) > exact.MAX_SAMPLING_UNITS:
             raise ValueError(
-                f"log_partition: expected a number for {self.num_left} + {self.num_right} units, got None; only "
-                f"up to {exact.MAX_SAMPLING_UNITS} units on the smaller side are enumerated here, use "
+                f"log_partition: expected a number for {self.num_left} + {self.num_right} units, got None; "
+                f"at most {exact.MAX_SAMPLING_UNITS} units on the smaller side are enumerated here, use "
                 "partition.estimate or partition.annealed_importance_sampling"
             )
         return exact.log_partition(self.rbm)

@@ -1,4 +1,4 @@
-"""The pure functions of the library, each with small tensors to call it with."""
+"""The pure functions of the library, each with small arguments."""
 
 import tensorflow as tf
 
@@ -91,7 +91,7 @@ KL = {
 
 
 def _streamed(log_weights, seed):
-    """Blocks of 2 samples, of which the last has one too many; the same log weights in each."""
+    """Blocks of 2 samples, with one surplus sample in the last; the same log weights in each."""
     return objectives.streamed_bound(
         lambda now: log_weights, tf.shape(log_weights)[1], tf.constant(5), 2, seed, log_weights.dtype
     )
@@ -127,7 +127,7 @@ RBM = {
         LEFT,
         SEED,
         draws=True,
-        # Compiled for each.
+        # Compiled for each batch.
         batches=(1, 3),
     ),
     "clamped_gibbs": of_machine(

@@ -1,4 +1,4 @@
-"""The layers, samplers and models of the library: what has a configuration, and perhaps variables."""
+"""The layers, samplers and models of the library: objects with a configuration, and perhaps variables."""
 
 import functools
 
@@ -45,7 +45,7 @@ def _shifted(dtype):
     return made
 
 
-# Those that search their quantiles are slow to trace; Power stands for them.
+# Smoothings that search their quantiles are slow to trace; Power represents them.
 SMOOTHINGS = {
     "Concrete": _relaxation(
         lambda dtype: smoothing.Concrete(1 / 7, trainable_temperature=True, name="mine"), _binary
@@ -61,16 +61,16 @@ SMOOTHINGS = {
 
 
 def _sampler(kind, **options):
-    """A sampler: the first state, a step from it, and what it tells."""
+    """A sampler: the first state, a step from it, and its diagnostics."""
     sampler = kind(num_chains=5, num_sweeps=2, **options)
 
     def steps(sampler, left_bias, right_bias, weights, seed):
         machine = left_bias, right_bias, weights
         state = sampler.init(3, 4, seed, weights.dtype)
         moved, info = sampler.step(*machine, state, seed)
-        anchored = sampler.with_log_partition(*machine, moved, tf.zeros([], weights.dtype))
+        known = sampler.with_log_partition(*machine, moved, tf.zeros([], weights.dtype))
         shape = moved.left, moved.right, moved.log_weights
-        return state, moved, info, anchored, shape, list(sampler.summary(moved).values())
+        return state, moved, info, known, shape, list(sampler.summary(moved).values())
 
     slow = kind is not samplers.PersistentGibbs
     return layer(lambda dtype: sampler, step=(steps, (*MACHINE, SEED), {"draws": True, "slow": slow}))

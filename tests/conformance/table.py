@@ -1,4 +1,4 @@
-"""The table of the suite: every name that the registry finds, as a case or with the reason why not."""
+"""The table of the suite: a case for every name that the registry finds, or the reason why there is none."""
 
 from conformance.cases import BOTH as BOTH
 from conformance.distributions import DISTRIBUTIONS
@@ -13,7 +13,7 @@ _REASONS = {
         priors.Prior priors.relaxed_machine.RelaxedMachine samplers.Sampler samplers.SamplerState
         smoothing.Family smoothing.Relaxation smoothing.RelaxedBinary smoothing.Smoothing
         smoothing.SymmetricFamily""",
-    "a tuple of tensors that cases take or give": """
+    "a tuple of tensors that cases take or return": """
         models.BinaryCode models.RelaxedBound models.ReplicaUpdate models.Samples models.StepReport
         objectives.LikelihoodEstimate partition.AnnealedChains partition.BothSides
         partition.LogPartition partition.LogRatio partition.TemperedLadders posterior.PosteriorSample
@@ -21,7 +21,7 @@ _REASONS = {
         samplers.AnnealedPopulations samplers.Mixing samplers.ParallelTemperingInfo
         samplers.ParallelTemperingState samplers.PersistentGibbsInfo samplers.PersistentGibbsState
         samplers.PopulationAnnealingInfo samplers.PopulationAnnealingState""",
-    "checks and constants that distributions share; held by their own tests": """
+    "checks and constants that distributions share; tested by tests/test_support.py": """
         support.at_least_float32 support.bit_assertions support.in_dtype support.inside_unit_interval
         support.line_onto support.number_assertions support.outside support.support_assertions""",
     "plain numbers and names": """

@@ -10,7 +10,7 @@ from dvae_tf.partition import ais
 from support import reference
 from support.nests import tensors
 
-# One shape for most tests: the number of temperatures is dynamic, so it compiles once.
+# One shape for most tests, which then share a compiled program: the number of temperatures is dynamic.
 NUM_CHAINS = 500
 
 
@@ -34,7 +34,7 @@ def _score(machine, **kwargs):
     return error / float(found.standard_error)
 
 
-# --------------------------------------------------------------------------- by enumeration
+# --------------------------------------------------------------------------- enumeration
 
 
 def test_exact():
@@ -55,7 +55,7 @@ def test_exact_refuses_large_machines_and_wrong_shapes():
         partition.exact(np.zeros(3), np.zeros(3), np.zeros((2, 3)))
 
 
-# --------------------------------------------------------------------------- by annealing
+# --------------------------------------------------------------------------- annealing
 
 
 @pytest.mark.parametrize("base", ["uniform", "fitted"])
@@ -105,7 +105,7 @@ def test_weights_are_unbiased_with_few_temperatures(num_temperatures, base):
 
 
 def test_one_temperature_is_importance_sampling_from_the_base():
-    """Without couplings and at their own base the weights are all 1."""
+    """Without couplings, from a base that equals the machine, all weights are 1."""
     bias = np.linspace(-2.0, 3.0, 9)
     machine = reference.Machine(bias[:5], bias[5:], np.zeros((5, 4)))
     found = _estimate(machine, np.float64, num_temperatures=1, base_probs=special.expit(bias))
@@ -127,7 +127,7 @@ def test_final_states_are_draws_once_weighted():
 
 
 def test_standard_error_is_honest():
-    """Scores over independent runs vary as they should."""
+    """The variance of scores over independent runs is that of a t distribution."""
     machine = _machine(stddev=1.0)
     scores = [_score(machine, num_temperatures=20, seed=(2, seed)) for seed in range(60)]
     low, high = stats.chi2(60).ppf([1e-4, 1 - 1e-4]) / 60
@@ -138,7 +138,7 @@ def test_standard_error_is_that_of_the_delta_method():
     found = _estimate(_machine(), np.float64, num_temperatures=20)
     weights = np.exp(found.details.log_weights.numpy())
     expected = weights.std() / weights.mean() / np.sqrt(NUM_CHAINS)
-    # 200 bootstrap replicates know it to 1 / sqrt(400) = 5 %.
+    # 200 bootstrap replicates have a relative error of 1 / sqrt(400) = 5 %.
     np.testing.assert_allclose(found.standard_error, expected, rtol=0.25)
 
 
@@ -195,7 +195,7 @@ def test_temperatures_and_seeds_do_not_trace_again():
 
 
 def test_the_check_catches_the_mean_of_the_logs(monkeypatch):
-    """A known defect elsewhere: the mean of the log weights for the log of their mean."""
+    """A known defect of other implementations: the mean of log weights instead of the log of their mean."""
     machine = _machine(stddev=1.5)
     settings = [{"num_temperatures": 10, "seed": (4, seed)} for seed in range(3)]
     assert all(abs(_score(machine, **each)) < 4 for each in settings)

@@ -9,7 +9,7 @@ from dvae_tf import partition
 from support import reference
 from support.nests import tensors
 
-# One shape for most tests: rungs and sweeps are dynamic, so it compiles once.
+# One shape for most tests, which then share a compiled program: rungs and sweeps are dynamic.
 _POPULATIONS, _CHAINS = 20, 50
 
 
@@ -63,7 +63,7 @@ def test_a_fitted_base():
 
 @pytest.fixture(scope="module")
 def rough_runs():
-    """A machine, and what many runs of a coarse ladder found."""
+    """A machine, and many runs with a coarse ladder."""
     machine = _machine(stddev=1.5)
     settings = {"num_temperatures": 3, "num_sweeps": 1}
     return machine, [_anneal(machine, seed=(3, seed), **settings) for seed in range(200)]
@@ -81,7 +81,7 @@ def test_a_fixed_ladder_is_unbiased(rough_runs):
 
 
 def test_populations_are_independent(rough_runs):
-    """Of uncorrelated numbers: correlations of mean 0 and variance 1 / (runs - 1)."""
+    """Correlations of independent numbers have mean 0 and variance 1 / (runs - 1)."""
     runs = rough_runs[1]
     correlations = np.corrcoef(np.transpose([run.details.log_partition for run in runs]))
     scaled = correlations[np.triu_indices(_POPULATIONS, 1)] * np.sqrt(len(runs) - 1)
@@ -129,7 +129,7 @@ def test_an_adaptive_ladder_follows_the_target():
     assert rungs[0] < rungs[1] < rungs[2]
     flat = reference.Machine(np.zeros(5), np.zeros(4), np.zeros((5, 4)))
     found = _anneal(flat)
-    # Nothing to do: one rung, every replica an ancestor, log Z to rounding.
+    # A flat machine: one rung, every replica its own ancestor, log Z up to rounding.
     assert found.details.num_rungs == 1
     np.testing.assert_array_equal(_num_families(found), np.full(_POPULATIONS, _CHAINS))
     np.testing.assert_allclose(found.effective_sample_size, _POPULATIONS * _CHAINS, rtol=1e-5)
@@ -146,7 +146,7 @@ def test_populations_that_collapse_have_not_converged():
 
 
 def test_populations_that_disagree_have_not_converged():
-    """One state in 1024 has 120 nats more than all others, and one population has met it."""
+    """One state in 1024 is 120 nats more probable than all others, and one population has found it."""
     machine = reference.Machine(np.zeros(12), np.full(12, -190.0), np.zeros((12, 12)))
     machine.weights[:10] = 20.0
     found = _anneal(machine, num_temperatures=1, seed=(6, 1))

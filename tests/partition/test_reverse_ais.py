@@ -9,7 +9,7 @@ from dvae_tf import partition, rbm
 from support import reference
 from support.nests import tensors
 
-# One shape for most tests: the number of temperatures is dynamic, so it compiles once.
+# One shape for most tests, which then share a compiled program: the number of temperatures is dynamic.
 NUM_CHAINS = 500
 
 
@@ -67,7 +67,7 @@ def test_log_partition_within_its_standard_error(size, dtype, base):
 
 
 def test_the_check_catches_states_that_are_no_draws():
-    """From fair bits the number says nothing."""
+    """From fair bits the estimate is meaningless."""
     machine = _machine(stddev=1.5)
     for seed in range(3):
         settings = {"num_temperatures": 10, "seed": (4, seed)}
@@ -134,7 +134,7 @@ def test_standard_error_is_that_of_the_delta_method():
     found = _reverse(_machine(), dtype=np.float64, num_temperatures=20)
     weights = np.exp(found.details.log_weights.numpy())
     expected = weights.std() / weights.mean() / np.sqrt(NUM_CHAINS)
-    # 200 bootstrap replicates know it to 1 / sqrt(400) = 5 %.
+    # 200 bootstrap replicates have a relative error of 1 / sqrt(400) = 5 %.
     np.testing.assert_allclose(found.standard_error, expected, rtol=0.25)
     ess = weights.sum() ** 2 / (weights**2).sum()
     np.testing.assert_allclose(found.effective_sample_size, ess, rtol=1e-9)

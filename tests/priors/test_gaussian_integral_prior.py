@@ -1,4 +1,4 @@
-"""Tests of the layer that hands out the Gaussian integral: its singular value, its guard, its storing."""
+"""Tests of the Gaussian integral prior: its singular value, the raised beta, saving and loading."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ def _svd(prior):
 
 
 def _trained(prior, num_steps, seed=0, drift=0.02):
-    """Updates as a training makes them: small, most of the way in one direction; chains move before each."""
+    """Updates as in a training: small and mostly in one direction, with a step of the chains before each."""
     rng = np.random.default_rng(seed)
     shape = prior.coupling_weights.shape
     towards = rng.normal(size=shape)
@@ -41,10 +41,10 @@ def test_singular_value_is_followed_while_the_weights_move(size):
         prior.advance_chains()
         behind.append(1 - float(prior.spectral_norm) / _svd(prior))
     assert _svd(prior) > 10
-    # From below, and close: the margin of 5 is never used up.
+    # A close lower bound: the margin of 5 is never exhausted.
     assert min(behind) > -1e-5
     assert max(behind) < 0.1
-    # Where the weights stay it converges.
+    # For constant weights it converges.
     for _ in range(30):
         prior.advance_chains()
     np.testing.assert_allclose(prior.spectral_norm, _svd(prior), rtol=1e-3)
@@ -153,7 +153,7 @@ def test_bad_beta_is_refused_by_name(beta):
         _prior(beta=beta)
 
 
-# --------------------------------------------------------------------------- storing it
+# --------------------------------------------------------------------------- saving and loading
 
 
 def test_checkpoint_holds_the_direction(tmp_path):
@@ -163,7 +163,7 @@ def test_checkpoint_holds_the_direction(tmp_path):
     assert np.any(np.array(other._direction) != np.array(prior._direction))
     tf.train.Checkpoint(prior=other).restore(path).assert_existing_objects_matched()
     np.testing.assert_array_equal(other._direction, prior._direction)
-    # And the future is the same.
+    # Subsequent steps agree too.
     for each in (prior, other):
         _trained(each, 3, seed=5)
     for one, same in zip(prior.variables, other.variables, strict=True):

@@ -1,4 +1,4 @@
-"""Tests of log Z as a Boltzmann prior measures it: enumerated where that is quick, annealed elsewhere."""
+"""Tests of log Z as measured by a Boltzmann prior: enumerated if small, annealed otherwise."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ NUM_CHAINS = 400
 
 
 def _prior(machine, num_moves=0, make=BoltzmannPrior, **kwargs):
-    """A prior with the parameters of the machine, its chains moved."""
+    """A prior with the parameters of the machine, after some steps of its chains."""
     size = machine.weights.shape
     prior = make(*size, sampler=PersistentGibbs(num_chains=200, num_sweeps=5), **kwargs)
     prior.left_bias.assign(machine.left_bias)
@@ -26,7 +26,7 @@ def _prior(machine, num_moves=0, make=BoltzmannPrior, **kwargs):
 
 
 def _paired(size, seed):
-    """Couplings of each left unit to one right unit, and log Z in closed form."""
+    """A machine whose units couple in pairs, and log Z in closed form."""
     rng = np.random.default_rng(seed)
     left_bias, right_bias, couplings = rng.normal(0, 1, (3, size)).astype(np.float32).astype(np.float64)
     machine = reference.Machine(left_bias, right_bias, np.diag(couplings))
@@ -43,7 +43,7 @@ def test_small_machines_are_enumerated(size, make):
     assert found == partition.LogPartition.known(found.log_partition, "exact")
     assert found.converged
     np.testing.assert_allclose(found.log_partition, reference.log_partition(machine), rtol=1e-6)
-    # No matter what: neither temperatures nor chains nor a seed are asked.
+    # Independent of temperatures, chains and seed.
     assert prior.measure_log_partition(1, 1, (5, 5)) == found
 
 
@@ -56,7 +56,7 @@ def test_what_is_stored_normalises_the_prior():
     assert float(prior.log_partition) == np.float32(found.log_partition)
     for distribution in (prior(), prior.binary()):
         np.testing.assert_allclose(np.sum(distribution.prob(z)), 1, rtol=1e-5)
-    # It is a value, not a promise: parameters that move leave it behind.
+    # It is a stored value, which does not change with the parameters.
     prior.left_bias.assign(machine.left_bias + 1)
     assert float(prior.log_partition) == np.float32(found.log_partition)
     np.testing.assert_allclose(
@@ -127,13 +127,13 @@ def test_larger_machines_are_annealed(seed):
     assert 1 < found.effective_sample_size <= NUM_CHAINS
     assert abs(found.log_partition - exact) < 4 * found.standard_error
     assert float(prior.log_partition) == np.float32(found.log_partition)
-    # Chains and parameters stay where they are.
+    # Chains and parameters do not change.
     kept = [np.array(each) for each in prior.variables if "log_partition" not in each.path]
     for value, old in zip(kept, state, strict=True):
         np.testing.assert_array_equal(value, old)
     assert prior.measure_log_partition(200, NUM_CHAINS, (0, 1)).log_partition == found.log_partition
     assert prior.measure_log_partition(200, NUM_CHAINS, (0, 2)).log_partition != found.log_partition
-    # Another machine is told apart: its log Z is many standard errors away.
+    # Another machine is distinguished: its log Z is many standard errors away.
     prior.left_bias.assign(machine.left_bias + 0.5)
     other = prior.measure_log_partition(200, NUM_CHAINS, (0, 1))
     assert abs(other.log_partition - exact) > 10 * other.standard_error
@@ -142,7 +142,7 @@ def test_larger_machines_are_annealed(seed):
 def test_bits_of_the_prior_come_from_its_chains():
     machine = reference.random_machine(3, 2, seed=106)
     prior = _prior(machine, num_moves=5)
-    # More than there are chains: those that share a start share no noise.
+    # More samples than chains: samples that share an initial state share no noise.
     sample = prior.sample_binary(20_000, 30, (1, 2)).numpy()
     assert sample.shape == (20_000, 5)
     probs = np.exp(reference.joint_log_probs(machine)[0])

@@ -1,4 +1,4 @@
-"""Tests of the population that brings log Z along a training, beside the exact log Z of every machine."""
+"""Tests of the population that tracks log Z along a training, against enumeration."""
 
 import keras
 import numpy as np
@@ -43,15 +43,15 @@ def _train(prior, num_updates):
 
 
 def _prior(num_tracking_chains=100, sampler=None, seed=0):
-    # One sweep an update hardly parts the replicas from what the gradient saw.
+    # One sweep per update leaves the replicas correlated with the states that the gradient saw.
     sampler = sampler or PopulationAnnealing(num_chains=20, num_sweeps=1)
     return BoltzmannPrior(SIZE, SIZE, sampler=sampler, num_tracking_chains=num_tracking_chains, seed=seed)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("sampler", [None, PersistentGibbs(20, 1)], ids=["pa", "pcd"])
-def test_witnesses_bring_log_z_along(sampler):
-    """From one look to the next, hundreds of updates; the replicas of the gradient themselves do not."""
+def test_the_population_tracks_log_z(sampler):
+    """Over hundreds of updates between evaluations; the replicas of the gradient themselves fail to."""
     prior = _prior(sampler=sampler)
     errors, drifts = [], []
     for _ in range(5):
@@ -68,7 +68,7 @@ def test_witnesses_bring_log_z_along(sampler):
         assert drifts[-1] < -10
 
 
-def test_an_anchor_is_where_log_z_goes_on_from():
+def test_tracking_continues_from_a_measurement():
     prior = _prior()
     _train(prior, 200)
     known = prior.measure_log_partition(1, 1, (0, 0)).log_partition
@@ -78,15 +78,15 @@ def test_an_anchor_is_where_log_z_goes_on_from():
     assert len(set(prior.tracking_population.families.numpy())) == 100
     for one, other in zip(prior.tracking_population.rbm, prior.rbm, strict=True):
         np.testing.assert_array_equal(one, other)
-    # Nothing moves: log Z stays what it is to rounding.
+    # At the same parameters log Z is unchanged up to rounding.
     np.testing.assert_allclose(float(prior.track()), known, atol=1e-3)
     _train(prior, 50)
     np.testing.assert_allclose(float(prior.track()), _exact(prior), atol=0.1)
     assert float(prior.log_partition) != known
 
 
-def test_no_gradient_sees_the_witnesses():
-    """With and without them the same machine is trained."""
+def test_no_gradient_sees_the_population():
+    """The same machine is trained with and without it."""
     one, other = _prior(100), _prior(0)
     for prior in (one, other):
         _train(prior, 20)
@@ -112,7 +112,7 @@ def test_tracking_follows_from_the_seed_and_the_update():
     assert len({tracked(0, 30), tracked(1, 30), tracked(0, 31)}) == 3
 
 
-def test_diagnostics_tell_of_the_witnesses():
+def test_diagnostics_report_the_population():
     prior = _prior()
     _train(prior, 100)
     prior.track()

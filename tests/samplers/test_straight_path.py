@@ -14,7 +14,7 @@ from support import populations, reference
 
 
 def _followed(sampler, machine, num_runs, num_rungs, dtype=np.float32):
-    """Independent populations that went from no parameters to a machine; leading dimension [N]."""
+    """Independent populations, taken from zero parameters to a machine; leading dimension [N]."""
     found = []
     for seed in range(num_runs):
         state = sampler.init(*machine.weights.shape, (seed, 0), tf.as_dtype(dtype))
@@ -44,12 +44,12 @@ def test_more_rungs_measure_better():
     exact = reference.log_partition(machine)
     errors = [_followed(sampler, machine, 60, rungs).log_partition - exact for rungs in (1, 20)]
     rough, fine = (np.mean(each.astype(np.float64) ** 2) for each in errors)
-    # F of 60 and 60 degrees of freedom: 3 has a probability below 1e-4.
+    # F with 60 and 60 degrees of freedom exceeds 3 with a probability below 1e-4.
     assert rough > 3 * fine
 
 
 def test_rungs_of_the_straight_path_are_steps_and_do_not_trace_again():
-    """One rung is a step with another seed; their number is data of the program."""
+    """One rung is a step with another seed; the number of rungs is dynamic."""
     machine = populations.path()[-1].cast(np.float32)
     sampler = PopulationAnnealing(num_chains=2000, num_sweeps=3, threshold=0.0)
     state, _ = populations.advanced(sampler, populations.path()[:4])

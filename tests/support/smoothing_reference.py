@@ -1,6 +1,6 @@
 """Float64 NumPy oracles of the smoothings: the distributions of scipy.stats, closed forms, bisection.
 
-Nothing here imports TensorFlow or the library. An oracle of r(zeta | z) is built of its parameters,
+Nothing here imports TensorFlow or the library. An oracle of r(zeta | z) is built from its parameters,
 which may be arrays; quantities are in nats; the names are those of the library.
 """
 
@@ -88,7 +88,7 @@ class Smoothing:
         return self.log_density(zeta, 1) - self.log_density(zeta, 0)
 
     def quadrature(self):
-        """Nodes and weights of an integral over zeta, and the ends of what they cover."""
+        """Nodes and weights of an integral over zeta, and the ends of its range."""
         return *composite_quadrature([0.0, 0.5, 1.0]), (0.0, 1.0)
 
 
@@ -141,14 +141,14 @@ class PowerSmoothing(Smoothing):
 
 
 class ExponentialSmoothing(Smoothing):
-    """An exponential distribution cut off at 1, and its mirror image."""
+    """An exponential distribution truncated at 1, and its mirror image."""
 
     def __init__(self, beta):
         decreasing = stats.truncexpon(beta, scale=1 / beta)
         super().__init__(decreasing, Mirrored(decreasing))
 
     def log_density(self, zeta, z):
-        """log r(zeta | z); SciPy's distribution leaves out its upper end."""
+        """log r(zeta | z); SciPy's distribution excludes its upper end."""
         zeta, inner = np.asarray(zeta, np.float64), np.finfo(np.float64).epsneg
         on_edge = (zeta >= 0) & (zeta <= 1)
         return super().log_density(np.where(on_edge, np.clip(zeta, inner, 1 - inner), zeta), z)
@@ -207,7 +207,7 @@ class RealSmoothing(Smoothing):
     support = (-np.inf, np.inf)
 
     def quadrature(self):
-        """Nodes and weights of an integral over zeta, and the ends of what they cover."""
+        """Nodes and weights of an integral over zeta, and the ends of its range."""
         low, high = self.distributions[0].ppf(1e-12), self.distributions[1].isf(1e-12)
         cuts = [low, 0.5 * low, 0.0, 0.5, 1.0, 1 + 0.5 * (high - 1), high]
         return *composite_quadrature(cuts), (low, high)
