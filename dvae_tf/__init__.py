@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         samplers,
         smoothing,
         storage,
+        support,
         training,
     )
 
@@ -52,6 +53,7 @@ __all__ = [
     "samplers",
     "smoothing",
     "storage",
+    "support",
     "training",
 ]
 __version__ = "0.2.0"

@@ -92,18 +92,19 @@ def evaluate(
     measured = image_nll(model, images, num_importance_samples, seed, batch_size, progress)
     count = len(images)
     nll = float(measured.nll.mean())
-    log_z = estimate.log_partition
-    upper = log_z if estimate.upper is None else estimate.upper
+    log_z, error = float(estimate.log_partition), float(estimate.standard_error)
+    lower, upper = (log_z if side is None else float(side) for side in (estimate.lower, estimate.upper))
+    ess = estimate.effective_sample_size
     return Evaluation(
         nll=nll,
         standard_error=float(measured.nll.std(ddof=min(1, count - 1)) / np.sqrt(count)),
-        monte_carlo_error=float(np.hypot(np.sqrt(measured.variance.sum()) / count, estimate.standard_error)),
+        monte_carlo_error=float(np.hypot(np.sqrt(measured.variance.sum()) / count, error)),
         log_partition=log_z,
-        log_partition_standard_error=estimate.standard_error,
-        log_partition_effective_sample_size=estimate.effective_sample_size,
+        log_partition_standard_error=error,
+        log_partition_effective_sample_size=None if ess is None else float(ess),
         log_partition_method=estimate.method,
-        log_partition_converged=estimate.converged,
-        nll_bracket=(nll + (estimate.lower - log_z), nll + (upper - log_z)),
+        log_partition_converged=bool(estimate.converged),
+        nll_bracket=(nll + (lower - log_z), nll + (upper - log_z)),
         active_units=int(active_units(model, images, seed).sum()),
         num_images=count,
         num_importance_samples=num_importance_samples,

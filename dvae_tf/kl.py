@@ -1,7 +1,7 @@
-"""log q - log p: the second half of every bound, at a sample or in closed form.
+r"""The KL terms of the bounds: $\log q - \log p$ at a sample, or averaged in closed form.
 
-Each function takes samples of the posterior and a prior, and gives [K, B] in nats. Over the posterior its
-mean is the KL divergence of the system (or, where it says so, a surrogate of it).
+Each function takes samples of the posterior and a prior, and returns [K, B] in nats. Its mean over the
+posterior is the KL divergence of the system, or a surrogate of it where stated.
 """
 
 import tensorflow as tf
@@ -12,36 +12,38 @@ from .posterior import PosteriorSample
 from .priors import BoltzmannMachine, DirectedBernoulli, GumBolt
 from .rbm import left_logits, right_logits, split_sides
 
-# Of 1 - q where it divides.
+# Smallest value of 1 - q in a denominator.
 _SMALLEST_PROBABILITY = 1e-6
 
 
 def sampled(draw: PosteriorSample, prior: tfd.Distribution) -> tf.Tensor:
-    """log q(zeta | x) - log p(zeta) at the sample: DVAE# (DVAE# paper, Eq. 3), and Concrete.
+    r"""$\log q(\zeta | x) - \log p(\zeta)$ at the sample: DVAE# (DVAE# paper, Eq. 3), and Concrete.
 
-    The prior is any law of zeta, event shape [D]. An unbiased estimate as far as its `log_prob` is the log
-    density; by the mean field of an overlapping relaxation, which bounds it from below, an upper estimate.
+    The prior is any distribution of zeta, event shape [D]. The estimate is unbiased if the prior's `log_prob`
+    is the log density; with the mean-field lower bound of an overlapping relaxation it is an overestimate.
     """
     return draw.log_prob - prior.log_prob(draw.sample)
 
 
 def proxy(draw: PosteriorSample, prior: GumBolt) -> tf.Tensor:
-    """GumBolt's log q~(zeta) - log p~(zeta) (GumBolt paper, Eq. 9): a surrogate, exact for bits.
+    r"""GumBolt's $\log \check q - \log \check p$ (GumBolt paper, Eq. 9): a surrogate, exact for bits.
 
-    log q~(zeta) = sum_i zeta_i log q_i + (1 - zeta_i) log(1 - q_i).
+    $$
+    \log \check q(\zeta) = \sum_i \zeta_i \log q_i + (1 - \zeta_i) \log(1 - q_i).
+    $$
     """
     log_q = draw.sample * draw.logits - tf.math.softplus(draw.logits)
     return tf.reduce_sum(log_q, -1) - prior.log_prob(draw.sample)
 
 
 def bernoulli(draw: PosteriorSample, prior: DirectedBernoulli) -> tf.Tensor:
-    """KL of Bernoulli bits from Bernoulli bits, in closed form given the groups before.
+    """KL divergence between Bernoulli bits, in closed form given the groups before.
 
-    The KL of the directed DVAE++, exactly: its r(zeta | z) is on both sides. Of the Gumbel-Softmax VAE it
-    is the surrogate that Jang et al. (2017) use.
+    It is the exact KL term of the directed DVAE++, where r(zeta | z) cancels, and for the Gumbel-Softmax VAE
+    the surrogate of Jang et al. (2017).
     """
     prior_logits = prior.logits(draw.sample)
-    # In each bit the rarer value counts: a difference of softplus and q l would lose it.
+    # A sum over the values of the bit: the difference softplus(l) - q l would lose the rarer one.
     if_1 = tf.math.sigmoid(draw.logits) * tf.math.softplus(-prior_logits)
     if_0 = tf.math.sigmoid(-draw.logits) * tf.math.softplus(prior_logits)
     cross_entropy = if_0 + if_1
@@ -49,23 +51,27 @@ def bernoulli(draw: PosteriorSample, prior: DirectedBernoulli) -> tf.Tensor:
 
 
 def joint(draw: PosteriorSample, prior: BoltzmannMachine) -> tf.Tensor:
-    """DVAE++: KL of q(z, zeta | x) from p(z) r(zeta | z) (DVAE# paper, Eq. 2), bits averaged over.
+    r"""DVAE++: KL of $q(z, \zeta | x)$ from $p(z) r(\zeta | z)$, averaged over the bits (DVAE# paper, Eq. 2).
 
-        -H(q(z | x)) - sum_i a_i mu_i - sum_ij E[z_i z_j] W_ij + log Z,   mu = q(z = 1 | x, zeta_<).
+    $$
+    -H(q(z | x)) - \sum_i a_i \mu_i - \sum_{ij} \mathbb{E}[z_i z_j] W_{ij} + \log Z, \qquad
+    \mu_i = q(z_i = 1 | x, \zeta_{<i}).
+    $$
 
-    With one group E[z_i z_j] = mu_i mu_j. With several, z_i is averaged after its zeta was seen and z_j
-    before: nu_i mu_j with nu = sigmoid(l + b(zeta)), i on the left side (the first half of the groups).
+    With one group $\mathbb{E}[z_i z_j] = \mu_i \mu_j$. With several it is $\nu_i \mu_j$: the left bit $z_i$
+    (in the first half of the groups) is averaged given its own $\zeta_i$, $\nu_i = \sigma(l_i + b(\zeta_i))$,
+    and the right bit $z_j$ without.
     """
     entropy = tf.reduce_sum(bernoulli_entropy(draw.logits), -1)
     return _mean_energy(draw, prior) + prior.log_partition - entropy
 
 
 def _mean_energy(draw: PosteriorSample, prior: BoltzmannMachine) -> tf.Tensor:
-    """E(z) with every bit averaged over as `joint` says."""
+    """E(z) averaged over the bits, as in `joint`."""
     rbm = prior.rbm
     mu_left, mu_right = split_sides(tf.math.sigmoid(draw.logits), prior.num_left)
     left = mu_left
-    if len(draw.laws) > 1:
+    if len(draw.distributions) > 1:
         left, _ = split_sides(draw.binary_posterior_probs(), prior.num_left)
     biases = tf.linalg.matvec(mu_left, rbm.left_bias) + tf.linalg.matvec(mu_right, rbm.right_bias)
     couplings = tf.reduce_sum(tf.matmul(left, rbm.weights) * mu_right, -1)
@@ -73,17 +79,20 @@ def _mean_energy(draw: PosteriorSample, prior: BoltzmannMachine) -> tf.Tensor:
 
 
 def dvae(draw: PosteriorSample, prior: BoltzmannMachine) -> tf.Tensor:
-    """DVAE's KL and its gradient (GumBolt paper, Eq. 16; Rolfe, 2017).
+    r"""DVAE's KL and its gradient (GumBolt paper, Eq. 16; Rolfe, 2017).
 
-    With one group that of `joint`, in closed form. With several, the bits z = 1[zeta > 0] are known, and
-    the value is -H(q(z | x)) + E(z) + log Z. Its gradient in the prior is the automatic one; in the
-    posterior it is that of
+    With one group it is `joint`, in closed form. With several groups the bits $z = 1[\zeta > 0]$ are known,
+    and the value is $-H(q(z | x)) + E(z) + \log Z$. Its gradient in the prior is the derivative of this
+    value; in the posterior it is that of
 
-        -sum_i (1 - z_i) / (1 - q_i) (a_i + (W- z)_i) q_i,   the first factors held fixed,
+    $$
+    -\sum_i \frac{1 - z_i}{1 - q_i} \left(a_i + (\bar W z)_i\right) q_i
+    $$
 
-    over all units, q_i through zeta_< too; W- is symmetric. Unbiased.
+    over all units, with all factors but the last $q_i$ held fixed, where $q_i$ also depends on $\zeta_{<i}$
+    and $\bar W$ is the symmetric coupling matrix. Unbiased.
     """
-    if len(draw.laws) == 1:
+    if len(draw.distributions) == 1:
         return joint(draw, prior)
     z = tf.stop_gradient(keep_nan(tf.cast(draw.sample > 0, draw.sample.dtype), draw.sample))
     left, right = split_sides(z, prior.num_left)

@@ -1,4 +1,4 @@
-"""The networks of the published experiments: layers of tanh units with batch norm, tensors in and out."""
+"""The networks of the published experiments: layers of tanh units with batch norm."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,21 +12,22 @@ from .numerics import integer_seed
 
 @keras.saving.register_keras_serializable("dvae_tf")
 class Network(keras.layers.Layer):
-    """[linear - batch norm - tanh] for each hidden layer, then linear, over concatenated inputs.
+    """Linear, batch norm and tanh for each hidden layer, then a linear layer, over concatenated inputs.
 
-    The first layer is a sum over the inputs, which is the linear map of their concatenation, without
-    repeating an input over the dimensions that it lacks: x [B, X] beside zeta [K, B, d] costs B rows of
-    X, not K B. Kernels are truncated normal with variance 2 / fan-in of the concatenation.
+    The first layer sums a linear map of each input, which equals a linear map of their concatenation but does
+    not repeat an input along missing dimensions: for x [B, X] and zeta [K, B, d] it multiplies B rows of X,
+    not K B. Kernels are truncated normal with variance 2 / fan-in of the concatenation.
 
     Args:
       input_sizes: the last dimension of the one input, or of the two.
-      hidden_units: sizes of the tanh layers; none gives a linear network.
+      hidden_units: sizes of the tanh layers; empty for a linear network.
       num_outputs: the last dimension of the output.
-      seed: an integer from which the initial kernels follow.
-      output_bias: initial values of the last bias, [num_outputs]; zeros where not given.
-      weight_decay: the loss gets weight_decay / 2 of the squared kernels and batch-norm scales.
-      batch_norm_momentum: of the running mean.
+      seed: an integer that determines the initial kernels.
+      output_bias: initial values of the last bias, [num_outputs]; zeros by default.
+      weight_decay: weight_decay / 2 times the squared kernels and batch-norm scales is added to the loss.
+      batch_norm_momentum: of the running statistics.
       batch_norm_epsilon: added to the variance.
+      **kwargs: arguments of a Keras layer.
     """
 
     def __init__(
@@ -72,7 +73,7 @@ class Network(keras.layers.Layer):
                 )
             )
             is_output = index == len(hidden_units) - 1
-            # Batch norm has an offset of its own: a bias before it would do nothing.
+            # Batch norm has an offset of its own, so a bias before it would have no effect.
             later.append(
                 keras.layers.Dense(
                     sizes[index + 1],
@@ -84,7 +85,7 @@ class Network(keras.layers.Layer):
                     name="output" if is_output else f"hidden_{index}",
                 )
             )
-        # Tuples: TensorFlow checkpoints pass over layers in lists.
+        # Tuples, because TensorFlow checkpoints ignore layers in lists.
         self.first, self.norms, self.later = tuple(first), tuple(norms), tuple(later)
         self.input_sizes, self.hidden_units = tuple(input_sizes), tuple(hidden_units)
         self.num_outputs, self.seed = num_outputs, seed
@@ -93,7 +94,7 @@ class Network(keras.layers.Layer):
         self.batch_norm_momentum, self.batch_norm_epsilon = batch_norm_momentum, batch_norm_epsilon
 
     def build(self, x_shape: Any, before_shape: Any = None) -> None:
-        """Makes the variables; their sizes are those of the constructor."""
+        """Creates the variables, of the sizes given to the constructor."""
         for layer, size in zip(self.first, self.input_sizes, strict=True):
             layer.build((None, size))
         for norm, layer, size in zip(self.norms, self.later, self.hidden_units, strict=True):
@@ -101,12 +102,12 @@ class Network(keras.layers.Layer):
             layer.build((None, size))
 
     def call(self, x: tf.Tensor, before: tf.Tensor | None = None, training: bool = False) -> tf.Tensor:
-        """The network's outputs.
+        """Applies the network.
 
         Args:
           x: [..., input_sizes[0]].
           before: [..., input_sizes[1]], the second input if there is one; leading dimensions broadcast.
-          training: for the batch norms.
+          training: the mode of the batch norms.
 
         Returns:
           [..., num_outputs].
@@ -115,7 +116,7 @@ class Network(keras.layers.Layer):
         if before is not None:
             hidden = hidden + self.first[1](before)
         leading = tf.shape(hidden)[:-1]
-        # Keras's batch norm takes matrices; it averages over all rows either way.
+        # Keras's batch norm takes matrices; the average over all rows is the same.
         hidden = tf.reshape(hidden, [-1, hidden.shape[-1]])
         for norm, layer in zip(self.norms, self.later, strict=True):
             hidden = layer(tf.tanh(norm(hidden, training=training)))

@@ -1,7 +1,7 @@
-"""Log-space helpers, stateless seeds and random bits: what every room above stands on.
+"""Log-space helpers, stateless seeds and random bits, on which all other modules build.
 
-Seeds are `int32[2]` tensors. A consumer never uses a seed twice: it folds in a tag (who draws) and a
-step (when), or splits. Nothing here keeps state.
+Seeds are `int32[2]` tensors. A consumer never uses a seed twice: it folds in a tag (the consumer) and a step,
+or splits it. Nothing here keeps state.
 """
 
 import enum
@@ -18,7 +18,7 @@ Seed: TypeAlias = tf.Tensor | Sequence[int]
 
 
 class Tag(enum.IntEnum):
-    """Who draws: folded into a run's seed so that no two consumers share a stream."""
+    """Consumers of random numbers; folded into a run's seed so that no two of them share a stream."""
 
     BINARIZATION = 1
     POSTERIOR = 2
@@ -32,11 +32,11 @@ class Tag(enum.IntEnum):
     BATCH_ORDER = 10
     MIXING = 11
     LIVE = 12
-    WITNESSES = 13
+    TRACKING = 13
 
 
 def as_seed(seed: Seed | int) -> tf.Tensor:
-    """Returns `seed` as an `int32[2]` tensor, so that a new pair of integers does not trace again.
+    """Returns `seed` as an `int32[2]` tensor, so that a new pair of integers does not cause retracing.
 
     Args:
       seed: an integer, a pair of integers, or an `int32[2]` tensor.
@@ -61,7 +61,7 @@ def fold_in(seed: Seed, *data: int | tf.Tensor) -> tf.Tensor:
     """Derives a new `int32[2]` seed from `seed` and one or more integers (a tag, a step)."""
     seed = as_seed(seed)
     for value in data:
-        # int64 data would give an int64 seed.
+        # int64 data would result in an int64 seed.
         seed = tf.random.fold_in(seed, tf.cast(value, tf.int32), alg="philox")
     return seed
 
@@ -72,8 +72,14 @@ def split(seed: Seed, num: int = 2) -> list[tf.Tensor]:
 
 
 def integer_seed(seed: int, *data: int) -> int:
-    """Derives a Python integer below 2^31 from integers, for libraries that want one."""
+    """Derives a Python integer below 2^31 from integers, for libraries that require one."""
     return int(np.random.SeedSequence((seed, *data)).generate_state(1)[0] >> 1)
+
+
+def check_count(name: str, count: int, least: int = 1) -> None:
+    """Raises `ValueError` if a number of things is below the least that is allowed."""
+    if count < least:
+        raise ValueError(f"{name}: expected at least {least}, got {count}")
 
 
 def _in_xla() -> bool:
@@ -81,10 +87,10 @@ def _in_xla() -> bool:
 
 
 def uniform(shape: Sequence[int] | tf.Tensor, seed: Seed, dtype: tf.DType) -> tf.Tensor:
-    """Draws uniforms on [0, 1): by threefry inside an XLA program, by TensorFlow's default outside.
+    """Draws uniform numbers on [0, 1): by threefry inside an XLA program, by TensorFlow's default outside.
 
-    Threefry is three times faster there than Philox on a CPU, and exists only there; so a draw inside
-    an XLA program differs from the one outside.
+    Threefry is available only in XLA programs, where it is three times faster than Philox on a CPU; so draws
+    inside an XLA program differ from those outside.
     """
     alg = "threefry" if _in_xla() else "auto_select"
     return tf.random.stateless_uniform(shape, as_seed(seed), dtype=dtype, alg=alg)
@@ -93,13 +99,13 @@ def uniform(shape: Sequence[int] | tf.Tensor, seed: Seed, dtype: tf.DType) -> tf
 def uniform_pair(
     shape: Sequence[int] | tf.Tensor, seed: Seed, dtype: tf.DType
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Draws two uniforms on [0, 1) per entry; inside an XLA program from one random word.
+    r"""Draws two uniform numbers on [0, 1) per entry; inside an XLA program from one random word.
 
-    With `w` a random word of 2h bits, the first uniform is `w / 2^2h` and the second is `w` rotated by
-    h bits, over `2^2h` (both cut to the mantissa; h is 16 in float32, 32 in float64). Each is uniform
-    to the last bit. Given the outcome of `u1 < p1`, the law of `u2` is exact unless the upper half of
-    `w` ties with that of `p1`: a probability `p2` is met with a relative error below 2^-h. Random bits
-    are the cost of a Gibbs sweep; this halves them.
+    From a random word $w$ of $2h$ bits, the first number is $w / 2^{2h}$, and the second is $w$ rotated by
+    $h$ bits, divided by $2^{2h}$ (both cut to the mantissa; $h$ is 16 in float32, 32 in float64). Each is
+    uniform to the last bit. Given the outcome of $u_1 < p_1$, the distribution of $u_2$ is exact unless the
+    upper half of $w$ equals that of $p_1$: an event of probability $p_2$ occurs with a relative error below
+    $2^{-h}$. Random bits dominate the cost of a Gibbs sweep, and this halves them.
 
     Args:
       shape: the shape of each of the two.
@@ -122,47 +128,52 @@ def uniform_pair(
 
     def unit(words: tf.Tensor) -> tf.Tensor:
         mantissa = tf.bitwise.right_shift(words, tf.constant(unused, word))
-        # Through the signed type: its conversion to a float is one instruction, the unsigned is not.
+        # By way of the signed type, whose conversion to a float is a single instruction.
         return tf.cast(tf.bitcast(mantissa, signed), dtype) * 2.0 ** (unused - bits)
 
     return unit(words), unit(rotated)
 
 
+def draw_bits(probs: tf.Tensor | float, rho: tf.Tensor) -> tf.Tensor:
+    """Bits that are 1 with the given probabilities, from uniform numbers on [0, 1) and in their dtype."""
+    return tf.cast(rho < probs, rho.dtype)
+
+
 def log_mean_exp(values: tf.Tensor, axis: int = 0) -> tf.Tensor:
-    """Log of the mean of exp(values) along `axis`, shifted by the maximum; nats in, nats out."""
+    """The log of the mean of exp(values) along `axis`, computed relative to the maximum; in nats."""
     values = tf.convert_to_tensor(values)
     count = tf.cast(tf.shape(values)[axis], values.dtype)
     return tf.reduce_logsumexp(values, axis) - tf.math.log(count)
 
 
 def keep_nan(value: tf.Tensor, *inputs: tf.Tensor) -> tf.Tensor:
-    """`value`, but NaN where an input is: comparisons and searches make a number of it."""
+    """`value`, but NaN where an input is NaN, which comparisons and searches would turn into a number."""
     spoiled = functools.reduce(tf.logical_or, map(tf.math.is_nan, inputs))
     return tf.where(spoiled, tf.constant(float("nan"), value.dtype), value)
 
 
 def bernoulli_entropy(logits: tf.Tensor) -> tf.Tensor:
-    """Entropy of a Bernoulli with the given logits, per element, in nats; finite for all logits.
+    r"""The entropy of a Bernoulli variable per element, in nats; finite for all logits.
 
-    H = softplus(l) - l sigmoid(l), written for |l| because H is even: there is no cancellation.
+    $H = \log(1 + e^l) - l \sigma(l)$, an even function, evaluated at $-|l|$ where no terms cancel.
     """
     magnitude = tf.abs(logits)
-    # sigmoid(-|l|) underflows to 0 long before |l| overflows: the cap keeps 0 * inf away.
+    # sigmoid(-|l|) underflows to 0 long before |l| overflows; the cap avoids 0 * inf.
     capped = tf.minimum(magnitude, 1e3)
     return tf.math.softplus(-magnitude) + capped * tf.math.sigmoid(-capped)
 
 
 def softplus_difference(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
-    """softplus(x) - softplus(y) per element, with one logarithm: its argument lies between 1/2 and 2.
+    """softplus(x) - softplus(y) per element, with a single logarithm whose argument lies between 1/2 and 2.
 
-    Annealing spends its time on these.
+    Annealing spends most of its time here.
     """
     ratio = (1.0 + tf.exp(-tf.abs(x))) / (1.0 + tf.exp(-tf.abs(y)))
     return tf.nn.relu(x) - tf.nn.relu(y) + tf.math.log(ratio)
 
 
 def effective_sample_size(log_weights: tf.Tensor) -> tf.Tensor:
-    """(sum w)^2 / sum w^2 of unnormalised log weights over the first axis: between 1 and their number."""
-    # The difference below is of the size of the weights: the largest is taken out first.
+    r"""$(\sum w)^2 / \sum w^2$ of log weights over the first axis: between 1 and their number."""
+    # Relative to the largest weight, for the difference below loses digits to large log weights.
     log_weights -= tf.stop_gradient(tf.reduce_max(log_weights, 0))
     return tf.exp(2.0 * tf.reduce_logsumexp(log_weights, 0) - tf.reduce_logsumexp(2.0 * log_weights, 0))

@@ -1,4 +1,4 @@
-"""Bounds of log p(x) from log densities at samples of the posterior. Nats; one number an image."""
+"""Bounds of log p(x) from log densities at samples of the posterior; in nats, one number per image."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -9,11 +9,14 @@ from .numerics import log_mean_exp, split
 
 
 def elbo(log_likelihood: tf.Tensor, kl: tf.Tensor, kl_weight: tf.Tensor | float = 1.0) -> tf.Tensor:
-    """The evidence lower bound, averaged over K samples (DVAE# paper, Sec. 2).
+    r"""The evidence lower bound, averaged over K samples (DVAE# paper, Sec. 2).
 
-        (1/K) sum_k log p(x | zeta_k) - kl_weight KL_k
+    $$
+    \frac{1}{K} \sum_k \log p(x | \zeta_k) - \gamma \operatorname{KL}_k
+    $$
 
-    With `kl_weight` 1 its expectation is a lower bound of log p(x); K lowers its variance only.
+    With `kl_weight` $\gamma = 1$ its expectation is a lower bound of $\log p(x)$; $K$ reduces only its
+    variance.
 
     Args:
       log_likelihood: log p(x | zeta), [K, B].
@@ -29,12 +32,15 @@ def elbo(log_likelihood: tf.Tensor, kl: tf.Tensor, kl_weight: tf.Tensor | float 
 def importance_weighted_bound(
     log_likelihood: tf.Tensor, kl: tf.Tensor, kl_weight: tf.Tensor | float = 1.0
 ) -> tf.Tensor:
-    """The K-sample importance-weighted bound (DVAE# paper, Eq. 3).
+    r"""The K-sample importance-weighted bound (DVAE# paper, Eq. 3).
 
-        log (1/K) sum_k exp(log p(x | zeta_k) - kl_weight (log q(zeta_k | x) - log p(zeta_k)))
+    $$
+    \log \frac{1}{K} \sum_k \exp\left(\log p(x | \zeta_k) - \gamma (\log q(\zeta_k | x) - \log
+    p(\zeta_k))\right)
+    $$
 
-    With `kl_weight` 1 its expectation is a lower bound of log p(x), non-decreasing in K; below 1 (the
-    warm-up) it is a training objective only.
+    With `kl_weight` $\gamma = 1$ its expectation is a lower bound of $\log p(x)$, non-decreasing in $K$; with
+    $\gamma < 1$ (warm-up) it is only a training objective.
 
     Args:
       log_likelihood: log p(x | zeta), [K, B].
@@ -48,12 +54,12 @@ def importance_weighted_bound(
 
 
 class LikelihoodEstimate(NamedTuple):
-    """A K-sample importance-weighted bound and its Monte Carlo variance, [B] each; nats.
+    r"""A K-sample importance-weighted bound and its Monte Carlo variance, [B] each; nats.
 
     Attributes:
-      log_likelihood: log of the mean weight, a stochastic lower bound of log p(x).
+      log_likelihood: the log of the mean weight, a stochastic lower bound of log p(x).
       variance: of `log_likelihood` over the draws of the K samples, by the delta method:
-        (E[w^2] / E[w]^2 - 1) / K.
+        $(\mathbb{E}[w^2] / \mathbb{E}[w]^2 - 1) / K$.
     """
 
     log_likelihood: tf.Tensor
@@ -68,13 +74,15 @@ def streamed_bound(
     seed: tf.Tensor,
     dtype: tf.DType = tf.float32,
 ) -> LikelihoodEstimate:
-    """The importance-weighted bound over blocks of samples: memory does not grow with K; no gradient flows.
+    """The importance-weighted bound in blocks of samples, so that memory does not grow with K.
+
+    No gradient flows.
 
     Args:
-      log_weights: a seed gives the log weights of one more block, [block, B].
+      log_weights: maps a seed to the log weights of one more block, [block, B].
       num_images: B.
-      num_samples: K; what the last block has beyond it is left out.
-      block: samples of a block.
+      num_samples: K; surplus samples of the last block are discarded.
+      block: number of samples in a block.
       seed: an `int32[2]` seed.
       dtype: of the log weights.
     """
@@ -92,7 +100,7 @@ def streamed_bound(
     count = tf.cast(num_samples, sums.weights.dtype)
     variance = sums.squares / sums.weights**2 - 1.0 / count
     log_mean = sums.largest + tf.math.log(sums.weights / count)
-    # A gradient would have to keep every block.
+    # A gradient would need all blocks in memory.
     return LikelihoodEstimate(tf.stop_gradient(log_mean), tf.stop_gradient(tf.maximum(variance, 0.0)))
 
 
@@ -105,7 +113,7 @@ class _Sums(NamedTuple):
 
 
 def _added(sums: _Sums, log_weights: tf.Tensor) -> _Sums:
-    """The sums with more samples, [block, B]."""
+    """The sums including further samples, [block, B]."""
     largest = tf.maximum(sums.largest, tf.reduce_max(log_weights, 0))
     unit = tf.where(tf.math.is_inf(largest), tf.zeros_like(largest), largest)
     before, more = tf.exp(sums.largest - unit), tf.exp(log_weights - unit)

@@ -1,9 +1,11 @@
-"""The approximate posterior, group by group (DVAE# paper, Sec. 4).
+r"""The approximate posterior, group by group (DVAE# paper, Sec. 4).
 
-    q(zeta | x) = prod_g q(zeta_g | x, zeta_<g)
+$$
+q(\zeta | x) = \prod_g q(\zeta_g | x, \zeta_{<g})
+$$
 
-Each group's encoder sees x and the samples of the groups before it. In training these are the relaxed
-zeta; at evaluation the bits z.
+The encoder of each group sees $x$ and the samples of the groups before it: the relaxed $\zeta$ in training,
+the bits $z$ in evaluation.
 """
 
 from collections.abc import Sequence
@@ -12,7 +14,7 @@ from typing import Any, NamedTuple
 import keras
 import tensorflow as tf
 
-from .numerics import Seed, split, uniform
+from .numerics import Seed, draw_bits, split, uniform
 from .smoothing import Relaxation, RelaxedBinary
 
 
@@ -23,19 +25,21 @@ class PosteriorSample(NamedTuple):
       logits: [K, B, D], log-odds of each bit given x and the groups before.
       sample: [K, B, D], zeta or z.
       log_prob: [K, B], log q(sample | x) in nats, differentiable in everything.
-      laws: q(zeta_g | x, zeta_<g) of each group, batch shape [K, B, units]; none for bits.
+      distributions: q(zeta_g | x, zeta_<g) of each group, batch shape [K, B, units]; empty for bits.
     """
 
     logits: tf.Tensor
     sample: tf.Tensor
     log_prob: tf.Tensor
-    laws: tuple[RelaxedBinary, ...]
+    distributions: tuple[RelaxedBinary, ...]
 
     def binary_posterior_probs(self) -> tf.Tensor:
-        """nu = q(z = 1 | x, zeta), [K, B, D]: the bits after their own zeta was seen."""
-        zetas = tf.split(self.sample, len(self.laws), -1)
-        pairs = zip(self.laws, zetas, strict=True)
-        return tf.concat([law.binary_posterior(zeta).probs_parameter() for law, zeta in pairs], -1)
+        r"""$\nu = q(z = 1 | x, \zeta)$, [K, B, D]: probabilities of the bits given their own zeta."""
+        zetas = tf.split(self.sample, len(self.distributions), -1)
+        pairs = zip(self.distributions, zetas, strict=True)
+        return tf.concat(
+            [distribution.binary_posterior(zeta).probs_parameter() for distribution, zeta in pairs], -1
+        )
 
 
 @keras.saving.register_keras_serializable("dvae_tf")
@@ -43,17 +47,18 @@ class Posterior(keras.layers.Layer):
     """Encoders of the groups and the relaxations of their bits.
 
     Args:
-      encoders: one layer for each group; the first is called as `encoder(x)` and gives [B, units], the
-        others as `encoder(x, before)` with `before` [K, B, d], and give [K, B, units]: the log-odds (and
-        beside them what else the relaxation takes, `outputs_per_unit` in all).
-      relaxations: one for each group, which may be the same; each turns log-odds into q(zeta).
+      encoders: one layer for each group; the first is called as `encoder(x)` and returns [B, units], the
+        others as `encoder(x, before)` with `before` [K, B, d], and return [K, B, units]: the log-odds (and
+        the further inputs of the relaxation, `outputs_per_unit` in all).
+      relaxations: one for each group, not necessarily distinct; each maps log-odds to q(zeta).
+      **kwargs: arguments of a Keras layer.
     """
 
     def __init__(
         self, encoders: Sequence[keras.layers.Layer], relaxations: Sequence[Relaxation], **kwargs: Any
     ) -> None:
         super().__init__(autocast=False, **kwargs)
-        # Tuples: TensorFlow checkpoints pass over layers in lists.
+        # Tuples, because TensorFlow checkpoints ignore layers in lists.
         self.encoders = tuple(encoders)
         self.relaxations = tuple(relaxations)
 
@@ -64,12 +69,12 @@ class Posterior(keras.layers.Layer):
           x: [B, X], centred images.
           num_samples: K.
           seed: an `int32[2]` seed.
-          training: for the batch norms.
+          training: the mode of the batch norms.
         """
         return self._by_group(x, num_samples, seed, training, _relaxed)
 
     def sample_binary(self, x: tf.Tensor, num_samples: int, seed: Seed) -> PosteriorSample:
-        """Draws z from the discrete posterior, each group seeing the bits before it; no gradient flows."""
+        """Draws z from the discrete posterior, each group given the bits before it; no gradient flows."""
         return self._by_group(x, num_samples, seed, False, _binary)
 
     def _by_group(
@@ -88,11 +93,11 @@ class Posterior(keras.layers.Layer):
             tf.concat([group.logits for group in groups], -1),
             tf.concat([group.sample for group in groups], -1),
             tf.add_n([tf.reduce_sum(group.log_prob, -1) for group in groups]),
-            tuple(group.law for group in groups if group.law is not None),
+            tuple(group.distribution for group in groups if group.distribution is not None),
         )
 
     def get_config(self) -> dict[str, Any]:
-        """The layers; which groups share a relaxation is kept."""
+        """The constructor's arguments; groups that share a relaxation continue to share it."""
         serialize = keras.saving.serialize_keras_object
         different = list(dict.fromkeys(self.relaxations))
         return super().get_config() | {
@@ -116,7 +121,7 @@ class _Group(NamedTuple):
     logits: tf.Tensor
     sample: tf.Tensor
     log_prob: tf.Tensor
-    law: RelaxedBinary | None
+    distribution: RelaxedBinary | None
 
 
 def _relaxed(relaxation: Relaxation, logits: tf.Tensor, more: list[tf.Tensor], seed: tf.Tensor) -> _Group:
@@ -127,7 +132,6 @@ def _relaxed(relaxation: Relaxation, logits: tf.Tensor, more: list[tf.Tensor], s
 
 def _binary(relaxation: Relaxation, logits: tf.Tensor, more: list[tf.Tensor], seed: tf.Tensor) -> _Group:
     del relaxation, more
-    rho = uniform(tf.shape(logits), seed, logits.dtype)
-    z = tf.cast(rho < tf.math.sigmoid(logits), logits.dtype)
+    z = draw_bits(tf.math.sigmoid(logits), uniform(tf.shape(logits), seed, logits.dtype))
     # log Bernoulli(z; l) = z l - softplus(l)
     return _Group(logits, z, z * logits - tf.math.softplus(logits), None)

@@ -1,6 +1,6 @@
 """A Boltzmann prior as one more layer of an ordinary Keras model: convolutions, `compile`, `fit`.
 
-Called in training the prior moves its chains; before each validation its witnesses bring log Z along.
+Called in training the prior moves its chains; before each validation its tracking population updates log Z.
 """
 
 import sys
@@ -38,7 +38,7 @@ class BinaryAutoencoder(keras.Model):
         )
         self.smoothing = smoothing.Power(beta=20.0)
         sampler = samplers.PersistentGibbs(num_chains=100, num_sweeps=10)
-        self.prior = priors.BoltzmannPrior(64, 64, self.smoothing, sampler, num_witnesses=100)
+        self.prior = priors.BoltzmannPrior(64, 64, self.smoothing, sampler, num_tracking_chains=100)
         self.seeds = keras.random.SeedGenerator(0)
 
     def call(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
@@ -68,7 +68,9 @@ def main(epochs: int = 150) -> None:
     # Six of three layers, as many backwards; the machine's two biases and its couplings.
     print(f"{len(model.trainable_variables)} trainable variables")
 
-    log_z = model.prior.anchor(num_temperatures=1_000, num_chains=500, seed=(0, 1), both_sides=True)
+    log_z = model.prior.measure_log_partition(
+        num_temperatures=1_000, num_chains=500, seed=(0, 1), both_sides=True
+    )
     print(f"log Z = {log_z.log_partition:.2f} ± {log_z.standard_error:.2f}")
     z = model.prior.sample_binary(num_samples=6, num_sweeps=500, seed=(0, 2))
     for rows in np.asarray(model.decoder(z))[..., 0].transpose(1, 0, 2) > 0:

@@ -95,7 +95,7 @@ def _training_step(rounds: int) -> dict[str, Timing]:
 
     def sampler(index: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
         del index, x
-        return model.prior.advance()
+        return model.prior.advance_chains()
 
     loop = training.compiled_loop(model)
     machine = benchmark_machine()

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from dvae_tf import evaluation
-from dvae_tf.priors import LogPartition
+from dvae_tf.partition import LogPartition
 from support.tiny import NUM_PIXELS, all_bits, exact_log_likelihood, prior_log_probs, rough_model
 from support.tiny import tiny_structures as tiny_structures
 
@@ -73,15 +73,17 @@ def test_enumerated_log_z_has_a_bracket_of_no_width():
 @pytest.mark.parametrize("converged", [True, False])
 def test_nll_carries_both_sides_of_log_z(converged, monkeypatch):
     model = rough_model()
-    known = float(model.prior.anchor(1, 1, (0, 0)).log_partition)
-    sides = LogPartition(known, 0.1, 50.0, "two-sided", known - 0.3, known + 0.4, converged)
+    known = float(model.prior.measure_log_partition(1, 1, (0, 0)).log_partition)
+    sides = LogPartition(
+        known, 0.1, known - 0.3, known + 0.4, 0.1, 50.0, converged, method="two-sided", details=None
+    )
 
-    def anchor(num_temperatures, num_chains, seed, both_sides=False):
+    def measure(num_temperatures, num_chains, seed, both_sides=False):
         assert both_sides
         model.prior.log_partition.assign(known)
         return sides
 
-    monkeypatch.setattr(model.prior, "anchor", anchor)
+    monkeypatch.setattr(model.prior, "measure_log_partition", measure)
     measured = evaluation.evaluate(model, all_bits(NUM_PIXELS)[:10].astype(np.float32), 20)
     low, high = measured.nll_bracket
     # A larger log Z is a larger NLL.

@@ -36,7 +36,7 @@ def test_uniform_pair_has_uniform_marginals(pair):
 def test_uniform_pair_reaches_both_ends(pair):
     _, *uniforms = pair
     for uniform in uniforms:
-        # The extremes of n uniforms are within 14/n of the ends but for one time in a million.
+        # The extremes of n uniforms are within 14/n of the ends with probability 1 - 1e-6.
         assert uniform.min() < 14 / uniform.size
         assert uniform.max() > 1 - 14 / uniform.size
 
@@ -47,7 +47,7 @@ def test_uniform_pair_is_independent(pair):
     assert abs(correlation) * np.sqrt(first.size) < 4
     cells = 32 * np.floor(32 * first).astype(int) + np.floor(32 * second).astype(int)
     assert chi_square_p_value(cells, np.ones(32 * 32)) > 1e-4
-    # What the sampler asks: the outcome of one comparison given that of the other, off the grid.
+    # As in the sampler: the outcome of one comparison given that of the other, off the grid.
     for p1, p2 in ((0.3, 0.7), (0.011, 0.983)):
         outcomes = 2 * (first < p1).astype(int) + (second < p2)
         probs = np.outer([1 - p1, p1], [1 - p2, p2])
@@ -68,7 +68,7 @@ def test_uniform_pair_is_one_word_and_its_rotation(pair):
     first, second = (each.astype(np.int64) for each in scaled)
     for integers, numbers in zip((first, second), scaled, strict=True):
         np.testing.assert_array_equal(integers, numbers)  # no bit below the mantissa
-    low = bits - half  # how many bits of the other half a mantissa still holds
+    low = bits - half  # the number of bits of the other half that a mantissa still holds
     np.testing.assert_array_equal(first >> low >> (half - low), second & (2**low - 1))
     np.testing.assert_array_equal(second >> low >> (half - low), first & (2**low - 1))
 

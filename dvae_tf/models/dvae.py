@@ -16,8 +16,8 @@ from ..config import Recipe
 from ..networks import Network
 from ..numerics import Seed, Tag, as_seed, fold_in, integer_seed, log_mean_exp, uniform
 from ..objectives import LikelihoodEstimate, streamed_bound
+from ..partition import LogPartition
 from ..posterior import Posterior
-from ..priors import LogPartition
 from ..smoothing import Relaxation
 from .optimizer import recipe_optimizer
 from .pixels import bernoulli_pixels
@@ -312,7 +312,7 @@ class DVAE(keras.Model):
                 x = tf.gather(tf.reshape(x, [recipe.num_replicas, -1, x.shape[-1]]), replica)
             if recipe.dynamic_binarization:
                 x = binarize(x, fold_in((0, recipe.seed), Tag.BINARIZATION, step, *stream))
-            chains, chain_energy = self.prior.move(replica)
+            chains, chain_energy = self.prior.step_chains(replica)
             parameters = [variable.value for variable in self.trainable_variables]
             with tf.GradientTape() as tape:
                 tape.watch(parameters)
@@ -342,7 +342,7 @@ class DVAE(keras.Model):
         """Ends a step with the combined update of all replicas: statistics, chains, parameters."""
         for number, value in update.statistics.items():
             self.non_trainable_variables[number].assign(value)
-        self.prior.take(update.chains)
+        self.prior.assign_chains(update.chains)
         self.optimizer.apply(update.gradients, self.trainable_variables)
         return update.report
 
@@ -355,7 +355,7 @@ class DVAE(keras.Model):
     ) -> LogPartition:
         """Measures log Z and stores it in the prior: exactly where it can be, otherwise by AIS."""
         recipe = self.recipe
-        return self.prior.anchor(
+        return self.prior.measure_log_partition(
             num_temperatures or recipe.validation_ais_temperatures, recipe.ais_chains, seed, both_sides
         )
 

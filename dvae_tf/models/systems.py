@@ -48,7 +48,7 @@ def _machine(kind: Callable[..., priors.Prior], recipe: Recipe, **kwargs: Any) -
         num_units - num_units // 2,
         sampler=_SAMPLERS[recipe.sampler](recipe.num_chains // recipe.num_replicas, recipe.num_sweeps),
         num_replicas=recipe.num_replicas,
-        num_witnesses=recipe.num_tracking_chains,
+        num_tracking_chains=recipe.num_tracking_chains,
         couplings=recipe.couplings,
         weights_regularizer=keras.regularizers.L2(recipe.weight_decay / 2),
         seed=recipe.seed,

@@ -1,7 +1,7 @@
-"""log Z with error bars: enumerated, annealed, bridged, and an estimate that says whether to believe it.
+r"""$\log Z$ with error bars: by enumeration, annealing, bridge sampling, or from both sides.
 
-Every estimate has `log_partition`, `standard_error`, `effective_sample_size` and `converged`, a verdict;
-`estimate` puts log Z between two sides.
+Every estimator returns a `LogPartition`. `estimate` chooses the method: exact where that is fast, otherwise
+annealing from one side or from both.
 """
 
 from typing import Any
@@ -9,20 +9,21 @@ from typing import Any
 import tensorflow as tf
 
 from .. import rbm
-from .ais import AISEstimate, annealed_importance_sampling, reverse_annealed_importance_sampling
-from .bridge import BridgeEstimate, LogRatio, bennett, bridge_sampling
-from .estimate import Estimate, estimate
-from .population import PopulationEstimate, population_annealing
+from .ais import AnnealedChains, annealed_importance_sampling, reverse_annealed_importance_sampling
+from .bridge import LogRatio, TemperedLadders, bennett, bridge_sampling
+from .estimate import BothSides, estimate
+from .log_partition import LogPartition
+from .population import population_annealing
 
 
 def exact(left_bias: Any, right_bias: Any, weights: Any, temperature: float = 1.0) -> tf.Tensor:
-    """Log Z in nats by enumeration, a scalar; differentiable once (`rbm.exact.log_partition`).
+    r"""$\log Z$ in nats by enumeration, a scalar; differentiable once (`rbm.exact.log_partition`).
 
     Args:
       left_bias: [L].
       right_bias: [R].
       weights: [L, R], min(L, R) at most 25.
-      temperature: T of p(z) = exp(-E(z) / T) / Z.
+      temperature: $T$ of $p(z) = \exp(-E(z) / T) / Z$.
 
     Raises:
       ValueError: if the smaller side has more than 25 units, or shapes disagree.
@@ -31,11 +32,11 @@ def exact(left_bias: Any, right_bias: Any, weights: Any, temperature: float = 1.
 
 
 __all__ = [
-    "AISEstimate",
-    "BridgeEstimate",
-    "Estimate",
+    "AnnealedChains",
+    "BothSides",
+    "LogPartition",
     "LogRatio",
-    "PopulationEstimate",
+    "TemperedLadders",
     "annealed_importance_sampling",
     "bennett",
     "bridge_sampling",

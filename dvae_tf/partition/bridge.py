@@ -1,9 +1,11 @@
-"""Bridge sampling with Bennett's acceptance ratio (1976), along the ladder of parallel tempering.
+r"""Bridge sampling with Bennett's acceptance ratio (1976), along the ladder of parallel tempering.
 
-Between two distributions, with log weights w_F = log p~_b - log p~_a at draws of p_a and w_R = log p~_a
-- log p~_b at draws of p_b, the ratio r = log Z_b / Z_a of least variance solves
+Given $n_F$ draws of $p_a$ with log weights $w_F = \log \tilde p_b - \log \tilde p_a$ and $n_R$ draws of $p_b$
+with $w_R = \log \tilde p_a - \log \tilde p_b$, the estimate of $r = \log Z_b / Z_a$ of least variance solves
 
-    sum over F of sigmoid(w_F - r - M) = sum over R of sigmoid(w_R + r + M),    M = log(n_F / n_R).
+$$
+\sum_F \sigma(w_F - r - M) = \sum_R \sigma(w_R + r + M), \qquad M = \log(n_F / n_R).
+$$
 
 The same holds for the weights of forward and reverse annealing between them (Crooks, 2000).
 """
@@ -13,31 +15,36 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from ..numerics import Seed, fold_in, softplus_difference, split
+from ..numerics import Seed, check_count, fold_in, softplus_difference, split
 from ..rbm import RBM, as_rbm, right_logits
 from ..samplers import ParallelTempering, ParallelTemperingState, mixing
+from .log_partition import LogPartition
 
-# One object for each set of arguments: TensorFlow traces again for an object that is gone.
+# One object for each set of arguments: TensorFlow would trace again for a new one.
 _tempering = functools.cache(ParallelTempering)
 
 _BISECTIONS = 60
 _JACKKNIFE_GROUPS = 20
-# What the ladder must show: neighbours that exchange, ladders that agree.
+# Criteria of convergence: the smallest exchange rate of neighbours, and the agreement of the ladders.
 _MIN_EXCHANGE_RATE = 0.1
 _MAX_R_HAT = 1.05
 
 
 class LogRatio(NamedTuple):
-    """r = log Z_b / Z_a and its variance for independent draws; nats."""
+    r"""$r = \log Z_b / Z_a$ and its variance for independent draws; nats."""
 
     log_ratio: tf.Tensor
     variance: tf.Tensor
 
 
 def bennett(forward: tf.Tensor, reverse: tf.Tensor) -> LogRatio:
-    """Bennett's estimate from log weights [n_F, ...] and [n_R, ...] (the module says of what).
+    """Bennett's estimate of the log ratio of two partition functions.
 
-    Biased by less than its standard error as soon as the weights overlap; differentiable in nothing.
+    Its bias is smaller than its standard error as soon as the weights overlap. Not differentiable.
+
+    Args:
+      forward: [n_F, ...], log weights of b relative to a, at draws of a.
+      reverse: [n_R, ...], log weights of a relative to b, at draws of b.
     """
     counts = (tf.cast(tf.shape(weights)[0], forward.dtype) for weights in (forward, reverse))
     num_forward, num_reverse = counts
@@ -52,7 +59,7 @@ def bennett(forward: tf.Tensor, reverse: tf.Tensor) -> LogRatio:
         rises = tf.reduce_sum(f, 0) > tf.reduce_sum(r, 0)
         return index + 1, tf.where(rises, middle, low), tf.where(rises, high, middle)
 
-    # Beyond these one side of the equation is certainly the greater one.
+    # Outside this interval one side of the equation is certainly the larger one.
     room = tf.math.log(num_forward + num_reverse) + tf.abs(offset) + 1
     low = tf.minimum(tf.reduce_min(forward, 0), tf.reduce_min(-reverse, 0)) - room
     high = tf.maximum(tf.reduce_max(forward, 0), tf.reduce_max(-reverse, 0)) + room
@@ -67,16 +74,10 @@ def bennett(forward: tf.Tensor, reverse: tf.Tensor) -> LogRatio:
     return LogRatio(r, relative_variance(f, num_forward) + relative_variance(b, num_reverse))
 
 
-class BridgeEstimate(NamedTuple):
-    """What bridge sampling along a ladder found.
+class TemperedLadders(NamedTuple):
+    """The ladders of bridge sampling, and how well they mixed.
 
     Attributes:
-      log_partition: nats.
-      standard_error: nats, by a jackknife over independent ladders, so correlations in time and between
-        rungs are in it.
-      effective_sample_size: of the energies at t = 1, over all ladders.
-      converged: whether it can be believed: neighbours exchange at a rate of at least 0.1, R-hat of the
-        energy at t = 1 is at most 1.05, and ladders made one round trip each on average.
       inverse_temperatures: the ladder, [M].
       exchange_rate: between neighbours, [M - 1].
       round_trips: of all ladders during the measurement.
@@ -85,10 +86,6 @@ class BridgeEstimate(NamedTuple):
       left: [S, C, L], the samples at t = 1.
     """
 
-    log_partition: tf.Tensor
-    standard_error: tf.Tensor
-    effective_sample_size: tf.Tensor
-    converged: tf.Tensor
     inverse_temperatures: tf.Tensor
     exchange_rate: tf.Tensor
     round_trips: tf.Tensor
@@ -108,8 +105,13 @@ def bridge_sampling(
     num_burn_in: int = 50,
     seed: Seed = (0, 0),
     temperature: float = 1.0,
-) -> BridgeEstimate:
-    """Estimates log Z by parallel tempering and Bennett's ratio between neighbouring rungs.
+) -> LogPartition[TemperedLadders]:
+    r"""Estimates $\log Z$ by parallel tempering and Bennett's ratio between neighbouring rungs.
+
+    The standard error is a jackknife over the independent ladders, so it includes correlations in time and
+    between rungs. The effective sample size is that of the energies at t = 1, over all ladders. The estimate
+    counts as converged if all neighbours exchange at a rate of at least 0.1, R-hat of the energy at t = 1 is
+    at most 1.05, and the ladders made one round trip each on average. It bounds log Z from neither side.
 
     Args:
       left_bias: [L].
@@ -117,25 +119,21 @@ def bridge_sampling(
       weights: [L, R].
       num_temperatures: rungs of a ladder.
       num_chains: independent ladders.
-      num_samples: taken of each ladder.
+      num_samples: samples taken from each ladder.
       num_sweeps: between two samples, with exchanges after each.
-      num_burn_in: samples left out before; the ladder adapts to equal exchange rates meanwhile.
+      num_burn_in: samples discarded at first, while the ladder adapts to equal exchange rates.
       seed: an `int32[2]` seed.
-      temperature: T of p(z) = exp(-E(z) / T) / Z.
+      temperature: $T$ of $p(z) = \exp(-E(z) / T) / Z$.
 
     Raises:
       ValueError: if a count is below 1 (2 for temperatures, chains and samples), or shapes disagree.
     """
     rbm = as_rbm(left_bias, right_bias, weights, temperature)
-    # A tape would have the programs keep what a gradient needs.
+    # Otherwise a gradient tape makes the compiled programs keep all intermediate values.
     rbm = tf.nest.map_structure(tf.stop_gradient, rbm)
-    for name, count, least in (
-        ("num_chains", num_chains, 2),
-        ("num_samples", num_samples, 2),
-        ("num_burn_in", num_burn_in, 0),
-    ):
-        if count < least:
-            raise ValueError(f"{name}: expected at least {least}, got {count}")
+    check_count("num_chains", num_chains, 2)
+    check_count("num_samples", num_samples, 2)
+    check_count("num_burn_in", num_burn_in, 0)
     adapting = _tempering(num_chains, num_sweeps, num_temperatures, True)
     measuring = _tempering(num_chains, num_sweeps, num_temperatures, False)
     for_start, for_burn_in, for_samples = split(seed, 3)
@@ -146,26 +144,31 @@ def bridge_sampling(
     log_partition, error = _along_ladder(records.up, records.down)
     num_units = rbm.num_left + rbm.num_right
     mixed = mixing(records.energy)
-    round_trips = tf.reduce_sum(state.round_trips) - trips
-    rate = tf.reduce_mean(records.acceptance, 0)
-    return BridgeEstimate(
+    ladders = TemperedLadders(
+        inverse_temperatures=state.inverse_temperatures,
+        exchange_rate=tf.reduce_mean(records.acceptance, 0),
+        round_trips=tf.reduce_sum(state.round_trips) - trips,
+        r_hat=mixed.r_hat,
+        autocorrelation_time=mixed.autocorrelation_time,
+        left=records.left,
+    )
+    return LogPartition(
         log_partition + num_units * tf.math.log(tf.constant(2.0, rbm.dtype)),
         error,
-        tf.cast(tf.size(records.energy), rbm.dtype) / mixed.autocorrelation_time,
-        (tf.reduce_min(rate) >= _MIN_EXCHANGE_RATE)
+        lower=None,
+        upper=None,
+        gap=None,
+        effective_sample_size=tf.cast(tf.size(records.energy), rbm.dtype) / mixed.autocorrelation_time,
+        converged=(tf.reduce_min(ladders.exchange_rate) >= _MIN_EXCHANGE_RATE)
         & (mixed.r_hat <= _MAX_R_HAT)
-        & (round_trips >= num_chains),
-        state.inverse_temperatures,
-        rate,
-        round_trips,
-        mixed.r_hat,
-        mixed.autocorrelation_time,
-        records.left,
+        & (ladders.round_trips >= num_chains),
+        method="bridge",
+        details=ladders,
     )
 
 
 class _Records(NamedTuple):
-    """Of S samples: log weights to the rung above and below [S, M - 1, C], and what t = 1 looks like."""
+    """From S samples: log weights to neighbouring rungs [S, M - 1, C], energies and left states at t = 1."""
 
     up: tf.Tensor
     down: tf.Tensor
@@ -200,7 +203,7 @@ def _measure(
         bias, logits = tf.linalg.matvec(left, rbm.left_bias), right_logits(rbm, left)
 
         def change(rungs: slice, neighbours: slice) -> tf.Tensor:
-            # f at the time of a neighbour minus f at their own, of the states at some rungs.
+            # f at the inverse temperature of the neighbour minus f at that of the rung itself.
             own, other = t[rungs, tf.newaxis, tf.newaxis], t[neighbours, tf.newaxis, tf.newaxis]
             softplus = softplus_difference(other * logits[rungs], own * logits[rungs])
             return (other - own)[..., 0] * bias[rungs] + tf.reduce_sum(softplus, -1)
@@ -226,7 +229,7 @@ def _measure(
 
 @tf.function
 def _along_ladder(up: tf.Tensor, down: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """log Z_1 / Z_0 and its jackknife error, from log weights [S, M - 1, C]."""
+    """log(Z_1 / Z_0) and its jackknife error, from log weights [S, M - 1, C]."""
     chains = up.shape[2]
     groups = min(_JACKKNIFE_GROUPS, chains)
 

@@ -1,16 +1,16 @@
 """Priors as tfp distributions, and the Keras layers that own their weights and chains.
 
-The Boltzmann machine (`boltzmann`) and its relaxations: overlapping (`overlapping`), by the Gaussian
-integral (`gaussian_integral`), and the GumBolt proxy (`gumbolt`); Bernoulli priors with a direction
-(`directed`). log Z is always an argument, never hidden inside.
+The Boltzmann machine (`boltzmann`) and its relaxations: overlapping (`overlapping`), by the Gaussian integral
+(`gaussian_integral`), and the GumBolt proxy (`gumbolt`); directed Bernoulli priors (`directed`). log Z is
+always an argument of a distribution.
 """
 
-from .base import LogPartition, Prior
+from .base import Prior
 from .boltzmann import BoltzmannMachine, log_partition_surrogate
+from .boltzmann_prior import BoltzmannPrior
 from .directed import DirectedBernoulli, DirectedPrior
 from .gaussian_integral import GaussianIntegralPrior, GaussianIntegralRelaxation
 from .gumbolt import GumBolt, GumBoltPrior
-from .layer import BoltzmannPrior
 from .overlapping import OverlappingRelaxation, mean_field
 
 __all__ = [
@@ -22,7 +22,6 @@ __all__ = [
     "GaussianIntegralRelaxation",
     "GumBolt",
     "GumBoltPrior",
-    "LogPartition",
     "OverlappingRelaxation",
     "Prior",
     "log_partition_surrogate",

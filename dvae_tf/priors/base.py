@@ -1,49 +1,22 @@
-"""What a model asks of the prior of its code: a Keras layer that hands out distributions."""
+"""The interface of priors: Keras layers that return distributions of the code."""
 
 import abc
-from typing import Any, NamedTuple
+from typing import Any
 
 import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
 
 from ..numerics import Seed
-
-
-class LogPartition(NamedTuple):
-    """log Z of a prior, as measured or as known.
-
-    Attributes:
-      log_partition: nats.
-      standard_error: nats; 0 where log Z is exact.
-      effective_sample_size: of the annealed chains; None where there were none.
-      method: "ais" (forward), "two-sided" (forward and reverse), "exact" (enumerated), or "normalized"
-        (log Z is 0 by construction).
-      lower: annealing forward less two errors; log Z itself where it is known.
-      upper: annealing in reverse plus two errors; None where nothing was annealed in reverse.
-      converged: whether it can be believed (`partition` says by what).
-    """
-
-    log_partition: float
-    standard_error: float
-    effective_sample_size: float | None
-    method: str
-    lower: float
-    upper: float | None
-    converged: bool
-
-    @classmethod
-    def known(cls, log_partition: float, method: str) -> "LogPartition":
-        """A log Z without error."""
-        return cls(log_partition, 0.0, None, method, log_partition, log_partition, True)
+from ..partition import LogPartition
 
 
 class Prior(keras.layers.Layer):
-    """Owns the parameters of p(z); called, it gives the distribution that a bound compares q with.
+    """Owns the parameters of p(z); called, it returns the distribution that enters a bound.
 
     Args:
-      validate_args: whether the distributions that it gives check what they are given.
-      **kwargs: those of a Keras layer.
+      validate_args: whether the distributions check their arguments.
+      **kwargs: arguments of a Keras layer.
     """
 
     def __init__(self, validate_args: bool = False, **kwargs: Any) -> None:
@@ -53,54 +26,54 @@ class Prior(keras.layers.Layer):
 
     @abc.abstractmethod
     def call(self, training: bool = False) -> tfp.distributions.Distribution:
-        """The prior of the relaxed code (or of the bits); in training moves its chains first."""
+        """The prior of the relaxed code (or of the bits); in training it first advances the chains."""
 
     @abc.abstractmethod
     def binary(self) -> tfp.distributions.Distribution:
-        """The prior p(z) of the bits, event shape [D]: what evaluation measures."""
+        """The prior p(z) of the bits, event shape [D], which evaluation uses."""
 
     @abc.abstractmethod
     def distribution(self, state: Any = None) -> tfp.distributions.Distribution:
-        """What a call hands out; its negative phase is that of a state's chains, None takes all there are."""
+        """The prior that a call returns, with the chains of one sampler state; None takes all chains."""
 
-    def advance(self) -> tf.Tensor:
-        """Moves the chains of the negative phase by one step; returns their mean energy, nats."""
+    def advance_chains(self) -> tf.Tensor:
+        """Advances the chains of the negative phase by one step; returns their mean energy, nats."""
         return tf.constant(0.0)
 
-    def move(self, replica: Any = 0) -> tuple[Any, tf.Tensor]:
-        """What `advance` does for one of several replicas, without storing it.
+    def step_chains(self, replica: Any = 0) -> tuple[Any, tf.Tensor]:
+        """One step of the chains of one replica, which is not stored.
 
         Returns:
-          The new state, a NamedTuple of tensors (empty where there are no chains), and the mean energy, nats.
+          The new state, a NamedTuple of tensors (empty without chains), and the mean energy, nats.
         """
         del replica
         return (), tf.constant(0.0)
 
-    def take(self, states: Any) -> None:
-        """Stores what all replicas have moved to: states with a leading axis of replicas."""
+    def assign_chains(self, states: Any) -> None:
+        """Stores the new states of all replicas, with a leading axis of replicas."""
 
     @abc.abstractmethod
     def sample_binary(self, num_samples: int, num_sweeps: int, seed: Seed) -> tf.Tensor:
         """Draws bits [num_samples, D]."""
 
     @abc.abstractmethod
-    def anchor(
+    def measure_log_partition(
         self, num_temperatures: int, num_chains: int, seed: Seed, both_sides: bool = False
     ) -> LogPartition:
         """Measures log Z of `binary()` at the current parameters, and stores it as `log_partition`.
 
-        Annealing forward is enough to follow a training; `both_sides` brackets it.
+        Forward annealing is enough to monitor a training; `both_sides` brackets log Z.
         """
 
     def track(self) -> tf.Tensor | None:
-        """Brings `log_partition` to the current parameters without measuring it anew; returns it, nats.
+        """Updates `log_partition` to the current parameters without a new measurement; returns it, nats.
 
-        None if it stays as measured last.
+        None if the prior does not track log Z.
         """
         return None
 
     def diagnostics(self) -> dict[str, Any]:
-        """Further scalars worth watching in a training."""
+        """Further scalars to monitor in a training."""
         return {}
 
     def get_config(self) -> dict[str, Any]:

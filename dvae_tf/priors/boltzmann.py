@@ -1,10 +1,12 @@
-"""The restricted Boltzmann machine over {0, 1}^D as a tfp distribution.
+r"""The restricted Boltzmann machine over $\{0, 1\}^D$ as a tfp distribution.
 
-    log p(z) = -E(z) - log Z,      z = [z_l, z_r],  D = L + R.
+$$
+\log p(z) = -E(z) - \log Z, \qquad z = [z_l, z_r], \quad D = L + R.
+$$
 
-log Z is an argument: a number for evaluation, or for training a surrogate whose value is the running
-estimate and whose gradient is that of log Z (GumBolt paper, Eq. 6). So the prior can be differentiated
-inside any model with no special case.
+$\log Z$ is an argument: a number for evaluation, or for training a surrogate whose value is the current
+estimate and whose gradient is an estimate of that of $\log Z$ (GumBolt paper, Eq. 6). So the prior is
+differentiable inside any model.
 """
 
 from typing import Any
@@ -16,21 +18,22 @@ from tensorflow_probability.python.internal import tensor_util
 
 from ..numerics import bernoulli_entropy, keep_nan
 from ..rbm import RBM, as_rbm, block_gibbs, energy, exact, split_sides, uniform_states
+from ..support import bit_assertions
 
 
 class BoltzmannMachine(tfd.AutoCompositeTensorDistribution):
     """A restricted Boltzmann machine, event shape [L + R], values of zeros and ones.
 
-    `log_prob` is in nats, differentiable in z, the biases, the weights and log Z; it is exact as far as
-    log Z is. `sample(n, seed)` is exact where the smaller side has at most 20 units; otherwise it runs
-    `num_sweeps` block Gibbs sweeps from uniform states, which is approximate. Samples carry no gradient.
+    `log_prob` is in nats, differentiable in z, the biases, the weights and log Z, and as exact as log Z.
+    `sample(n, seed)` is exact if the smaller side has at most 20 units; otherwise it runs `num_sweeps` block
+    Gibbs sweeps from uniform states, which is approximate. No gradient flows through samples.
 
     Args:
       left_bias: [L].
       right_bias: [R].
       weights: [L, R].
-      log_partition: log Z, a scalar in nats. None means by enumeration, where the smaller side has at
-        most 20 units; otherwise `log_prob` raises `ValueError`.
+      log_partition: log Z, a scalar in nats. None enumerates it if the smaller side has at most 20 units;
+        otherwise `log_prob` raises `ValueError`.
       num_sweeps: block Gibbs sweeps of an approximate sample.
       validate_args: whether to check that values are 0 or 1 and the parameters finite.
 
@@ -90,7 +93,7 @@ class BoltzmannMachine(tfd.AutoCompositeTensorDistribution):
 
     @property
     def log_partition(self) -> tf.Tensor:
-        """Log Z in nats: as given, or by enumeration.
+        """log Z in nats: as given, or by enumeration.
 
         Raises:
           ValueError: if it was not given and the smaller side has more than 20 units.
@@ -99,14 +102,14 @@ class BoltzmannMachine(tfd.AutoCompositeTensorDistribution):
             return self._log_partition
         if min(self.num_left, self.num_right) > exact.MAX_SAMPLING_UNITS:
             raise ValueError(
-                f"log_partition: a machine of {self.num_left} + {self.num_right} units is too large "
-                f"to enumerate (at most {exact.MAX_SAMPLING_UNITS} on the smaller side); estimate it "
-                "by partition.annealed_importance_sampling and pass it"
+                f"log_partition: expected a number for {self.num_left} + {self.num_right} units, got None; "
+                f"at most {exact.MAX_SAMPLING_UNITS} units on the smaller side are enumerated here, use "
+                "partition.estimate or partition.annealed_importance_sampling"
             )
         return exact.log_partition(self.rbm)
 
     def energy(self, z: Any) -> tf.Tensor:
-        """E(z) in nats: [..., D] gives [...]; multilinear, so relaxed values are taken too."""
+        """E(z) in nats: [..., D] gives [...]; multilinear, so relaxed values are allowed."""
         z = tf.convert_to_tensor(z, self.dtype)
         if z.shape[-1] != self.num_left + self.num_right:
             raise ValueError(
@@ -119,7 +122,7 @@ class BoltzmannMachine(tfd.AutoCompositeTensorDistribution):
         return -self.energy(z)
 
     def parameter_assertions(self) -> list[Any]:
-        """Operations that fail where a parameter is not finite."""
+        """Operations that fail if a parameter is not finite."""
         parameters = self.rbm._asdict()
         if self._log_partition is not None:
             parameters["log_partition"] = self._log_partition
@@ -141,9 +144,7 @@ class BoltzmannMachine(tfd.AutoCompositeTensorDistribution):
         return self.parameter_assertions() if self.validate_args and not is_init else []
 
     def _sample_control_dependencies(self, z: tf.Tensor) -> list[Any]:
-        if not self.validate_args:
-            return []
-        return [tf.debugging.assert_equal(z * z, z, "z: expected zeros and ones")]
+        return bit_assertions(z) if self.validate_args else []
 
     def _log_prob(self, z: tf.Tensor) -> tf.Tensor:
         return self.unnormalized_log_prob(z) - self.log_partition
@@ -163,15 +164,20 @@ class BoltzmannMachine(tfd.AutoCompositeTensorDistribution):
 def kl_bernoulli_boltzmann(
     q: tfd.Independent, p: BoltzmannMachine, name: str = "kl_bernoulli_boltzmann"
 ) -> tf.Tensor:
-    """KL(q || p) of independent Bernoulli bits from a Boltzmann machine, exact given log Z; nats.
+    r"""KL divergence of independent Bernoulli bits from a Boltzmann machine, exact given $\log Z$; nats.
 
-    KL = -H(q) + E_q[E(z)] + log Z, and E_q[E(z)] = E(mu) because the energy is multilinear.
+    $$
+    \operatorname{KL}(q \| p) = -H(q) + \mathbb{E}_q[E(z)] + \log Z, \qquad \mathbb{E}_q[E(z)] =
+    E(\mathbb{E}_q[z]),
+    $$
+
+    the latter because the energy is multilinear.
 
     Raises:
       NotImplementedError: if `q` is not independent Bernoulli units with an event shape of [D].
     """
     if not isinstance(q.distribution, tfd.Bernoulli) or q.event_shape.rank != 1:
-        raise NotImplementedError(f"KL from a BoltzmannMachine needs independent Bernoulli bits, got {q}")
+        raise NotImplementedError(f"q: expected independent Bernoulli bits, got {q}")
     with tf.name_scope(name):
         logits = tf.cast(q.distribution.logits_parameter(), p.dtype)
         entropy = tf.reduce_sum(bernoulli_entropy(logits), -1)
@@ -187,9 +193,13 @@ def log_partition_surrogate(
     log_partition: tf.Tensor | float = 0.0,
     log_weights: tf.Tensor | None = None,
 ) -> tf.Tensor:
-    """A scalar whose value is `log_partition` and whose gradient estimates that of log Z.
+    r"""A scalar whose value is `log_partition` and whose gradient estimates that of $\log Z$.
 
-    grad log Z = -E_{z ~ p}[grad E(z)] (GumBolt paper, Eq. 6), with the weighted mean over the given states.
+    $$
+    \nabla \log Z = -\mathbb{E}_{z \sim p}[\nabla E(z)]
+    $$
+
+    (GumBolt paper, Eq. 6), with the weighted mean over the given states for the expectation.
 
     Args:
       left_bias: [L].
@@ -198,12 +208,12 @@ def log_partition_surrogate(
       left: [C, L], states of the left side.
       right: [C, R], states of the right side.
       log_partition: the value, nats.
-      log_weights: [C], of the states; not necessarily normalised. None weights them alike.
+      log_weights: [C], of the states; not necessarily normalised. None gives equal weights.
     """
     rbm = as_rbm(left_bias, right_bias, weights)
     energies = energy(rbm, tf.stop_gradient(left), tf.stop_gradient(right))
     if log_weights is None:
         log_weights = tf.zeros_like(energies)
-    shares = tf.stop_gradient(tf.nn.softmax(tf.cast(log_weights, energies.dtype)))
-    negative_phase = -tf.reduce_sum(shares * energies)
+    normalised = tf.stop_gradient(tf.nn.softmax(tf.cast(log_weights, energies.dtype)))
+    negative_phase = -tf.reduce_sum(normalised * energies)
     return tf.stop_gradient(log_partition - negative_phase) + negative_phase

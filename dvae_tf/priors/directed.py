@@ -1,9 +1,12 @@
-"""Directed priors: Bernoulli bits, each group of them conditioned on the groups before.
+r"""Directed priors: Bernoulli bits, each group conditioned on the groups before it.
 
-    p(z) = prod_g p(z_g | z_<g),   factorial where there is one group.
+$$
+p(z) = \prod_g p(z_g | z_{<g}),
+$$
 
-Relaxed, the conditions are the relaxed values: p(zeta) = prod_g p(zeta_g | zeta_<g), where zeta_g has the law
-that a relaxation gives to the same log-odds (Maddison et al., 2017, for Concrete).
+which is factorial for a single group. The relaxed prior conditions on relaxed values, $p(\zeta) = \prod_g
+p(\zeta_g | \zeta_{<g})$, where $\zeta_g$ has the distribution of a relaxation with the same log-odds
+(Maddison et al., 2017, for Concrete).
 """
 
 from collections.abc import Sequence
@@ -14,10 +17,11 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from tensorflow_probability import distributions as tfd
 
-from ..numerics import Seed, keep_nan
+from ..numerics import Seed, check_count, keep_nan
+from ..partition import LogPartition
 from ..smoothing import Relaxation
-from ..smoothing.relaxation import at_least_float32, number_assertions
-from .base import LogPartition, Prior
+from ..support import at_least_float32, bit_assertions, number_assertions
+from .base import Prior
 
 
 class DirectedBernoulli(tfd.AutoCompositeTensorDistribution):
@@ -25,9 +29,9 @@ class DirectedBernoulli(tfd.AutoCompositeTensorDistribution):
 
     Args:
       first_logits: [units], log-odds of the first group.
-      conditionals: one callable for each further group: bits or zeta of the groups before, [..., d], give
-        log-odds [..., units].
-      relaxation: the law of zeta given log-odds; None for bits.
+      conditionals: one callable for each further group, from the bits or zeta of the groups before, [..., d],
+        to log-odds [..., units].
+      relaxation: gives the distribution of zeta for log-odds; None for bits.
       validate_args: whether to check that bits are 0 or 1, zeta lies in its support and nothing is NaN.
     """
 
@@ -60,19 +64,19 @@ class DirectedBernoulli(tfd.AutoCompositeTensorDistribution):
 
     @property
     def num_groups(self) -> int:
-        """One and the number of conditionals."""
+        """The number of groups."""
         return 1 + len(self._conditionals)
 
     @property
     def units_per_group(self) -> int:
-        """Units of every group."""
+        """Units of each group."""
         return self._first_logits.shape[-1]
 
     def logits(self, code: Any) -> tf.Tensor:
         """Log-odds of every unit given the groups before it: [..., D] gives [..., D]."""
         code = tf.convert_to_tensor(code, self.dtype)
         if code.shape.rank == 1:
-            # Keras layers take no vectors.
+            # Keras layers do not accept vectors.
             return self.logits(code[tf.newaxis])[0]
         units = self.units_per_group
         shape = tf.concat([tf.shape(code)[:-1], [units]], 0)
@@ -84,14 +88,14 @@ class DirectedBernoulli(tfd.AutoCompositeTensorDistribution):
         with tf.control_dependencies(checks):
             return tf.identity(logits)
 
-    def _law(self, logits: tf.Tensor) -> tfd.Distribution:
+    def _conditional(self, logits: tf.Tensor) -> tfd.Distribution:
         if self._relaxation is None:
             return tfd.Bernoulli(logits=logits, dtype=self.dtype)
-        law = self._relaxation(logits)
-        return law.copy(validate_args=True) if self.validate_args else law
+        relaxed = self._relaxation(logits)
+        return relaxed.copy(validate_args=True) if self.validate_args else relaxed
 
     def _draw(self, logits: tf.Tensor, seed: Any) -> tf.Tensor:
-        return keep_nan(self._law(logits).sample(seed=seed), logits)
+        return keep_nan(self._conditional(logits).sample(seed=seed), logits)
 
     def _event_shape(self) -> tf.TensorShape:
         return tf.TensorShape([self.num_groups * self.units_per_group])
@@ -109,10 +113,10 @@ class DirectedBernoulli(tfd.AutoCompositeTensorDistribution):
     def _sample_control_dependencies(self, code: tf.Tensor) -> list[Any]:
         if not self.validate_args or self._relaxation is not None:
             return []
-        return [tf.debugging.assert_equal(code * code, code, "z: expected zeros and ones")]
+        return bit_assertions(code)
 
     def _log_prob(self, code: tf.Tensor) -> tf.Tensor:
-        return tf.reduce_sum(self._law(self.logits(code)).log_prob(code), -1)
+        return tf.reduce_sum(self._conditional(self.logits(code)).log_prob(code), -1)
 
     def _sample_n(self, n: tf.Tensor, seed: Any = None) -> tf.Tensor:
         seeds = tfp.random.split_seed(seed, self.num_groups, salt="directed_bernoulli")
@@ -126,15 +130,15 @@ class DirectedBernoulli(tfd.AutoCompositeTensorDistribution):
 
 @keras.saving.register_keras_serializable("dvae_tf")
 class DirectedPrior(Prior):
-    """Owns the first group's log-odds, 0 at first, and the networks of the further ones.
+    """Owns the log-odds of the first group, initially 0, and the networks of the others.
 
     Its log Z is 0, and it has no chains.
 
     Args:
-      units_per_group: units of every group.
+      units_per_group: units of each group.
       conditionals: one layer for each further group, [..., d] to [..., units].
-      relaxation: of what a call hands out; None for the bits.
-      **kwargs: those of a `Prior`.
+      relaxation: of the prior that a call returns; None for bits.
+      **kwargs: arguments of `Prior`.
     """
 
     def __init__(
@@ -145,13 +149,12 @@ class DirectedPrior(Prior):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if units_per_group < 1:
-            raise ValueError(f"units_per_group: expected at least 1, got {units_per_group}")
+        check_count("units_per_group", units_per_group)
         self.units_per_group = units_per_group
-        # A tuple: TensorFlow checkpoints pass over layers in lists.
+        # A tuple, because TensorFlow checkpoints ignore layers in lists.
         self.conditionals = tuple(conditionals)
         self.relaxation = relaxation
-        # Now: a model may list its variables before the prior is first called.
+        # Built here, because a model may list its variables before the first call.
         for group, conditional in enumerate(self.conditionals, 1):
             if not conditional.built:
                 conditional.build((None, group * units_per_group))
@@ -175,7 +178,7 @@ class DirectedPrior(Prior):
         return self.distribution()
 
     def distribution(self, state: Any = None) -> DirectedBernoulli:
-        """The same; there are no chains."""
+        """The prior that a call returns; there are no chains."""
         del state
         return DirectedBernoulli(self.first_logits, self.conditionals, self.relaxation, self.validate_args)
 
@@ -184,10 +187,10 @@ class DirectedPrior(Prior):
         del num_sweeps
         return self.binary().sample(num_samples, seed=seed)
 
-    def anchor(
+    def measure_log_partition(
         self, num_temperatures: int, num_chains: int, seed: Seed, both_sides: bool = False
     ) -> LogPartition:
-        """Known to be 0."""
+        """log Z, which is 0."""
         del num_temperatures, num_chains, seed, both_sides
         return LogPartition.known(0.0, "normalized")
 

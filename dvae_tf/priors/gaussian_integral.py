@@ -1,13 +1,15 @@
-"""The Gaussian integral relaxation of a Boltzmann machine (DVAE# paper, Sec. 3.2, Eq. 7).
+r"""The Gaussian integral relaxation of a Boltzmann machine (DVAE# paper, Sec. 3.2, Eq. 7).
 
-With W- the symmetric [D, D] coupling matrix and A = W- + beta I, r(zeta | z) = N(zeta; z, A^-1) takes the
-couplings out of the joint density, and z can be summed over:
+With the symmetric [D, D] coupling matrix $\bar W$ and $A = \bar W + \beta I$, the smoothing $r(\zeta | z) =
+\mathcal{N}(\zeta; z, A^{-1})$ cancels the couplings in the joint density, so that $z$ can be summed over:
 
-    log p(zeta) = -log Z + 1/2 log det(A / 2 pi) - 1/2 zeta^T A zeta
-                  + sum_i softplus(a_i + (A zeta)_i - beta / 2).
+$$
+\log p(\zeta) = -\log Z + \frac{1}{2} \log \det \frac{A}{2 \pi} - \frac{1}{2} \zeta^\top A \zeta
++ \sum_i \log\left(1 + e^{a_i + (A \zeta)_i - \beta / 2}\right).
+$$
 
-A must be positive definite. The smallest eigenvalue of W- is minus the largest singular value of W, so
-beta is raised to ||W||_2 + 5 where it is below (the margin is a fact of the published experiments).
+$A$ must be positive definite. The smallest eigenvalue of $\bar W$ is minus the largest singular value of $W$,
+so $\beta$ is raised to $\|W\|_2 + 5$ if it is smaller (the margin is that of the published experiments).
 """
 
 import math
@@ -18,26 +20,26 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from ..rbm import RBM, split_sides
-from ..smoothing.relaxation import REAL_LINE
+from ..support import REAL_LINE
 from .boltzmann import BoltzmannMachine
-from .layer import BoltzmannPrior
+from .boltzmann_prior import BoltzmannPrior
 from .relaxed_machine import RelaxedMachine
 
 MARGIN = 5.0
-# Of the power iteration that follows the largest singular value while W moves a little each step.
+# Power iterations per step, which suffice to follow the largest singular value while W changes slowly.
 _ITERATIONS_PER_STEP = 2
 
 
 class GaussianIntegralRelaxation(RelaxedMachine):
-    """A Boltzmann machine smoothed by correlated Gaussians, event shape [D], zeta real.
+    r"""A Boltzmann machine smoothed by correlated Gaussians, event shape [D], zeta real.
 
-    `log_prob` is the exact log density in nats, as far as the machine's log Z is; differentiable in zeta,
-    the biases, the weights and log Z, beta held fixed. `sample` draws z from the machine, then zeta.
+    `log_prob` is the log density in nats, as exact as the machine's log Z; differentiable in zeta, the
+    biases, the weights and log Z, with beta held fixed. `sample` draws z from the machine, then zeta.
 
     Args:
       boltzmann: the machine p(z).
-      beta: the sharpness asked for; the guard may raise it.
-      spectral_norm: ||W||_2 for the guard, a scalar; None computes it.
+      beta: the requested sharpness; raised where A would not be positive definite.
+      spectral_norm: $\|W\|_2$, a scalar; None computes it.
       validate_args: whether to check that values and the parameters are finite.
     """
 
@@ -81,12 +83,12 @@ class GaussianIntegralRelaxation(RelaxedMachine):
 
     @property
     def beta(self) -> tf.Tensor:
-        """The sharpness asked for."""
+        """The requested sharpness."""
         return self._beta
 
     @property
     def sharpness(self) -> tf.Tensor:
-        """The sharpness in use: beta, or what the guard raised it to."""
+        """The sharpness in use: beta, or the larger value that A requires."""
         return self._sharpness
 
     def _parameter_control_dependencies(self, is_init: bool) -> list[Any]:
@@ -99,7 +101,7 @@ class GaussianIntegralRelaxation(RelaxedMachine):
         machine, beta = self.boltzmann, self.sharpness
         rbm = machine.rbm
         left, right = split_sides(zeta, machine.num_left)
-        # A zeta, side by side.
+        # A zeta, one side after the other.
         field_left = tf.tensordot(right, rbm.weights, ((-1,), (1,))) + beta * left
         field_right = tf.tensordot(left, rbm.weights, 1) + beta * right
         quadratic = tf.reduce_sum(left * field_left, -1) + tf.reduce_sum(right * field_right, -1)
@@ -109,7 +111,7 @@ class GaussianIntegralRelaxation(RelaxedMachine):
         num_units = machine.num_left + machine.num_right
         log_normalizer = 0.5 * (_log_determinant(rbm, beta) - num_units * math.log(2.0 * math.pi))
         log_prob = log_normalizer - 0.5 * quadratic + log_terms - machine.log_partition
-        # Where zeta^T A zeta <= 2 beta |zeta|^2 overflows, the sum would be inf - inf.
+        # If zeta^T A zeta <= 2 beta |zeta|^2 overflows, the sum would be inf - inf.
         vanishes = tf.math.is_inf(2.0 * beta * tf.reduce_sum(zeta**2, -1))
         return tf.where(vanishes, tf.constant(-float("inf"), self.dtype), log_prob)
 
@@ -134,9 +136,9 @@ class GaussianIntegralRelaxation(RelaxedMachine):
 
 
 def _log_determinant(rbm: RBM, beta: tf.Tensor) -> tf.Tensor:
-    """log det(W- + beta I) by the Schur complement of the larger side's block.
+    """log det A by the Schur complement of the larger side's block.
 
-    With S the size of the smaller side, det = beta^(D - 2 S) det(beta^2 I - W W^T).
+    With S the size of the smaller side, det A = beta^(D - 2 S) det(beta^2 I - W W^T).
     """
     weights = rbm.weights if rbm.num_left <= rbm.num_right else tf.transpose(rbm.weights)
     size = min(rbm.num_left, rbm.num_right)
@@ -148,13 +150,15 @@ def _log_determinant(rbm: RBM, beta: tf.Tensor) -> tf.Tensor:
 
 @keras.saving.register_keras_serializable("dvae_tf")
 class GaussianIntegralPrior(BoltzmannPrior):
-    """A `BoltzmannPrior` that hands out the Gaussian integral relaxation.
+    r"""A `BoltzmannPrior` that returns the Gaussian integral relaxation.
 
-    ||W||_2 is followed by power iteration, two rounds each time the chains move, from a stored direction.
+    $\|W\|_2$ is estimated by power iteration from a stored direction, two iterations per step of the chains.
 
     Args:
-      beta: the sharpness asked for.
-      **kwargs: those of `BoltzmannPrior`.
+      num_left: L.
+      num_right: R.
+      beta: the requested sharpness.
+      **kwargs: arguments of `BoltzmannPrior`.
     """
 
     def __init__(self, num_left: int, num_right: int, beta: float, **kwargs: Any) -> None:
@@ -172,21 +176,21 @@ class GaussianIntegralPrior(BoltzmannPrior):
             trainable=False,
         )
 
-    def move(self, replica: Any = 0) -> tuple[Any, tf.Tensor]:
-        """Moves a replica's chains, and the stored direction of the largest singular value."""
+    def step_chains(self, replica: Any = 0) -> tuple[Any, tf.Tensor]:
+        """One step of a replica's chains; also updates the stored direction of the largest singular value."""
         weights = self.rbm.weights
         direction = tf.convert_to_tensor(self._direction)
         for _ in range(_ITERATIONS_PER_STEP):
             direction = tf.linalg.matvec(weights, tf.linalg.matvec(weights, direction), transpose_a=True)
-            # Where W is 0 the direction stays.
+            # If W is 0 the direction stays.
             norm = tf.norm(direction)
             direction = tf.where(norm > 0, direction / norm, tf.convert_to_tensor(self._direction))
         self._direction.assign(direction)
-        return super().move(replica)
+        return super().step_chains(replica)
 
     @property
     def spectral_norm(self) -> tf.Tensor:
-        """||W||_2 along the stored direction: from below, close after a few steps."""
+        r"""$\|W\|_2$ along the stored direction, a lower bound that is close after a few steps."""
         return tf.norm(tf.linalg.matvec(self.rbm.weights, tf.convert_to_tensor(self._direction)))
 
     def relax(self, machine: BoltzmannMachine) -> GaussianIntegralRelaxation:
@@ -194,7 +198,7 @@ class GaussianIntegralPrior(BoltzmannPrior):
         return GaussianIntegralRelaxation(machine, self.beta, self.spectral_norm, self.validate_args)
 
     def diagnostics(self) -> dict[str, Any]:
-        """The sharpness in use and whether the guard raised it."""
+        """The sharpness in use, and whether it was raised."""
         beta = float(self().sharpness)
         guard = {"prior_beta": beta, "prior_beta_raised": float(beta > self.beta)}
         return super().diagnostics() | guard

@@ -1,9 +1,12 @@
-"""The GumBolt proxy of a Boltzmann prior (GumBolt paper, Eq. 7 to 9).
+r"""The GumBolt proxy of a Boltzmann prior (GumBolt paper, Eq. 7 to 9).
 
-    p~(zeta) = exp(-E(zeta)) / Z,   zeta in [0, 1]^D, with the Z of the bits.
+$$
+\check p(\zeta) = \exp(-E(\zeta)) / Z, \qquad \zeta \in [0, 1]^D,
+$$
 
-It is not normalised: by the paper's theorem 2 it never exceeds exp(-E(zeta)) / integral of exp(-E). The
-bound that it enters becomes the one of the bits at temperature 0, and can exceed log p(x) before.
+with the $Z$ of the bits. It is not normalised: by the paper's Theorem 2 it never exceeds $\exp(-E(\zeta)) /
+\int \exp(-E)$. The objective that uses it becomes the bound of the bits at temperature 0, and can exceed
+$\log p(x)$ above.
 """
 
 from typing import Any
@@ -12,17 +15,17 @@ import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from ..smoothing.relaxation import UNIT_INTERVAL
+from ..support import UNIT_INTERVAL
 from .boltzmann import BoltzmannMachine
-from .layer import BoltzmannPrior
+from .boltzmann_prior import BoltzmannPrior
 from .relaxed_machine import RelaxedMachine
 
 
 class GumBolt(RelaxedMachine):
     """The proxy of a Boltzmann machine, event shape [D], zeta in [0, 1]^D.
 
-    `log_prob` is the proxy of Eq. 7 in nats, a surrogate and not a log density; differentiable in zeta,
-    the biases, the weights and log Z. `sample` draws bits from the machine: the proxy is no law of zeta.
+    `log_prob` is the proxy of Eq. 7 in nats, a surrogate and not a log density; differentiable in zeta, the
+    biases, the weights and log Z. `sample` draws bits from the machine, since the proxy is no distribution.
 
     Args:
       boltzmann: the machine p(z).
@@ -64,7 +67,7 @@ class GumBolt(RelaxedMachine):
 
 @keras.saving.register_keras_serializable("dvae_tf")
 class GumBoltPrior(BoltzmannPrior):
-    """A `BoltzmannPrior` that hands out the GumBolt proxy."""
+    """A `BoltzmannPrior` that returns the GumBolt proxy."""
 
     def relax(self, machine: BoltzmannMachine) -> GumBolt:
         """The proxy of the current machine."""

@@ -1,15 +1,19 @@
-"""The overlapping relaxation of a Boltzmann machine (DVAE# paper, Sec. 3.1).
+r"""The overlapping relaxation of a Boltzmann machine (DVAE# paper, Sec. 3.1).
 
-    log p(zeta) = log sum over z of p(z) r(zeta | z)                                          (Eq. 4)
-                = log sum over z of exp(-E^(z)) - log Z,
-    E^(z) = E(z) - b(zeta) . z - sum_i log r(zeta_i | 0).
+$$
+\log p(\zeta) = \log \sum_z p(z)\, r(\zeta | z) = \log \sum_z \exp(-\hat E(z)) - \log Z, \qquad
+\hat E(z) = E(z) - b(\zeta) \cdot z - \sum_i \log r(\zeta_i | 0)
+$$
 
-The sum is approximated by a factorial m(z), fitted by parallel updates of one side at a time:
+(Eq. 4). The sum is approximated by a factorial distribution with means $m$, fitted by parallel updates of one
+side at a time:
 
-    m_r <- sigmoid(right_bias + b_r + m_l W),    m_l <- sigmoid(left_bias + b_l + W m_r).
+$$
+m_r \leftarrow \sigma(a_r + b_r + W^\top m_l), \qquad m_l \leftarrow \sigma(a_l + b_l + W m_r).
+$$
 
-With m held fixed, H(m) - E^(m) - log Z is the value (Eq. 6: never above log p(zeta)), and its automatic
-derivative is the paper's Eq. 5.
+The value is $H(m) - \hat E(m) - \log Z$, which never exceeds $\log p(\zeta)$ (Eq. 6); its derivative with $m$
+held fixed is the paper's Eq. 5.
 """
 
 from typing import Any
@@ -17,22 +21,22 @@ from typing import Any
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from ..numerics import bernoulli_entropy, keep_nan, uniform
+from ..numerics import bernoulli_entropy, check_count, keep_nan, uniform
 from ..rbm import RBM, energy, left_logits, right_logits, split_sides
 from ..smoothing import Smoothing
-from ..smoothing.relaxation import in_dtype, number_assertions
+from ..support import in_dtype, number_assertions
 from .boltzmann import BoltzmannMachine
 from .relaxed_machine import RelaxedMachine
 
 
 def mean_field(rbm: RBM, left_shift: tf.Tensor, right_shift: tf.Tensor, num_iterations: int) -> Any:
-    """Fits m to the machine whose biases are shifted by b(zeta); no gradient flows.
+    r"""Fits $m$ to the machine whose biases are shifted by $b(\zeta)$; no gradient flows.
 
     Args:
       rbm: the machine.
       left_shift: [..., L].
       right_shift: [..., R].
-      num_iterations: how many updates of both sides, from m_l = 0.5.
+      num_iterations: updates of both sides, starting from m_l = 0.5.
 
     Returns:
       The log-odds of m: `(left, right)`, [..., L] and [..., R].
@@ -50,17 +54,16 @@ def mean_field(rbm: RBM, left_shift: tf.Tensor, right_shift: tf.Tensor, num_iter
 class OverlappingRelaxation(RelaxedMachine):
     """A Boltzmann machine smoothed by overlapping transformations, event shape [D].
 
-    `log_prob` is a lower bound of log p(zeta), nats, tight where the smoothing is sharp, as far as the
-    machine's log Z is right. Its gradient in zeta, the biases and the weights is Eq. 5 of the paper
-    (that of the bound at fixed m). `sample` draws z from the machine, then zeta from r(zeta | z); samples
-    are reparameterised in nothing.
+    Given the machine's log Z, `log_prob` is a lower bound of log p(zeta) in nats, tight where the smoothing
+    is sharp. Its gradient in zeta, the biases and the weights is Eq. 5 of the paper (that of the bound at
+    fixed m). `sample` draws z from the machine, then zeta from r(zeta | z); samples are not reparameterised.
 
     Args:
       boltzmann: the machine p(z).
       smoothing: the smoothing layer r(zeta | z), of an overlapping family.
-      num_mean_field_iterations: updates of both sides, from m_l = 0.5.
-      validate_args: whether to check that values lie in the support of the smoothing, and the parameters
-        are finite.
+      num_mean_field_iterations: updates of both sides, starting from m_l = 0.5.
+      validate_args: whether to check that values lie in the support of the smoothing, and that the
+        parameters are finite.
 
     Raises:
       ValueError: if `num_mean_field_iterations` is below 1.
@@ -76,10 +79,7 @@ class OverlappingRelaxation(RelaxedMachine):
         name: str = "OverlappingRelaxation",
     ) -> None:
         parameters = dict(locals())
-        if num_mean_field_iterations < 1:
-            raise ValueError(
-                f"num_mean_field_iterations: expected at least 1, got {num_mean_field_iterations}"
-            )
+        check_count("num_mean_field_iterations", num_mean_field_iterations)
         with tf.name_scope(name):
             self._smoothing = smoothing
             self._num_mean_field_iterations = num_mean_field_iterations
@@ -97,16 +97,16 @@ class OverlappingRelaxation(RelaxedMachine):
 
     @property
     def support(self) -> tuple[float, float]:
-        """That of the smoothing."""
+        """The support of the smoothing."""
         return self.smoothing.support
 
     @property
     def smoothing(self) -> Smoothing:
-        """The layer that knows r(zeta | z)."""
+        r"""The smoothing layer, $r(\zeta | z)$."""
         return self._smoothing
 
     def mean_field(self, zeta: Any) -> tf.Tensor:
-        """m(z = 1) of the posterior of z given zeta: [..., D] gives [..., D]."""
+        """The mean-field means of z given zeta: [..., D] gives [..., D]."""
         zeta = tf.convert_to_tensor(zeta, self.dtype)
         return tf.math.sigmoid(tf.concat(self._mean_field_logits(self._ratio(zeta)), -1))
 

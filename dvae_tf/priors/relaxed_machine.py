@@ -1,4 +1,4 @@
-"""What the relaxations of a Boltzmann machine share: the machine, its shape, the support of zeta."""
+"""The base of relaxations of a Boltzmann machine: shapes, the support of zeta, checks."""
 
 import abc
 from typing import Any
@@ -7,18 +7,18 @@ import tensorflow as tf
 from tensorflow_probability import bijectors as tfb
 from tensorflow_probability import distributions as tfd
 
-from ..smoothing.relaxation import line_onto, outside, support_assertions
+from ..support import line_onto, outside, support_assertions
 from .boltzmann import BoltzmannMachine
 
 
 class RelaxedMachine(tfd.AutoCompositeTensorDistribution):
-    """A law (or a proxy of one) of zeta, the twins of the bits of a machine, event shape [D].
+    """A distribution (or a proxy of one) of the relaxed variables zeta of a machine, event shape [D].
 
-    A subclass gives `_log_prob_inside`: `log_prob` where zeta lies in the support; it is -inf elsewhere.
+    A subclass defines `_log_prob_inside`, the `log_prob` inside the support; outside it is -inf.
 
     Args:
       boltzmann: the machine p(z).
-      **kwargs: those of a tfp distribution.
+      **kwargs: arguments of a tfp distribution.
     """
 
     def __init__(self, boltzmann: BoltzmannMachine, **kwargs: Any) -> None:

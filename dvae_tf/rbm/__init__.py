@@ -1,8 +1,8 @@
 """The restricted Boltzmann machine as pure functions of `(left_bias, right_bias, weights)`.
 
-Energies and conditionals (`energy`), enumeration (`exact`), block Gibbs sweeps (`gibbs`), the annealing
-path (`tempering`), spins (`ising`). Both sides of the machine are latent here, so they are left and right,
-never visible and hidden.
+Energies and conditionals (`energy`), enumeration (`exact`), block Gibbs sweeps (`gibbs`), annealing paths
+(`tempering`), Ising spins (`ising`). Both sides of the machine are latent here, so they are called left and
+right rather than visible and hidden.
 """
 
 from . import exact

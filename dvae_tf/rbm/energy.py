@@ -1,9 +1,12 @@
-"""Energy, conditionals and free energy of a restricted Boltzmann machine.
+r"""Energy, conditionals and free energy of a restricted Boltzmann machine.
 
-    E(z) = -left_bias . z_l - right_bias . z_r - z_l^T W z_r,      p(z) = exp(-E(z)) / Z
+$$
+E(z) = -a_l \cdot z_l - a_r \cdot z_r - z_l^\top W z_r, \qquad p(z) = \exp(-E(z)) / Z
+$$
 
-(GumBolt paper, Eq. 3 and 4; DVAE# paper, Sec. 2.) All functions are multilinear in z, so they take
-binary states, mean-field parameters and relaxed zeta alike, with any leading dimensions.
+with the biases $a_l$ and $a_r$ (GumBolt paper, Eq. 3 and 4; DVAE# paper, Sec. 2). The energy is multilinear
+in $z$, so these functions take binary states, mean-field parameters and relaxed $\zeta$ alike, with any
+leading dimensions.
 """
 
 from typing import Any, NamedTuple
@@ -12,7 +15,7 @@ import tensorflow as tf
 
 
 class RBM(NamedTuple):
-    """The parameters of a machine: shapes [L], [R] and [L, R], one floating dtype."""
+    """The parameters of a machine: shapes [L], [R] and [L, R], of one floating dtype."""
 
     left_bias: tf.Tensor
     right_bias: tf.Tensor
@@ -35,16 +38,16 @@ class RBM(NamedTuple):
 
 
 def as_rbm(left_bias: Any, right_bias: Any, weights: Any, temperature: float = 1.0) -> RBM:
-    """Converts arrays, tensors or variables to an `RBM`.
+    r"""Converts arrays, tensors or variables to an `RBM`.
 
     Args:
       left_bias: [L].
       right_bias: [R].
       weights: [L, R]; its dtype (float32 or float64; integers become float32) is that of the machine.
-      temperature: T of p(z) = exp(-E(z) / T) / Z; all parameters are divided by it.
+      temperature: $T$ of $p(z) = \exp(-E(z) / T) / Z$; all parameters are divided by it.
 
     Raises:
-      ValueError: if the shapes are not those, or the temperature is not above 0, naming the argument.
+      ValueError: if a shape is wrong, or the temperature is not a finite number above 0.
     """
     if not 0 < temperature < float("inf"):
         raise ValueError(f"temperature: expected a finite number above 0, got {temperature!r}")
@@ -61,7 +64,7 @@ def as_rbm(left_bias: Any, right_bias: Any, weights: Any, temperature: float = 1
         bias = tf.cast(tf.convert_to_tensor(bias), weights.dtype)
         if bias.shape != (size,):
             raise ValueError(
-                f"{name}: expected shape [{size}] beside weights of shape {weights.shape}, got {bias.shape}"
+                f"{name}: expected shape [{size}] for weights of shape {weights.shape}, got {bias.shape}"
             )
         biases.append(bias)
     rbm = RBM(biases[0], biases[1], weights)
@@ -69,12 +72,12 @@ def as_rbm(left_bias: Any, right_bias: Any, weights: Any, temperature: float = 1
 
 
 def scaled(rbm: RBM, inverse_temperature: float | tf.Tensor) -> RBM:
-    """The machine of energy t E(z)."""
+    r"""The machine with energy $t E(z)$."""
     return RBM(*(inverse_temperature * parameter for parameter in rbm))
 
 
 def transposed(rbm: RBM) -> RBM:
-    """The same machine with its sides exchanged."""
+    """The machine with its sides exchanged."""
     return RBM(rbm.right_bias, rbm.left_bias, tf.transpose(rbm.weights))
 
 
@@ -84,27 +87,27 @@ def split_sides(z: tf.Tensor, num_left: int) -> tuple[tf.Tensor, tf.Tensor]:
 
 
 def right_logits(rbm: RBM, left: tf.Tensor) -> tf.Tensor:
-    """log-odds of z_r = 1 given the left side: right_bias + z_l W, shape [..., R]."""
+    r"""Log-odds of $z_r = 1$ given the left side, $a_r + W^\top z_l$: shape [..., R]."""
     return rbm.right_bias + tf.tensordot(left, rbm.weights, 1)
 
 
 def left_logits(rbm: RBM, right: tf.Tensor) -> tf.Tensor:
-    """log-odds of z_l = 1 given the right side: left_bias + W z_r, shape [..., L]."""
+    r"""Log-odds of $z_l = 1$ given the right side, $a_l + W z_r$: shape [..., L]."""
     return rbm.left_bias + tf.tensordot(right, rbm.weights, ((-1,), (1,)))
 
 
 def energy(rbm: RBM, left: tf.Tensor, right: tf.Tensor) -> tf.Tensor:
-    """E(z) in nats, summed over units: left [..., L] and right [..., R] give [...]."""
+    r"""$E(z)$ in nats, summed over units: left [..., L] and right [..., R] give [...]."""
     return -tf.reduce_sum(left * rbm.left_bias, -1) - tf.reduce_sum(right * right_logits(rbm, left), -1)
 
 
 def left_free_energy(rbm: RBM, left: tf.Tensor) -> tf.Tensor:
-    """F(z_l) = -log sum over z_r of exp(-E(z)) in nats: [..., L] gives [...]."""
+    r"""$F(z_l) = -\log \sum_{z_r} \exp(-E(z))$ in nats: [..., L] gives [...]."""
     return -tf.reduce_sum(left * rbm.left_bias, -1) - tf.reduce_sum(
         tf.math.softplus(right_logits(rbm, left)), -1
     )
 
 
 def right_free_energy(rbm: RBM, right: tf.Tensor) -> tf.Tensor:
-    """F(z_r) = -log sum over z_l of exp(-E(z)) in nats: [..., R] gives [...]."""
+    r"""$F(z_r) = -\log \sum_{z_l} \exp(-E(z))$ in nats: [..., R] gives [...]."""
     return left_free_energy(transposed(rbm), right)

@@ -1,10 +1,12 @@
-"""Enumeration of a small machine: log Z, moments and exact draws, to rounding.
+r"""Enumeration of a small machine: $\log Z$, moments and draws, exact up to rounding.
 
-The side with fewer units is enumerated, the other one is summed in closed form:
+The smaller side $z_s$ is enumerated, and the units $j$ of the other side are summed over in closed form:
 
-    Z = sum over z_s of exp(bias_s . z_s) prod_j (1 + exp(bias_j + (z_s W)_j)),
+$$
+Z = \sum_{z_s} e^{a_s \cdot z_s} \prod_j \left(1 + e^{a_j + (W^\top z_s)_j}\right),
+$$
 
-in blocks of at most 2^14 states, so memory stays bounded while time doubles with every unit.
+in blocks of at most 2^14 states, so that memory is bounded; time doubles with every unit.
 """
 
 from typing import NamedTuple
@@ -13,6 +15,7 @@ import tensorflow as tf
 
 from ..numerics import split, uniform
 from .energy import RBM, left_free_energy, right_logits, transposed
+from .gibbs import sample_right
 
 MAX_UNITS = 25
 MAX_SAMPLING_UNITS = 20
@@ -20,7 +23,7 @@ _BLOCK_UNITS = 14
 
 
 class Moments(NamedTuple):
-    """log Z (nats) and E[z_l] [L], E[z_r] [R], E[z_l z_r^T] [L, R] under p(z)."""
+    """log Z (nats) and the means of z_l [L], of z_r [R] and of their products z_l z_r^T [L, R]."""
 
     log_partition: tf.Tensor
     left: tf.Tensor
@@ -29,9 +32,10 @@ class Moments(NamedTuple):
 
 
 def log_partition(rbm: RBM) -> tf.Tensor:
-    """Log Z in nats, a scalar, exact; differentiable once.
+    r"""$\log Z$ in nats, a scalar, exact; differentiable once.
 
-    Its gradient is that of GumBolt's Eq. 6: d log Z / d bias = E[z], d log Z / d W = E[z_l z_r^T].
+    The gradient is $\partial \log Z / \partial a = \mathbb{E}[z]$, $\partial \log Z / \partial W =
+    \mathbb{E}[z_l z_r^\top]$ (GumBolt paper, Eq. 6).
 
     Raises:
       ValueError: if the smaller side has more than 25 units.
@@ -43,7 +47,8 @@ def log_partition(rbm: RBM) -> tf.Tensor:
 
         def gradient(upstream: tf.Tensor) -> tuple:
             return tuple(
-                upstream * tf.raw_ops.PreventGradient(input=moment, message="log Z: once only")
+                upstream
+                * tf.raw_ops.PreventGradient(input=moment, message="log Z is differentiable once only")
                 for moment in (found.left, found.right, found.products)
             )
 
@@ -53,7 +58,7 @@ def log_partition(rbm: RBM) -> tf.Tensor:
 
 
 def moments(rbm: RBM) -> Moments:
-    """Log Z and first and second moments by enumeration; no gradient flows.
+    r"""$\log Z$ and first and second moments by enumeration; no gradient flows.
 
     Raises:
       ValueError: if the smaller side has more than 25 units.
@@ -61,7 +66,7 @@ def moments(rbm: RBM) -> Moments:
     smaller = min(rbm.num_left, rbm.num_right)
     if smaller > MAX_UNITS:
         raise ValueError(
-            f"weights: enumeration needs a side of at most {MAX_UNITS} units, "
+            f"weights: expected a side of at most {MAX_UNITS} units for enumeration, "
             f"got {rbm.num_left} + {rbm.num_right}; use partition.annealed_importance_sampling"
         )
     if rbm.num_left > rbm.num_right:
@@ -82,7 +87,7 @@ def _moments(rbm: RBM) -> Moments:
         new_total = tf.reduce_logsumexp(tf.stack([log_total, log_block]))
         keep = tf.exp(log_total - new_total)
         weighted = tf.exp(log_weights - new_total)[:, tf.newaxis] * states
-        # A constant column gives E[z_r] with the same product that gives E[z_l z_r^T].
+        # An additional column of ones gives E[z_r] from the matrix product for E[z_l z_r^T].
         right_means = tf.math.sigmoid(right_logits(rbm, states))
         one = tf.exp(log_weights - new_total)[:, tf.newaxis]
         update = tf.matmul(tf.concat([weighted, one], 1), right_means, transpose_a=True)
@@ -107,7 +112,7 @@ def _moments(rbm: RBM) -> Moments:
 
 
 def sample(rbm: RBM, num_samples: int | tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Exact draws: the smaller side by the inverse CDF of its table, the other side given it.
+    """Exact draws: the smaller side by inversion of its tabulated CDF, then the other side given it.
 
     Returns:
       `(left, right)`: [num_samples, L] and [num_samples, R].
@@ -117,7 +122,7 @@ def sample(rbm: RBM, num_samples: int | tf.Tensor, seed: tf.Tensor) -> tuple[tf.
     """
     if min(rbm.num_left, rbm.num_right) > MAX_SAMPLING_UNITS:
         raise ValueError(
-            f"weights: exact sampling needs a side of at most {MAX_SAMPLING_UNITS} units, "
+            f"weights: expected a side of at most {MAX_SAMPLING_UNITS} units for exact sampling, "
             f"got {rbm.num_left} + {rbm.num_right}"
         )
     if rbm.num_left > rbm.num_right:
@@ -129,15 +134,13 @@ def sample(rbm: RBM, num_samples: int | tf.Tensor, seed: tf.Tensor) -> tuple[tf.
         tf.range(num_blocks, dtype=tf.int64),
         fn_output_signature=rbm.dtype,
     )
-    # In float64: a table of 2^20 float32 probabilities does not add up to 1.
+    # In float64, because 2^20 float32 probabilities do not sum to 1.
     cdf = tf.cumsum(tf.nn.softmax(tf.cast(tf.reshape(log_weights, [-1]), tf.float64)))
     for_left, for_right = split(seed)
     rho = uniform([num_samples], for_left, tf.float64) * cdf[-1]
     numbers = tf.searchsorted(cdf, rho, side="right", out_type=tf.int64)
     left = _digits(tf.minimum(numbers, 2**rbm.num_left - 1), rbm.num_left, rbm.dtype)
-    right_probs = tf.math.sigmoid(right_logits(rbm, left))
-    rho = uniform(tf.shape(right_probs), for_right, rbm.dtype)
-    return left, tf.cast(rho < right_probs, rbm.dtype)
+    return left, sample_right(rbm, left, for_right)
 
 
 def _block_states(index: tf.Tensor, num_units: int, dtype: tf.DType) -> tf.Tensor:

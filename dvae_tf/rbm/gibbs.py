@@ -1,13 +1,13 @@
-"""Block Gibbs sampling: alternate z_r ~ p(z_r | z_l) and z_l ~ p(z_l | z_r).
+r"""Block Gibbs sampling: $z_r \sim p(z_r | z_l)$ and $z_l \sim p(z_l | z_r)$ in turn.
 
-One sweep is one update of both sides. The loop is always an XLA program with the threefry generator,
-three times faster there than Philox on a CPU; its random bits are half of the naive number (see
-`numerics.uniform_pair`, which states the rounding).
+One sweep updates each side once. The loop is always an XLA program with the threefry generator, which there
+is three times faster than Philox on a CPU, and both sides share their random bits (`numerics.uniform_pair`
+states the rounding).
 """
 
 import tensorflow as tf
 
-from ..numerics import Seed, as_seed, split, uniform, uniform_pair
+from ..numerics import Seed, as_seed, check_count, draw_bits, split, uniform, uniform_pair
 from .energy import RBM, left_logits, right_logits, split_sides
 
 
@@ -16,7 +16,7 @@ def block_gibbs(
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Runs `num_sweeps` block Gibbs sweeps from the given left states; no gradient flows.
 
-    Leaves p(z) invariant. The right side is redrawn first, so only the left states are needed.
+    It leaves p(z) invariant. The right side is redrawn first, so only the left states are needed.
 
     Args:
       rbm: the machine.
@@ -25,24 +25,24 @@ def block_gibbs(
       seed: an `int32[2]` seed.
 
     Returns:
-      `(left, right)`: [C, L] and [C, R], a draw of the pair: left was drawn given right.
+      `(left, right)`: [C, L] and [C, R]; left was drawn given right.
 
     Raises:
-      ValueError: if `num_sweeps` is a number below 1.
+      ValueError: if `num_sweeps` is below 1.
     """
-    if not tf.is_tensor(num_sweeps) and num_sweeps < 1:
-        raise ValueError(f"num_sweeps: expected at least 1, got {num_sweeps}")
-    # Here and not inside: a tape would have the program keep what a gradient needs.
+    if not tf.is_tensor(num_sweeps):
+        check_count("num_sweeps", num_sweeps)
+    # Outside of the program: a gradient tape would make it keep all intermediate values.
     rbm, left = tf.nest.map_structure(tf.stop_gradient, (rbm, left))
     states = _block_gibbs(rbm, left, tf.convert_to_tensor(num_sweeps, tf.int32), as_seed(seed))
     return _with_chains_of(left, *states)
 
 
 def _with_chains_of(start: tf.Tensor, left: tf.Tensor, right: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """The states with the static number of chains that they started with.
+    """The states, with the static number of chains that they started with.
 
-    TensorFlow answers a call of known shape with a trace of unknown shape where it has one, as it has after
-    an export, and the callers' loops would no longer fit.
+    TensorFlow may serve a call of known shape by an existing trace of unknown shape, for instance after an
+    export, and a loop of the caller would reject the less specific shape.
     """
     return tuple(tf.ensure_shape(side, [start.shape[0], side.shape[-1]]) for side in (left, right))
 
@@ -63,29 +63,24 @@ def _block_gibbs(
 
 
 def sample_both(rbm: RBM, logits: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """One sweep, for use inside XLA programs: z_r of the given log-odds [C, R], then z_l given that z_r."""
+    """One sweep, for use inside XLA programs: z_r from the given log-odds [C, R], then z_l given z_r."""
     width = max(rbm.num_left, rbm.num_right)
     for_right, for_left = uniform_pair([tf.shape(logits)[0], width], seed, rbm.dtype)
-    right = bernoulli(logits, for_right[:, : rbm.num_right])
-    left = bernoulli(left_logits(rbm, right), for_left[:, : rbm.num_left])
+    right = draw_bits(tf.math.sigmoid(logits), for_right[:, : rbm.num_right])
+    left = draw_bits(tf.math.sigmoid(left_logits(rbm, right)), for_left[:, : rbm.num_left])
     return left, right
 
 
 def sample_right(rbm: RBM, left: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """z_r given `left` [..., L]: [..., R]; no gradient flows."""
+    r"""Draws $z_r$ given `left` [..., L]: [..., R]; no gradient flows."""
     logits = right_logits(rbm, left)
-    return tf.stop_gradient(bernoulli(logits, uniform(tf.shape(logits), seed, rbm.dtype)))
-
-
-def bernoulli(logits: tf.Tensor, rho: tf.Tensor) -> tf.Tensor:
-    """Bits of the given log-odds, from uniform numbers."""
-    return tf.cast(rho < tf.math.sigmoid(logits), logits.dtype)
+    return tf.stop_gradient(draw_bits(tf.math.sigmoid(logits), uniform(tf.shape(logits), seed, rbm.dtype)))
 
 
 def clamped_gibbs(
     rbm: RBM, z: tf.Tensor, given: tf.Tensor, num_sweeps: int | tf.Tensor, seed: Seed
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Runs block Gibbs sweeps of the units that are not given; leaves p(z_free | z_given) invariant.
+    """Runs block Gibbs sweeps over the units that are not given; leaves p(z_free | z_given) invariant.
 
     Args:
       rbm: the machine.
@@ -112,9 +107,9 @@ def _clamped_gibbs(
     def sweep(index: tf.Tensor, left: tf.Tensor, right: tf.Tensor, seed: tf.Tensor) -> tuple:
         now, seed = split(seed)
         for_right, for_left = uniform_pair([tf.shape(left)[0], width], now, rbm.dtype)
-        drawn = bernoulli(right_logits(rbm, left), for_right[:, : rbm.num_right])
+        drawn = draw_bits(tf.math.sigmoid(right_logits(rbm, left)), for_right[:, : rbm.num_right])
         right = tf.where(keep_right, z_right, drawn)
-        drawn = bernoulli(left_logits(rbm, right), for_left[:, : rbm.num_left])
+        drawn = draw_bits(tf.math.sigmoid(left_logits(rbm, right)), for_left[:, : rbm.num_left])
         return index + 1, tf.where(keep_left, z_left, drawn), right, seed
 
     _, left, right, _ = tf.while_loop(lambda index, *_: index < num_sweeps, sweep, (0, z_left, z_right, seed))
@@ -123,12 +118,12 @@ def _clamped_gibbs(
 
 @tf.function(jit_compile=True)
 def _coin_flips(shape: tuple[int, ...], dtype: tf.DType, seed: tf.Tensor) -> tf.Tensor:
-    return tf.cast(uniform_pair(shape, seed, dtype)[0] < 0.5, dtype)
+    return draw_bits(0.5, uniform_pair(shape, seed, dtype)[0])
 
 
 def uniform_states(
     num_chains: int, num_left: int, num_right: int, seed: Seed, dtype: tf.DType = tf.float32
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Draws independent fair bits: the machine at infinite temperature, [C, L] and [C, R]."""
+    """Draws independent fair bits, [C, L] and [C, R]: the machine at infinite temperature."""
     states = _coin_flips((num_chains, num_left + num_right), tf.as_dtype(dtype), as_seed(seed))
     return states[:, :num_left], states[:, num_left:]

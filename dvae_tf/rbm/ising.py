@@ -1,9 +1,11 @@
-"""Machines of spins: s = 2 z - 1 in {-1, +1}, fields h and couplings J.
+r"""Machines of Ising spins $s = 2 z - 1 \in \{-1, +1\}$, with fields $h$ and couplings $J$.
 
-    E_Ising(s) = -h_l . s_l - h_r . s_r - s_l^T J s_r = E(z) + constant
+$$
+E_\text{Ising}(s) = -h_l \cdot s_l - h_r \cdot s_r - s_l^\top J s_r = E(z) + \text{constant}
+$$
 
-with the sign of physics: a positive coupling aligns its spins. (Hardware of the annealing kind often
-writes +h and +J: negate both.)
+in the sign convention of physics, in which a positive coupling aligns spins. (Quantum annealers often use
+$+h$ and $+J$: negate both.)
 """
 
 from typing import Any, NamedTuple
@@ -14,13 +16,13 @@ from .energy import RBM, as_rbm
 
 
 class Ising(NamedTuple):
-    """Fields [L] and [R], couplings [L, R], and what the energy of spins has over that of bits.
+    """Fields [L] and [R], couplings [L, R], and the offset between the energies of spins and bits.
 
     Attributes:
       left_field: h_l.
       right_field: h_r.
       couplings: J.
-      constant: E_Ising(2 z - 1) - E(z), nats; so log Z of the spins is log Z of the bits - constant.
+      constant: E_Ising(2 z - 1) - E(z), nats; log Z of the spins is log Z of the bits minus this.
     """
 
     left_field: tf.Tensor
@@ -30,9 +32,11 @@ class Ising(NamedTuple):
 
 
 def from_ising(left_field: Any, right_field: Any, couplings: Any) -> tuple[RBM, tf.Tensor]:
-    """The machine of bits with the same distribution, and the constant E_Ising(2 z - 1) - E(z).
+    r"""The machine of bits with the same distribution, and the constant $E_\text{Ising}(2 z - 1) - E(z)$.
 
-        W = 4 J,   left_bias = 2 (h_l - J 1),   right_bias = 2 (h_r - J^T 1)
+    $$
+    W = 4 J, \qquad a_l = 2 (h_l - J \mathbf{1}), \qquad a_r = 2 (h_r - J^\top \mathbf{1})
+    $$
 
     Raises:
       ValueError: if the shapes disagree.

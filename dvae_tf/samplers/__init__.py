@@ -1,9 +1,10 @@
 """Samplers of the negative phase: `init(...) -> state`, pure `step(..., state, seed) -> (state, info)`.
 
 States and infos are NamedTuples of tensors; `left`, `right` and `log_weights` of a state are its current
-samples and their weights. A sampler itself holds only numbers: the state lives with whoever calls.
+samples and their weights. A sampler holds only its settings; the caller holds the state.
 """
 
+from .annealed_population import AnnealedPopulations, anneal
 from .base import Sampler, SamplerState
 from .clamped import sample_clamped
 from .diagnostics import Mixing, autocorrelation_time, measure_mixing, mixing
@@ -14,18 +15,12 @@ from .parallel_tempering import (
     equal_rejection_ladder,
 )
 from .persistent_gibbs import PersistentGibbs, PersistentGibbsInfo, PersistentGibbsState
-from .population_annealing import (
-    Annealed,
-    PopulationAnnealing,
-    PopulationAnnealingInfo,
-    PopulationAnnealingState,
-    anneal,
-    count_families,
-)
-from .resampling import systematic_resampling
+from .population_annealing import PopulationAnnealing, PopulationAnnealingInfo, PopulationAnnealingState
+from .resampling import count_families, systematic_resampling
+from .straight_path import follow_straight_path
 
 __all__ = [
-    "Annealed",
+    "AnnealedPopulations",
     "Mixing",
     "ParallelTempering",
     "ParallelTemperingInfo",
@@ -42,6 +37,7 @@ __all__ = [
     "autocorrelation_time",
     "count_families",
     "equal_rejection_ladder",
+    "follow_straight_path",
     "measure_mixing",
     "mixing",
     "sample_clamped",

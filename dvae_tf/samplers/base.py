@@ -1,4 +1,4 @@
-"""What a sampler of the negative phase is to the rest of the library."""
+"""The interface of samplers of the negative phase."""
 
 import abc
 import dataclasses
@@ -11,7 +11,7 @@ from ..rbm import RBM, as_rbm
 
 
 class SamplerState(Protocol):
-    """A NamedTuple of tensors: everything that a sampler carries from one step to the next."""
+    """A NamedTuple of tensors: everything that a sampler keeps from one step to the next."""
 
     @property
     def left(self) -> tf.Tensor:
@@ -23,16 +23,16 @@ class SamplerState(Protocol):
 
     @property
     def log_weights(self) -> tf.Tensor:
-        """Log weights of the states, [C]; their exponentials add up to 1."""
+        """Log weights of the states, [C]; their exponentials sum to 1."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Sampler(abc.ABC):
-    """Draws from p(z) along the path of the parameters; holds numbers only, the state is the caller's.
+    """Draws from p(z) along the path of the parameters; holds settings only, the caller holds the state.
 
     Attributes:
-      num_chains: how many states, at least 1.
-      num_sweeps: block Gibbs sweeps (both sides once) of a step, at least 1.
+      num_chains: number of states, at least 1.
+      num_sweeps: block Gibbs sweeps (each side once) per step, at least 1.
 
     Raises:
       ValueError: if either is below 1.
@@ -61,29 +61,29 @@ class Sampler(abc.ABC):
         seed: Seed,
         temperature: float = 1.0,
     ) -> tuple[Any, Any]:
-        """Adapts the state to the given parameters; no gradient flows.
+        r"""Adapts the state to the given parameters; no gradient flows.
 
         Args:
           left_bias: [L].
           right_bias: [R].
           weights: [L, R].
-          state: of the previous step, or of `init`.
-          seed: an `int32[2]` seed, another one in every step.
-          temperature: T of p(z) = exp(-E(z) / T) / Z.
+          state: from the previous step, or from `init`.
+          seed: an `int32[2]` seed, a new one for each step.
+          temperature: $T$ of $p(z) = \exp(-E(z) / T) / Z$.
 
         Returns:
-          The new state, and a NamedTuple of what there is to tell: `energy` [C] (nats) and more.
+          The new state, and a NamedTuple of diagnostics: `energy` [C] (nats) and more.
         """
 
     def summary(self, state: Any) -> dict[str, tf.Tensor]:
-        """Scalars of a state that are worth watching."""
+        """Scalars of a state that are worth monitoring."""
         del state
         return {}
 
-    def anchor(
+    def with_log_partition(
         self, left_bias: Any, right_bias: Any, weights: Any, state: Any, log_partition: tf.Tensor
     ) -> Any:
-        """The state, told log Z at the given parameters; only samplers that track it listen."""
+        """The state with log Z at the given parameters set to a known value, for samplers that track it."""
         del left_bias, right_bias, weights, log_partition
         return state
 
@@ -98,13 +98,13 @@ class Sampler(abc.ABC):
 
 
 def machine(left_bias: Any, right_bias: Any, weights: Any, temperature: float, state: SamplerState) -> RBM:
-    """The machine of a step, in the dtype of the state; no gradient flows through it."""
+    """The machine of a step, in the dtype of the state; no gradient flows."""
     weights = tf.cast(tf.convert_to_tensor(weights), state.left.dtype)
     rbm = as_rbm(left_bias, right_bias, weights, temperature)
     return RBM(*(tf.stop_gradient(parameter) for parameter in rbm))
 
 
 def equal_log_weights(left: tf.Tensor) -> tf.Tensor:
-    """-log C for each of C states."""
+    """-log C for each of the C states."""
     count = tf.shape(left)[0]
     return tf.fill([count], -tf.math.log(tf.cast(count, left.dtype)))

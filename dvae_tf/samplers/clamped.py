@@ -1,10 +1,10 @@
-"""Sampling with some units given: p(z_right | z_left), and any other mask."""
+"""Conditional sampling: some units are given, such as a whole side."""
 
 from typing import Any
 
 import tensorflow as tf
 
-from ..numerics import Seed
+from ..numerics import Seed, check_count
 from ..rbm import as_rbm, clamped_gibbs
 
 
@@ -18,20 +18,19 @@ def sample_clamped(
     seed: Seed = (0, 0),
     temperature: float = 1.0,
 ) -> tf.Tensor:
-    """Draws z_free ~ p(z_free | z_given) by block Gibbs sweeps; the given units keep their values.
+    r"""Draws $z_\text{free} \sim p(z_\text{free} | z_\text{given})$ by block Gibbs sweeps.
 
-    Exact where one whole side is given (one sweep is enough); otherwise approximate, as far as the sweeps
-    have mixed. No gradient flows.
+    Exact after one sweep if a whole side is given; otherwise as good as the sweeps mix. No gradient flows.
 
     Args:
       left_bias: [L].
       right_bias: [R].
       weights: [L, R].
-      z: [C, L + R], zeros and ones: the given values, and where the free units start.
-      given: booleans [L + R] or [C, L + R]: which units are given.
+      z: [C, L + R], zeros and ones: the values of the given units, and initial values of the free ones.
+      given: booleans [L + R] or [C, L + R], true for the given units.
       num_sweeps: at least 1.
       seed: an `int32[2]` seed.
-      temperature: T of p(z) = exp(-E(z) / T) / Z.
+      temperature: $T$ of $p(z) = \exp(-E(z) / T) / Z$.
 
     Returns:
       [C, L + R].
@@ -47,6 +46,5 @@ def sample_clamped(
     given = tf.cast(tf.convert_to_tensor(given), tf.bool)
     if given.shape != (num_units,) and not given.shape.is_compatible_with(z.shape):
         raise ValueError(f"given: expected shape [{num_units}] or {z.shape}, got {given.shape}")
-    if num_sweeps < 1:
-        raise ValueError(f"num_sweeps: expected at least 1, got {num_sweeps}")
+    check_count("num_sweeps", num_sweeps)
     return tf.concat(clamped_gibbs(rbm, z, tf.broadcast_to(given, tf.shape(z)), num_sweeps, seed), -1)

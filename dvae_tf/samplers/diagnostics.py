@@ -1,21 +1,22 @@
-"""How well the chains of a sampler mix at fixed parameters: R-hat and autocorrelation of the energy."""
+"""Mixing of the chains of a sampler at fixed parameters: R-hat and autocorrelation of the energy."""
 
 from typing import Any, NamedTuple
 
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from ..numerics import Seed, as_seed, split
+from ..numerics import Seed, as_seed, check_count, split
 from ..rbm import RBM
 from .base import Sampler, machine
 
 
 class Mixing(NamedTuple):
-    """Of the energies of the chains; scalars.
+    """Diagnostics of the energies of chains.
 
     Attributes:
-      r_hat: potential scale reduction (Gelman and Rubin, 1992): 1 for chains that agree.
-      autocorrelation_time: integrated, in steps of the sampler: a step is worth so many less of draws.
+      r_hat: potential scale reduction (Gelman and Rubin, 1992), a scalar; 1 for chains that agree.
+      autocorrelation_time: integrated, in steps of the sampler, a scalar: so many steps are worth one
+        independent draw.
       energies: [steps, C], nats.
     """
 
@@ -25,19 +26,21 @@ class Mixing(NamedTuple):
 
 
 def mixing(energies: tf.Tensor) -> Mixing:
-    """What the energies [steps, C] of chains tell, of at least 2 steps and 2 chains; nats."""
+    """Diagnostics from the energies [steps, C] of at least 2 steps and 2 chains; nats."""
     r_hat = tfp.mcmc.potential_scale_reduction(energies, independent_chain_ndims=1)
     return Mixing(r_hat, autocorrelation_time(energies), energies)
 
 
 def autocorrelation_time(values: tf.Tensor) -> tf.Tensor:
-    """The integrated autocorrelation time of chains [steps, C], in steps; a scalar.
+    r"""The integrated autocorrelation time of chains [steps, C], in steps; a scalar.
 
-        tau = 1 + 2 sum over t of rho_t,
+    $$
+    \tau = 1 + 2 \sum_t \rho_t,
+    $$
 
-    with rho_t over all chains about their common mean (so chains that each stay at their own place show),
-    summed in pairs as long as these are positive (Geyer, 1992). Values that never change give the number of
-    steps.
+    where $\rho_t$ is taken over all chains about their common mean, so that chains that each stay in a place
+    of their own are detected, and summed in pairs as long as these are positive (Geyer, 1992). Values that
+    never change give the number of steps.
     """
     steps = values.shape[0]
     centred = values - tf.reduce_mean(values)
@@ -59,22 +62,21 @@ def measure_mixing(
     seed: Seed,
     num_steps: int = 100,
 ) -> Mixing:
-    """Runs the sampler at fixed parameters from a state, which is left as it is, and watches the energy.
+    """Runs a sampler at fixed parameters and monitors the energy; the given state is not changed.
 
     Args:
-      sampler: whose steps.
+      sampler: the sampler.
       left_bias: [L].
       right_bias: [R].
       weights: [L, R].
-      state: where it starts.
+      state: its initial state.
       seed: an `int32[2]` seed.
       num_steps: at least 2.
 
     Raises:
       ValueError: if `num_steps` is below 2, or there is a single chain.
     """
-    if num_steps < 2:
-        raise ValueError(f"num_steps: expected at least 2, got {num_steps}")
+    check_count("num_steps", num_steps, 2)
     if sampler.num_chains < 2:
         raise ValueError("sampler: expected at least 2 chains, got 1")
     rbm = machine(left_bias, right_bias, weights, 1.0, state)

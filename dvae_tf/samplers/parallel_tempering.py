@@ -1,13 +1,17 @@
-"""Parallel tempering (replica exchange; Hukushima and Nemoto, 1996) over inverse temperatures 0 to 1.
+r"""Parallel tempering (replica exchange; Hukushima and Nemoto, 1996) over inverse temperatures 0 to 1.
 
-Each chain is a ladder of M replicas, replica exchange lets states that heat has freed come down to t = 1:
+Each chain is a ladder of M replicas at the rungs $0 = t_1 < \dots < t_M = 1$. A step sweeps the replica of
+every rung under $p_t(z) \propto \exp(-t E(z))$, and exchanges neighbours, even and odd pairs in turn, with
+probability
 
-    sweep at every rung of p_t(z) ~ exp(-t E(z)); exchange neighbours m, m + 1 with probability
-    min(1, exp((t_{m+1} - t_m) (E(z at m+1) - E(z at m)))), even pairs and odd pairs in turn.
+$$
+\min\left(1, \exp\left((t_{m+1} - t_m) (E(z_{m+1}) - E(z_m))\right)\right),
+$$
 
-The energy is that of the pair (left, right), which is what the sweeps temper; the free energy of one side
-would be wrong here. The top rung is fair bits, drawn afresh in every sweep. The ladder moves towards equal
-exchange rates: the expected rejections, added up along t, are cut in equal parts (Syed et al., 2022).
+so that states which move freely at small $t$ reach $t = 1$. The energy is that of the pair (left, right),
+which is what the sweeps temper; the free energy of one side would be wrong here. The hottest rung holds fair
+bits, drawn anew in every sweep. The ladder moves towards equal exchange rates: it divides the expected
+rejections, accumulated along $t$, into equal parts (Syed et al., 2022).
 """
 
 import dataclasses
@@ -16,11 +20,11 @@ from typing import Any, NamedTuple
 import keras
 import tensorflow as tf
 
-from ..numerics import Seed, as_seed, split, uniform, uniform_pair
+from ..numerics import Seed, as_seed, check_count, draw_bits, split, uniform, uniform_pair
 from ..rbm import RBM, energy, left_logits, right_logits, uniform_states
 from .base import Sampler, equal_log_weights, machine
 
-# Weight of one step in the running rejection rates, and how far the ladder follows them in a step.
+# Weight of a step in the running rejection rates, and the fraction of the way that the ladder moves per step.
 _MEMORY = 0.1
 _DAMPING = 0.2
 
@@ -31,11 +35,11 @@ class ParallelTemperingState(NamedTuple):
     Attributes:
       replica_left: [M, C, L], zeros and ones.
       replica_right: [M, C, R].
-      replica_at: int32 [M, C], which replica of a ladder stands at each rung, hottest first.
+      replica_at: int32 [M, C], the replica of each ladder at each rung, hottest first.
       inverse_temperatures: [M], from 0 to 1.
-      rejection: [M - 1], running rates at which exchanges were rejected.
-      was_hot: booleans [M, C]: whether the replica has been at the hottest rung since it was at the coldest.
-      round_trips: int32 [C], arrivals at the coldest rung of replicas that came from the hottest.
+      rejection: [M - 1], running averages of the rejection rates.
+      was_hot: booleans [M, C], whether a replica has visited the hottest rung since it was at the coldest.
+      round_trips: int32 [C], arrivals at the coldest rung of replicas from the hottest.
     """
 
     replica_left: tf.Tensor
@@ -58,7 +62,7 @@ class ParallelTemperingState(NamedTuple):
 
     @property
     def log_weights(self) -> tf.Tensor:
-        """-log C each, [C]."""
+        """-log C for each state, [C]."""
         return equal_log_weights(self.replica_left[0])
 
     @property
@@ -69,11 +73,11 @@ class ParallelTemperingState(NamedTuple):
 
 
 class ParallelTemperingInfo(NamedTuple):
-    """What a step did.
+    """Diagnostics of a step.
 
     Attributes:
       energy: of the states at t = 1, [C], nats.
-      acceptance: mean probability of an exchange between neighbours, [M - 1].
+      acceptance: mean exchange probability of neighbours, [M - 1].
     """
 
     energy: tf.Tensor
@@ -83,16 +87,16 @@ class ParallelTemperingInfo(NamedTuple):
 @keras.saving.register_keras_serializable("dvae_tf")
 @dataclasses.dataclass(frozen=True)
 class ParallelTempering(Sampler):
-    """Replica exchange; costs M times what persistent chains of the same number cost.
+    """Replica exchange; costs M times as much as the same number of persistent chains.
 
     Attributes:
-      num_chains: ladders; the states at t = 1 are as many.
-      num_sweeps: of a step; exchanges follow each.
+      num_chains: number of ladders, and of states at t = 1.
+      num_sweeps: per step; exchanges follow each sweep.
       num_temperatures: M, at least 2.
-      adapt: whether the ladder moves; hold it to measure.
+      adapt: whether the ladder moves; keep it fixed for measurements.
 
     Raises:
-      ValueError: if a number is below that.
+      ValueError: if a number is below its minimum.
     """
 
     num_temperatures: int = 20
@@ -100,13 +104,12 @@ class ParallelTempering(Sampler):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.num_temperatures < 2:
-            raise ValueError(f"num_temperatures: expected at least 2, got {self.num_temperatures!r}")
+        check_count("num_temperatures", self.num_temperatures, 2)
 
     def init(
         self, num_left: int, num_right: int, seed: Seed, dtype: tf.DType = tf.float32
     ) -> ParallelTemperingState:
-        """Returns fair bits at every rung of an even ladder."""
+        """Returns fair bits at every rung of an equally spaced ladder."""
         rungs, chains = self.num_temperatures, self.num_chains
         left, right = uniform_states(rungs * chains, num_left, num_right, seed, dtype)
         return ParallelTemperingState(
@@ -128,7 +131,7 @@ class ParallelTempering(Sampler):
         seed: Seed,
         temperature: float = 1.0,
     ) -> tuple[ParallelTemperingState, ParallelTemperingInfo]:
-        """Runs the sweeps, with exchanges after each, and moves the ladder."""
+        """Runs the sweeps, with exchanges after each, and adapts the ladder."""
         rbm = machine(left_bias, right_bias, weights, temperature, state)
         state, acceptance = _exchange_sweeps(rbm, state, self.num_sweeps, as_seed(seed))
         rejection = state.rejection + _MEMORY * (1 - acceptance - state.rejection)
@@ -139,7 +142,7 @@ class ParallelTempering(Sampler):
         return state, ParallelTemperingInfo(energy(rbm, state.left, state.right), acceptance)
 
     def summary(self, state: ParallelTemperingState) -> dict[str, tf.Tensor]:
-        """Lowest running exchange rate, and round trips of a ladder so far."""
+        """The smallest running exchange rate, and the mean number of round trips of a ladder so far."""
         return {
             "exchange_rate": 1 - tf.reduce_max(state.rejection),
             "round_trips": tf.reduce_mean(tf.cast(state.round_trips, state.rejection.dtype)),
@@ -147,12 +150,12 @@ class ParallelTempering(Sampler):
 
 
 def equal_rejection_ladder(inverse_temperatures: tf.Tensor, rejection: tf.Tensor) -> tf.Tensor:
-    """The ladder on which every pair would reject alike, by linear interpolation; [M] and [M - 1] give [M].
+    """The ladder with equal rejection rates, by linear interpolation; [M] and [M - 1] give [M].
 
-    The rejection rate of two near rungs is the integral of a density over t between them, so cutting its
-    total in equal parts makes all rates the same.
+    The rejection rate of two close rungs is the integral of a density over t between them, so dividing its
+    total into equal parts makes all rates the same.
     """
-    # A rung that never rejects still takes some room.
+    # A pair that never rejects must keep a positive length.
     barrier = tf.concat([[0], tf.cumsum(tf.maximum(rejection, 1e-3))], 0)
     wanted = barrier[-1] * tf.linspace(
         tf.zeros([], barrier.dtype), tf.ones([], barrier.dtype), tf.size(barrier)
@@ -167,7 +170,7 @@ def equal_rejection_ladder(inverse_temperatures: tf.Tensor, rejection: tf.Tensor
 def _exchange_sweeps(
     rbm: RBM, state: ParallelTemperingState, num_sweeps: int, seed: tf.Tensor
 ) -> tuple[ParallelTemperingState, tf.Tensor]:
-    """The sweeps of a step; also the mean acceptance of each pair, [M - 1]."""
+    """The sweeps of a step; also returns the mean acceptance of each pair, [M - 1]."""
     rbm = RBM(*(tf.stop_gradient(parameter) for parameter in rbm))
 
     def sweep(index: tf.Tensor, state: ParallelTemperingState, total: tf.Tensor, seed: tf.Tensor) -> tuple:
@@ -188,19 +191,17 @@ def _sweep(rbm: RBM, state: ParallelTemperingState, seed: tf.Tensor) -> Parallel
     t = tf.gather(state.inverse_temperatures, _inverse(state.replica_at))[..., tf.newaxis]
     width = max(rbm.num_left, rbm.num_right)
     for_right, for_left = uniform_pair([rungs, chains, width], seed, rbm.dtype)
-    right = _bernoulli(t * right_logits(rbm, state.replica_left), for_right[..., : rbm.num_right])
-    left = _bernoulli(t * left_logits(rbm, right), for_left[..., : rbm.num_left])
+    right = draw_bits(
+        tf.math.sigmoid(t * right_logits(rbm, state.replica_left)), for_right[..., : rbm.num_right]
+    )
+    left = draw_bits(tf.math.sigmoid(t * left_logits(rbm, right)), for_left[..., : rbm.num_left])
     return state._replace(replica_left=left, replica_right=right)
-
-
-def _bernoulli(logits: tf.Tensor, rho: tf.Tensor) -> tf.Tensor:
-    return tf.cast(rho < tf.math.sigmoid(logits), logits.dtype)
 
 
 def _exchange(
     rbm: RBM, state: ParallelTemperingState, seed: tf.Tensor
 ) -> tuple[ParallelTemperingState, tf.Tensor]:
-    """Exchanges even pairs, then odd ones; also their mean acceptance, [M - 1]."""
+    """Exchanges even pairs, then odd ones; also returns their mean acceptance, [M - 1]."""
     t, at = state.inverse_temperatures, state.replica_at
     energies = energy(rbm, state.replica_left, state.replica_right)
     rungs, chains = energies.shape
@@ -234,11 +235,11 @@ def _inverse(replica_at: tf.Tensor) -> tf.Tensor:
 
 
 def _by_rung(values: tf.Tensor, replica_at: tf.Tensor) -> tf.Tensor:
-    """Values of replicas [M, C] in the order of their rungs."""
+    """Values of replicas [M, C], ordered by rung."""
     return tf.transpose(tf.gather(tf.transpose(values), tf.transpose(replica_at), batch_dims=1))
 
 
 def _at_rung(values: tf.Tensor, replica_at: tf.Tensor, rung: int) -> tf.Tensor:
-    """Rows [C, ...] of the replicas [M, C, ...] that stand at a rung."""
+    """Rows [C, ...] of the replicas [M, C, ...] that are at a rung."""
     chains = tf.range(tf.shape(replica_at)[1])
     return tf.gather_nd(values, tf.stack([replica_at[rung], chains], -1))

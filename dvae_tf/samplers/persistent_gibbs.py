@@ -1,7 +1,7 @@
-"""Persistent contrastive divergence (Tieleman, 2008): chains that outlive the parameter updates.
+"""Persistent contrastive divergence (Tieleman, 2008): chains that persist across parameter updates.
 
-Each step runs a fixed number of block Gibbs sweeps at the current parameters from where the chains
-stand. The chains follow p(z) only as fast as they mix: their mean is biased where they do not.
+Each step runs a fixed number of block Gibbs sweeps at the current parameters from the current states. The
+chains follow p(z) only as fast as they mix; if they mix too slowly, their means are biased.
 """
 
 import dataclasses
@@ -23,7 +23,7 @@ class PersistentGibbsState(NamedTuple):
 
     @property
     def log_weights(self) -> tf.Tensor:
-        """-log C each, [C]."""
+        """-log C for each state, [C]."""
         return equal_log_weights(self.left)
 
 
@@ -36,7 +36,7 @@ class PersistentGibbsInfo(NamedTuple):
 @keras.saving.register_keras_serializable("dvae_tf")
 @dataclasses.dataclass(frozen=True)
 class PersistentGibbs(Sampler):
-    """Persistent chains of block Gibbs sweeps; `Sampler` says what its attributes are."""
+    """Persistent chains of block Gibbs sweeps; attributes as in `Sampler`."""
 
     def init(
         self, num_left: int, num_right: int, seed: Seed, dtype: tf.DType = tf.float32

@@ -1,22 +1,24 @@
-"""Population annealing (Hukushima and Iba, 2003): weighted replicas, resampled where the weights part.
+r"""Population annealing (Hukushima and Iba, 2003) along the path of the parameters.
 
-    w_i <- w_i exp(f_new(z_l) - f_old(z_l)),    log Z_new = log Z_old + log sum over i of w_i
+A weighted population of replicas is carried from one machine to the next:
 
-for normalised weights w before the move, with f(z_l) = log sum over z_r of exp(-E(z)): the right side is
-redrawn by the next sweep, so summing it out costs nothing and takes its noise off the weights. Then the
-replicas are resampled if their effective sample size has fallen too low, and move by Gibbs sweeps.
+$$
+w_i \leftarrow w_i \exp(f_\text{new}(z_l^i) - f_\text{old}(z_l^i)), \qquad
+\log Z_\text{new} = \log Z_\text{old} + \log \sum_i w_i,
+$$
 
-From infinite temperature (`anneal`), old and new are the rungs of a ladder, and log Z is measured from D
-log 2. Along the path of a training (`PopulationAnnealing.step`) they are the parameters before and after an
-update, and log Z runs along.
+for weights $w$ that are normalised before the step, with $f(z_l) = \log \sum_{z_r} \exp(-E(z))$. The right
+side is redrawn by the next sweep, so summing it out costs nothing and removes its noise from the weights. The
+replicas are resampled if their effective sample size has become too small, and move by Gibbs sweeps.
 
-There the path depends on the replicas: an update moves the parameters against the very states that its
-gradient was taken over, so weights of those states are too low (by 1.6 nats in 250 updates of a 16 + 16
-machine with 100 replicas). So a step sweeps at the old parameters first. Where few sweeps do not part the
-states from what the gradient saw, log Z falls all the same, by hundreds of nats in thousands of updates of a
-200 + 200 machine; and even replicas that no gradient sees walk along every turn of a noisy path. So log Z of
-a training is the business of a second population that takes the straight way (`follow`) now and then. What
-is left adds up like a random walk: it is anchored at times.
+Along a training the path depends on the replicas: an update moves the parameters against the very states that
+its gradient was averaged over, so the weights of those states are too small (by 1.6 nats in 250 updates of a
+16 + 16 machine with 100 replicas). A step therefore sweeps at the old parameters first. If few sweeps leave
+the states correlated with those that the gradient saw, log Z still drifts downwards, by hundreds of nats in
+thousands of updates of a 200 + 200 machine, and even replicas that no gradient sees follow every turn of a
+noisy path. So log Z of a training is tracked by a second population, which takes the straight path
+(`straight_path`) from time to time. Its remaining error accumulates like a random walk until log Z is
+measured again.
 """
 
 import dataclasses
@@ -26,10 +28,9 @@ from typing import Any, NamedTuple
 import keras
 import tensorflow as tf
 
-from ..numerics import Seed, as_seed, effective_sample_size, fold_in, log_mean_exp, split
+from ..numerics import Seed, effective_sample_size, split
 from ..rbm import (
     RBM,
-    TemperedPath,
     as_rbm,
     block_gibbs,
     energy,
@@ -38,20 +39,19 @@ from ..rbm import (
     tempered_path,
     uniform_states,
 )
+from .annealed_population import anneal
 from .base import Sampler, equal_log_weights, machine
-from .resampling import systematic_resampling
-
-_BISECTIONS = 20
+from .resampling import count_families, systematic_resampling
 
 
 class PopulationAnnealingState(NamedTuple):
-    """A weighted population, and the machine that it is drawn from.
+    """A weighted population, and the machine that it represents.
 
     Attributes:
       left: [C, L], zeros and ones.
       right: [C, R].
-      log_weights: [C]; their exponentials add up to 1.
-      families: int32 [C], the ancestor of each replica at the last anchor.
+      log_weights: [C]; their exponentials sum to 1.
+      families: int32 [C], the ancestor of each replica when log Z was last set.
       log_partition: the running log Z of that machine, nats.
       left_bias: [L], of that machine: the parameters of the last step.
       right_bias: [R].
@@ -74,12 +74,12 @@ class PopulationAnnealingState(NamedTuple):
 
 
 class PopulationAnnealingInfo(NamedTuple):
-    """What a step did.
+    """Diagnostics of a step.
 
     Attributes:
       energy: [C], nats.
-      effective_sample_size: of the weights, before the replicas were resampled.
-      resampled: whether they were.
+      effective_sample_size: of the weights, before resampling.
+      resampled: whether the replicas were resampled.
       log_partition_change: log Z after the step minus log Z before, nats.
     """
 
@@ -96,8 +96,8 @@ class PopulationAnnealing(Sampler):
 
     Attributes:
       num_chains: replicas.
-      num_sweeps: of a step.
-      threshold: replicas are resampled when their effective sample size falls below this part of them.
+      num_sweeps: per step.
+      threshold: replicas are resampled if their effective sample size is below this fraction of them.
 
     Raises:
       ValueError: if a count is below 1 or the threshold not in [0, 1].
@@ -137,61 +137,36 @@ class PopulationAnnealing(Sampler):
     ) -> tuple[PopulationAnnealingState, PopulationAnnealingInfo]:
         """Sweeps at the parameters of the last step, reweights to the given ones, resamples if needed."""
         rbm = machine(left_bias, right_bias, weights, temperature, state)
-        for_move, for_right = split(seed)
-        moved, ess, resampled = self.move(rbm, state, for_move)
-        right = sample_right(rbm, moved.left, for_right)
-        change = moved.log_partition - state.log_partition
-        told = PopulationAnnealingInfo(energy(rbm, moved.left, right), ess, resampled, change)
-        return moved._replace(right=right), told
+        for_left, for_right = split(seed)
+        new, ess, resampled = self.step_left(rbm, state, for_left)
+        right = sample_right(rbm, new.left, for_right)
+        change = new.log_partition - state.log_partition
+        info = PopulationAnnealingInfo(energy(rbm, new.left, right), ess, resampled, change)
+        return new._replace(right=right), info
 
-    def follow(
-        self,
-        left_bias: Any,
-        right_bias: Any,
-        weights: Any,
-        state: PopulationAnnealingState,
-        num_rungs: Any,
-        seed: Seed,
-    ) -> PopulationAnnealingState:
-        """Takes the population to the given parameters by the straight way, in steps of equal length.
-
-        The exponential of the new log Z is unbiased if that of the old one was. The way between two points
-        of a training is shorter than the training's own, whose turns cost as much as its progress.
-
-        Args:
-          left_bias: [L].
-          right_bias: [R].
-          weights: [L, R].
-          state: at other parameters.
-          num_rungs: steps, at least 1, as a number or a scalar tensor; `num_sweeps` for each.
-          seed: an `int32[2]` seed.
-        """
-        end = machine(left_bias, right_bias, weights, 1.0, state)
-        return _follow(self, end, state, tf.convert_to_tensor(num_rungs, tf.int32), as_seed(seed))
-
-    def move(
+    def step_left(
         self, rbm: RBM, state: PopulationAnnealingState, seed: tf.Tensor
     ) -> tuple[PopulationAnnealingState, tf.Tensor, tf.Tensor]:
-        """All of a step to `rbm` but the right side, which stays that of `state`.
+        """A step to `rbm` without the right side, which stays that of `state`.
 
         Returns:
           The new state; the effective sample size of its weights before resampling; whether it resampled.
         """
         for_sweeps, for_resampling = split(seed)
         left, _ = block_gibbs(state.rbm, state.left, self.num_sweeps, for_sweeps)
-        moved = _reweighted(rbm, state._replace(left=left))
-        ess = effective_sample_size(moved.log_weights)
+        new = _reweighted(rbm, state._replace(left=left))
+        ess = effective_sample_size(new.log_weights)
         resample = ess < self.threshold * self.num_chains
         indices = tf.where(
-            resample, systematic_resampling(moved.log_weights, for_resampling), tf.range(self.num_chains)
+            resample, systematic_resampling(new.log_weights, for_resampling), tf.range(self.num_chains)
         )
         left = tf.gather(left, indices)
-        moved = moved._replace(
+        new = new._replace(
             left=left,
-            log_weights=tf.where(resample, equal_log_weights(left), moved.log_weights),
+            log_weights=tf.where(resample, equal_log_weights(left), new.log_weights),
             families=tf.gather(state.families, indices),
         )
-        return moved, ess, resample
+        return new, ess, resample
 
     def anneal(
         self,
@@ -202,7 +177,7 @@ class PopulationAnnealing(Sampler):
         temperature: float = 1.0,
         **ladder: Any,
     ) -> PopulationAnnealingState:
-        """A population at the given parameters, from infinite temperature; `step` goes on from it.
+        """A population at the given parameters, annealed from infinite temperature; a state for `step`.
 
         Args:
           left_bias: [L].
@@ -210,7 +185,7 @@ class PopulationAnnealing(Sampler):
           weights: [L, R].
           seed: an `int32[2]` seed.
           temperature: T of p(z) = exp(-E(z) / T) / Z.
-          **ladder: `num_temperatures` or `target_ess` of `anneal`.
+          **ladder: `num_temperatures` or `target_ess` of `samplers.anneal`.
         """
         rbm = as_rbm(left_bias, right_bias, weights, temperature)
         found = anneal(tempered_path(rbm), 1, self.num_chains, self.num_sweeps, seed, **ladder)
@@ -225,13 +200,13 @@ class PopulationAnnealing(Sampler):
         )
 
     def summary(self, state: PopulationAnnealingState) -> dict[str, tf.Tensor]:
-        """Effective sample size of the weights, and number of families since the last anchor."""
+        """The effective sample size of the weights, and the families left since log Z was set."""
         return {
             "population_effective_sample_size": effective_sample_size(state.log_weights),
             "population_families": count_families(state.families),
         }
 
-    def anchor(
+    def with_log_partition(
         self,
         left_bias: Any,
         right_bias: Any,
@@ -239,7 +214,7 @@ class PopulationAnnealing(Sampler):
         state: PopulationAnnealingState,
         log_partition: tf.Tensor,
     ) -> PopulationAnnealingState:
-        """Log Z runs on from the given value, and every replica founds a family."""
+        """The state at the given parameters with log Z set to a known value; each replica founds a family."""
         state = _reweighted(machine(left_bias, right_bias, weights, 1.0, state), state)
         return state._replace(
             log_partition=tf.cast(log_partition, state.log_partition.dtype),
@@ -248,7 +223,7 @@ class PopulationAnnealing(Sampler):
 
 
 def _reweighted(rbm: RBM, state: PopulationAnnealingState) -> PopulationAnnealingState:
-    """The weights and log Z of the same left states for another machine; the right ones are the old one's."""
+    """The state with the weights and log Z of another machine; its right side is not redrawn."""
     log_weights = (
         state.log_weights + left_free_energy(state.rbm, state.left) - left_free_energy(rbm, state.left)
     )
@@ -257,175 +232,3 @@ def _reweighted(rbm: RBM, state: PopulationAnnealingState) -> PopulationAnnealin
         log_weights=log_weights - change, log_partition=state.log_partition + change, **rbm._asdict()
     )
     return type(state)(*(tf.stop_gradient(value) for value in new))
-
-
-@tf.function(jit_compile=True)
-def _follow(
-    sampler: PopulationAnnealing,
-    end: RBM,
-    state: PopulationAnnealingState,
-    num_rungs: tf.Tensor,
-    seed: tf.Tensor,
-) -> PopulationAnnealingState:
-    start = state.rbm
-    for_moves, for_right = split(seed)
-
-    def rung(index: tf.Tensor, state: PopulationAnnealingState) -> tuple:
-        t = tf.cast(index + 1, end.dtype) / tf.cast(num_rungs, end.dtype)
-        between = RBM(*((1 - t) * one + t * other for one, other in zip(start, end, strict=True)))
-        return index + 1, sampler.move(between, state, fold_in(for_moves, index))[0]
-
-    _, state = tf.while_loop(lambda index, _: index < num_rungs, rung, (tf.constant(0), state))
-    return state._replace(right=sample_right(end, state.left, for_right))
-
-
-class Annealed(NamedTuple):
-    """Populations that came down from t = 0, equally weighted.
-
-    Attributes:
-      left: [P, C, L], zeros and ones.
-      right: [P, C, R].
-      log_partition: log Z as each population measured it, [P], nats; its exponential is unbiased if the
-        ladder was fixed.
-      families: int32 [P, C], the ancestor of each replica at t = 0.
-      num_rungs: of the ladder, t = 0 not counted.
-      worst_ess: the lowest effective sample size of a rung, as a part of the replicas.
-    """
-
-    left: tf.Tensor
-    right: tf.Tensor
-    log_partition: tf.Tensor
-    families: tf.Tensor
-    num_rungs: tf.Tensor
-    worst_ess: tf.Tensor
-
-
-def anneal(
-    path: TemperedPath,
-    num_populations: int,
-    num_chains: int,
-    num_sweeps: int,
-    seed: Seed,
-    num_temperatures: int | None = None,
-    target_ess: float = 0.9,
-) -> Annealed:
-    """Anneals independent populations from t = 0 to t = 1; resampled at every rung.
-
-    Args:
-      path: from the product distribution to the machine.
-      num_populations: P.
-      num_chains: C, replicas of each population.
-      num_sweeps: at each rung.
-      seed: an `int32[2]` seed.
-      num_temperatures: rungs at equal distances, for an unbiased Z; None for an adaptive ladder.
-      target_ess: of each step of an adaptive ladder, as a part of the replicas: each goes as far as the
-        weights exp(-(E_t' - E_t)) of the pairs (left, right) keep it.
-
-    Raises:
-      ValueError: if `num_temperatures` is below 1, or `target_ess` not between 0 and 1.
-    """
-    if num_temperatures is not None and num_temperatures < 1:
-        raise ValueError(f"num_temperatures: expected at least 1, got {num_temperatures}")
-    if not 0 < target_ess < 1:
-        raise ValueError(f"target_ess: expected a number between 0 and 1, got {target_ess}")
-    path = tf.nest.map_structure(tf.stop_gradient, path)
-    if num_temperatures is None:
-        fixed, target = 0, target_ess
-    else:
-        fixed, target = num_temperatures, 0.0
-    return _anneal(
-        path,
-        num_populations,
-        num_chains,
-        tf.constant(num_sweeps),
-        tf.constant(fixed),
-        tf.constant(target, path.rbm.dtype),
-        as_seed(seed),
-    )
-
-
-@tf.function(jit_compile=True)
-def _anneal(
-    path: TemperedPath,
-    num_populations: int,
-    num_chains: int,
-    num_sweeps: tf.Tensor,
-    num_temperatures: tf.Tensor,
-    target_ess: tf.Tensor,
-    seed: tf.Tensor,
-) -> Annealed:
-    rbm, dtype = path.rbm, path.rbm.dtype
-    shape, total = (num_populations, num_chains), num_populations * num_chains
-
-    def next_time(index: tf.Tensor, t: tf.Tensor, left: tf.Tensor, right: tf.Tensor) -> tf.Tensor:
-        even = tf.cast(index + 1, dtype) / tf.cast(tf.maximum(num_temperatures, 1), dtype)
-        # d/dt of -E_t(z); the weights of pairs are wider than those of left states, so this is careful.
-        slope = energy(path.at(tf.zeros([], dtype)), left, right) - energy(rbm, left, right)
-        return tf.where(num_temperatures > 0, even, _adaptive_time(t, slope, target_ess))
-
-    def resampled(log_weights: tf.Tensor, values: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        """Rows of `values` [P C, ...] as the weights [P, C] choose."""
-        chosen = systematic_resampling(log_weights, seed)
-        chosen += num_chains * tf.range(num_populations)[:, tf.newaxis]
-        return tf.gather(values, tf.reshape(chosen, [total]))
-
-    def rung(index: tf.Tensor, t: tf.Tensor, kept: Annealed, seed: tf.Tensor) -> tuple:
-        for_resampling, for_sweeps, seed = split(seed, 3)
-        new = next_time(index, t, kept.left, kept.right)
-        products = tf.matmul(kept.left, rbm.weights)
-        log_weights = tf.reshape(path.log_marginal_change(kept.left, products, new, t), shape)
-        ess = tf.reduce_min(effective_sample_size(tf.transpose(log_weights))) / num_chains
-        left = resampled(log_weights, kept.left, for_resampling)
-        families = resampled(log_weights, kept.families, for_resampling)
-        left, right = block_gibbs(path.at(new), left, num_sweeps, for_sweeps)
-        kept = Annealed(
-            left,
-            right,
-            kept.log_partition + log_mean_exp(log_weights, 1),
-            families,
-            index + 1,
-            tf.minimum(kept.worst_ess, ess),
-        )
-        return index + 1, new, kept, seed
-
-    start, seed = split(seed)
-    left, right = path.draw_base(total, start)
-    first = Annealed(
-        left,
-        right,
-        tf.fill([num_populations], path.log_base),
-        tf.tile(tf.range(num_chains), [num_populations]),
-        tf.constant(0),
-        tf.ones([], dtype),
-    )
-    _, _, last, _ = tf.while_loop(
-        lambda index, t, *_: t < 1, rung, (tf.constant(0), tf.zeros([], dtype), first, seed)
-    )
-    return last._replace(
-        left=tf.reshape(last.left, [*shape, rbm.num_left]),
-        right=tf.reshape(last.right, [*shape, rbm.num_right]),
-        families=tf.reshape(last.families, shape),
-    )
-
-
-def _adaptive_time(t: tf.Tensor, slope: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
-    """The furthest t' at which weights exp((t' - t) slope) keep the target effective sample size."""
-    count = tf.cast(tf.size(slope), slope.dtype)
-
-    def halve(low: tf.Tensor, high: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        middle = (low + high) / 2
-        good = effective_sample_size((middle - t) * slope) >= target * count
-        return tf.where(good, middle, low), tf.where(good, high, middle)
-
-    low, high = t, tf.ones_like(t)
-    reaches = effective_sample_size((high - t) * slope) >= target * count
-    for _ in range(_BISECTIONS):
-        low, high = halve(low, high)
-    # The upper end: at least one bisection's width, so that the ladder always moves on.
-    return tf.where(reaches, tf.ones_like(t), high)
-
-
-def count_families(families: tf.Tensor) -> tf.Tensor:
-    """How many different ancestors the replicas of a population [C] have; int32."""
-    ordered = tf.sort(families)
-    return 1 + tf.reduce_sum(tf.cast(ordered[1:] != ordered[:-1], tf.int32))

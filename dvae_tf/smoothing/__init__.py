@@ -1,20 +1,21 @@
-"""Relaxations of bits: zeta, the continuous twins of binary units, one family per file.
+r"""Continuous relaxations $\zeta$ of binary units, one family per file.
 
-Each is a Keras layer that owns its sharpness. Called with log-odds, a smoothing r(zeta | z) gives the relaxed
-posterior q(zeta) = (1 - q) r(zeta | 0) + q r(zeta | 1), a tfp distribution (`mixture.RelaxedBernoulli`);
-Concrete, which has no r(zeta | z), gives a distribution of its own with the same methods.
+Each is a Keras layer that owns its sharpness. Called with log-odds, a smoothing $r(\zeta | z)$ returns the
+relaxed posterior $q(\zeta) = (1 - q)\, r(\zeta | 0) + q\, r(\zeta | 1)$, a tfp distribution
+(`RelaxedBernoulli`). Concrete, which has no $r(\zeta | z)$, returns a distribution of its own with the same
+methods (`ConcreteBernoulli`).
 """
 
 from .concrete import Concrete, ConcreteBernoulli
 from .exponential import Exponential
 from .family import Family, SymmetricFamily
 from .gaussian import Gaussian
-from .layer import Smoothing
 from .logistic import Logistic
 from .mixture import RelaxedBernoulli
 from .power import Power
 from .relaxation import Relaxation, RelaxedBinary
 from .shifted_gaussian import ShiftedGaussian
+from .smoothing_layer import Smoothing
 from .spike_exponential import SpikeExponential
 from .uniform_exponential import UniformExponential
 

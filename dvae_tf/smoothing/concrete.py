@@ -1,37 +1,33 @@
-"""The Concrete relaxation (GumBolt paper, Eq. 2; Maddison et al., 2017; Jang et al., 2017).
+r"""The Concrete relaxation (GumBolt paper, Eq. 2; Maddison et al., 2017; Jang et al., 2017).
 
-    zeta = sigmoid((l + logit(rho)) / temperature),   rho uniform,   zeta in [0, 1].
+$$
+\zeta = \sigma\left(\frac{l + \operatorname{logit} \rho}{\tau}\right), \qquad \rho \sim U(0, 1), \quad \zeta
+\in [0, 1],
+$$
 
-It smooths the bit and its probability together: there is no r(zeta | z), hence no b(zeta). Its limit of
-zero temperature is the bit, whose most probable value given zeta is 1[zeta > 1/2].
+with log-odds $l$ and temperature $\tau$. It smooths the bit and its probability together, so there is no
+$r(\zeta | z)$ and no $b(\zeta)$. The limit of zero temperature is the bit; its most probable value given
+$\zeta$ is $1[\zeta > 1/2]$.
 """
 
 from typing import Any, NoReturn
 
 import keras
-import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 from tensorflow_probability.python.internal import tensor_util
 
 from ..numerics import uniform
-from .relaxation import (
-    UNIT_INTERVAL,
-    NumberAbove,
-    Relaxation,
-    RelaxedBinary,
-    at_least_float32,
-    in_dtype,
-    outside,
-)
+from ..support import UNIT_INTERVAL, at_least_float32, in_dtype, inside_unit_interval, outside
+from .relaxation import NumberAbove, Relaxation, RelaxedBinary
 
 
 class ConcreteBernoulli(RelaxedBinary):
-    """The law of zeta, batch shape that of the logits, scalar event.
+    """The Concrete distribution of a relaxed bit, batch shape that of the logits, scalar event.
 
     Samples are reparameterised. `log_prob` is exact, in nats, -inf outside [0, 1]. Close to 0 and 1 it is
-    taken at the nearest number with finite logarithms of both distances: float32 cannot tell 1 - zeta
-    below 6e-8. `log_density_ratio` and `binary_posterior` raise: there is no r(zeta | z).
+    evaluated at the nearest number with finite logarithms of both distances: float32 does not resolve
+    1 - zeta below 6e-8. `log_density_ratio` and `binary_posterior` raise: there is no r(zeta | z).
 
     Args:
       logits: log-odds of z = 1, any shape, float32 or float64.
@@ -65,7 +61,7 @@ class ConcreteBernoulli(RelaxedBinary):
 
     @property
     def temperature(self) -> tf.Tensor:
-        """The sharpness: 0 gives the bits."""
+        """The temperature; at 0 it would be the Bernoulli distribution of the bit."""
         return self._temperature
 
     @property
@@ -88,7 +84,7 @@ class ConcreteBernoulli(RelaxedBinary):
 
     def _log_prob(self, zeta: tf.Tensor) -> tf.Tensor:
         log_zeta, log_not_zeta = _log_distances(zeta)
-        # u = temperature logit(zeta) - l is logistic.
+        # temperature logit(zeta) - l has a logistic distribution.
         u = tf.abs(self.temperature * (log_zeta - log_not_zeta) - self.logits)
         log_logistic = -u - 2.0 * tf.math.softplus(-u)
         log_density = tf.math.log(self.temperature) + log_logistic - log_zeta - log_not_zeta
@@ -106,14 +102,13 @@ class ConcreteBernoulli(RelaxedBinary):
     def _sample_n(self, n: tf.Tensor, seed: Any = None) -> tf.Tensor:
         shape = tf.concat([[n], self._batch_shape_tensor()], 0)
         rho = uniform(shape, tfp.random.sanitize_seed(seed, salt="concrete_bernoulli"), self.dtype)
-        # rho = 0 stands for all that rounds down to it.
+        # rho = 0 represents all numbers that round down to it.
         return self._inverse_cdf(tf.maximum(rho, tf.constant(2.0**-25, self.dtype)))
 
 
 def _log_distances(zeta: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """log zeta and log(1 - zeta), at the nearest number where both are finite."""
-    limits = np.finfo(zeta.dtype.as_numpy_dtype)
-    inside = tf.clip_by_value(zeta, 4 * limits.tiny, 1 - limits.epsneg)
+    """log zeta and log(1 - zeta) at the nearest number where both are finite."""
+    inside = inside_unit_interval(zeta)
     return tf.math.log(inside), tf.math.log1p(-inside)
 
 
@@ -123,8 +118,8 @@ class Concrete(Relaxation):
 
     Args:
       temperature: a number above 0.
-      trainable_temperature: whether it is a weight, exp(log_excess).
-      **kwargs: those of a `Relaxation`.
+      trainable_temperature: whether it is a weight, as exp(log_excess).
+      **kwargs: arguments of `Relaxation`.
 
     Raises:
       ValueError: if `temperature` is out of range.
@@ -140,12 +135,12 @@ class Concrete(Relaxation):
         return self._temperature.value()
 
     def call(self, logits: tf.Tensor) -> ConcreteBernoulli:
-        """Returns q(zeta) for log-odds of any shape; half precision is raised to float32."""
+        """Returns q(zeta) for log-odds of any shape; half precision is converted to float32."""
         logits = at_least_float32(logits)
         return ConcreteBernoulli(logits, in_dtype(self.temperature, logits.dtype), self.validate_args)
 
     def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments: the temperature as it was given, not as it was trained."""
+        """The constructor's arguments: the initial temperature, not the trained one."""
         temperature = self._temperature
         return super().get_config() | {
             "temperature": temperature.initial,

@@ -1,20 +1,22 @@
-"""The exponential smoothing (DVAE# paper, Eq. 1 right; DVAE++).
+r"""The exponential smoothing (DVAE# paper, Eq. 1 right; DVAE++).
 
-    r(zeta | 0) = beta e^(-beta zeta) / (1 - e^-beta),   zeta in [0, 1],
-    R(zeta | 0) = (1 - e^(-beta zeta)) / (1 - e^-beta),
-    b(zeta) = beta (2 zeta - 1).
+$$
+r(\zeta | 0) = \frac{\beta e^{-\beta \zeta}}{1 - e^{-\beta}}, \qquad
+R(\zeta | 0) = \frac{1 - e^{-\beta \zeta}}{1 - e^{-\beta}}, \qquad
+b(\zeta) = \beta (2 \zeta - 1), \qquad \zeta \in [0, 1].
+$$
 
-The mixture over the bit has its quantile in closed form: a quadratic equation.
+The quantile of the mixture over the bit is the solution of a quadratic equation.
 """
 
 import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from ..support import UNIT_INTERVAL
 from .family import SymmetricFamily
-from .layer import Smoothing
 from .quantile import log_larger_root
-from .relaxation import UNIT_INTERVAL
+from .smoothing_layer import Smoothing
 
 
 @keras.saving.register_keras_serializable("dvae_tf")
@@ -25,36 +27,37 @@ class Exponential(Smoothing, SymmetricFamily):
 
     @classmethod
     def log_density_given_0(cls, zeta: tf.Tensor, beta: tf.Tensor) -> tf.Tensor:
-        """log beta - beta zeta - log(1 - e^-beta)."""
+        r"""$\log \beta - \beta \zeta - \log(1 - e^{-\beta})$."""
         return tf.math.log(beta) - beta * zeta - tfp.math.log1mexp(beta)
 
     @classmethod
     def log_density_ratio(cls, zeta: tf.Tensor, beta: tf.Tensor) -> tf.Tensor:
-        """beta (2 zeta - 1)."""
+        r"""$\beta (2 \zeta - 1)$."""
         return beta * (2.0 * zeta - 1.0)
 
     @classmethod
     def cdf_given_0(cls, zeta: tf.Tensor, beta: tf.Tensor) -> tf.Tensor:
-        """(1 - e^(-beta zeta)) / (1 - e^-beta)."""
+        r"""$(1 - e^{-\beta \zeta}) / (1 - e^{-\beta})$."""
         return tf.math.expm1(-beta * zeta) / tf.math.expm1(-beta)
 
     @classmethod
     def cdf_given_1(cls, zeta: tf.Tensor, beta: tf.Tensor) -> tf.Tensor:
-        """(e^(beta zeta) - 1) / (e^beta - 1), precise near 0."""
+        r"""$(e^{\beta \zeta} - 1) / (e^\beta - 1)$, precise near 0."""
         return tf.exp(beta * (zeta - 1.0)) * cls.cdf_given_0(zeta, beta)
 
     @classmethod
     def quantile_given_0(cls, rho: tf.Tensor, beta: tf.Tensor) -> tf.Tensor:
-        """-log(v) / beta, v = 1 - rho (1 - e^-beta), precise near both ends."""
+        r"""$-\log(v) / \beta$ with $v = 1 - \rho (1 - e^{-\beta})$, precise near both ends."""
         log_v_near_0 = tf.math.log1p(rho * tf.math.expm1(-beta))
         log_v_near_1 = tf.math.log((1.0 - rho) + rho * tf.exp(-beta))
         return tf.clip_by_value(-tf.where(rho < 0.5, log_v_near_0, log_v_near_1) / beta, 0.0, 1.0)
 
     @classmethod
     def mixture_quantile(cls, rho: tf.Tensor, logits: tf.Tensor, beta: tf.Tensor) -> tf.Tensor:
-        """-log(v) / beta, where v = e^(-beta zeta) solves (1-q) v^2 + B v - q e = 0.
+        r"""$-\log(v) / \beta$, where $v = e^{-\beta \zeta}$ solves $(1 - q) v^2 + B v - q \epsilon = 0$.
 
-        e = e^-beta and B = rho - (1 - q) + e (q - rho); the root is written without cancellation.
+        Here $\epsilon = e^{-\beta}$ and $B = \rho - (1 - q) + \epsilon (q - \rho)$; the root is computed
+        without cancellation.
         """
         q, not_q = tf.math.sigmoid(logits), tf.math.sigmoid(-logits)
         log_q, log_not_q = -tf.math.softplus(-logits), -tf.math.softplus(logits)

@@ -1,18 +1,24 @@
-"""The logistic smoothing (DVAE++): logistic densities of scale 1/beta around 0 and 1.
+r"""The logistic smoothing (DVAE++): logistic densities of scale $1 / \beta$ around 0 and 1.
 
-    r(zeta | 0) = beta e^(-beta zeta) / (1 + e^(-beta zeta))^2,   R(zeta | 0) = sigmoid(beta zeta),
-    b(zeta) = beta + 2 softplus(-beta zeta) - 2 softplus(beta (1 - zeta)),   zeta real, |b| < beta.
+$$
+r(\zeta | 0) = \frac{\beta e^{-\beta \zeta}}{(1 + e^{-\beta \zeta})^2}, \qquad R(\zeta | 0) = \sigma(\beta
+\zeta), \qquad \zeta \in \mathbb{R},
+$$
 
-The mixture over the bit has its quantile in closed form: a quadratic equation.
+$$
+b(\zeta) = \beta + 2 \log(1 + e^{-\beta \zeta}) - 2 \log(1 + e^{\beta (1 - \zeta)}), \qquad |b| < \beta.
+$$
+
+The quantile of the mixture over the bit is the solution of a quadratic equation.
 """
 
 import keras
 import tensorflow as tf
 
+from ..support import REAL_LINE
 from .family import SymmetricFamily
-from .layer import Smoothing
 from .quantile import log_larger_root
-from .relaxation import REAL_LINE
+from .smoothing_layer import Smoothing
 
 
 @keras.saving.register_keras_serializable("dvae_tf")
@@ -23,14 +29,14 @@ class Logistic(Smoothing, SymmetricFamily):
 
     @classmethod
     def log_density_given_0(cls, zeta: tf.Tensor, beta: tf.Tensor) -> tf.Tensor:
-        """log beta - beta |zeta| - 2 log(1 + e^(-beta |zeta|)): the density is even."""
+        r"""$\log \beta - \beta |\zeta| - 2 \log(1 + e^{-\beta |\zeta|})$; the density is even."""
         distance = beta * tf.abs(zeta)
         return tf.math.log(beta) - distance - 2.0 * tf.math.softplus(-distance)
 
     @classmethod
     def log_density_ratio(cls, zeta: tf.Tensor, beta: tf.Tensor) -> tf.Tensor:
-        """beta + 2 softplus(-beta zeta) - 2 softplus(beta (1 - zeta)), without large differences."""
-        # softplus(-y) - softplus(beta - y) at y = beta zeta: for y below 0 both grow like -y.
+        r"""$b(\zeta)$, without differences of large numbers."""
+        # For y = beta zeta below 0, both terms of softplus(-y) - softplus(beta - y) grow like -y.
         y = beta * zeta
         below = tf.math.softplus(y) - tf.math.softplus(y - beta)
         above = tf.math.softplus(-y) - tf.math.softplus(beta - y)
@@ -38,29 +44,30 @@ class Logistic(Smoothing, SymmetricFamily):
 
     @classmethod
     def cdf_given_0(cls, zeta: tf.Tensor, beta: tf.Tensor) -> tf.Tensor:
-        """sigmoid(beta zeta)."""
+        r"""$\sigma(\beta \zeta)$."""
         return tf.math.sigmoid(beta * zeta)
 
     @classmethod
     def cdf_given_1(cls, zeta: tf.Tensor, beta: tf.Tensor) -> tf.Tensor:
-        """sigmoid(beta (zeta - 1))."""
+        r"""$\sigma(\beta (\zeta - 1))$."""
         return tf.math.sigmoid(beta * (zeta - 1.0))
 
     @classmethod
     def quantile_given_0(cls, rho: tf.Tensor, beta: tf.Tensor) -> tf.Tensor:
-        """logit(rho) / beta."""
+        r"""$\operatorname{logit}(\rho) / \beta$."""
         return (tf.math.log(rho) - tf.math.log1p(-rho)) / beta
 
     @classmethod
     def quantile_given_1(cls, rho: tf.Tensor, beta: tf.Tensor) -> tf.Tensor:
-        """1 + logit(rho) / beta."""
+        r"""$1 + \operatorname{logit}(\rho) / \beta$."""
         return 1.0 + cls.quantile_given_0(rho, beta)
 
     @classmethod
     def mixture_quantile(cls, rho: tf.Tensor, logits: tf.Tensor, beta: tf.Tensor) -> tf.Tensor:
-        """log(u) / beta, where u = e^(beta zeta) solves e (1-rho) u^2 + B u - rho = 0.
+        r"""$\log(u) / \beta$, where $u = e^{\beta \zeta}$ solves $\epsilon (1 - \rho) u^2 + B u - \rho = 0$.
 
-        e = e^-beta and B = (1 - q) - rho + e (q - rho); the root is written without cancellation.
+        Here $\epsilon = e^{-\beta}$ and $B = (1 - q) - \rho + \epsilon (q - \rho)$; the root is computed
+        without cancellation.
         """
         q, not_q = tf.math.sigmoid(logits), tf.math.sigmoid(-logits)
         log_rho, log_not_rho = tf.math.log(rho), tf.math.log1p(-rho)

@@ -1,10 +1,13 @@
-"""The relaxed Bernoulli q(zeta) = (1 - q) r(zeta | 0) + q r(zeta | 1), for any family r.
+r"""The relaxed Bernoulli $q(\zeta) = (1 - q)\, r(\zeta | 0) + q\, r(\zeta | 1)$, for any family $r$.
 
-Reparameterised by implicit differentiation (DVAE# paper, Eq. 8 and 9): with F the CDF of q(zeta) and
-rho = F(zeta; q, theta) held fixed,
+It is reparameterised by implicit differentiation (DVAE# paper, Eq. 8 and 9). With $F$ the CDF of $q(\zeta)$
+and $\rho = F(\zeta; q, \theta)$ held fixed,
 
-    d zeta / d q     = (R(zeta | 0) - R(zeta | 1)) / q(zeta),
-    d zeta / d theta = -((1 - q) d_theta R(zeta | 0) + q d_theta R(zeta | 1)) / q(zeta).
+$$
+\frac{\partial \zeta}{\partial q} = \frac{R(\zeta | 0) - R(\zeta | 1)}{q(\zeta)}, \qquad
+\frac{\partial \zeta}{\partial \theta}
+= -\frac{(1 - q)\, \partial_\theta R(\zeta | 0) + q\, \partial_\theta R(\zeta | 1)}{q(\zeta)}.
+$$
 """
 
 import math
@@ -14,9 +17,10 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from tensorflow_probability.python.internal import tensor_util
 
-from ..numerics import keep_nan, uniform_pair
+from ..numerics import draw_bits, keep_nan, uniform_pair
+from ..support import number_assertions, outside
 from .family import Family
-from .relaxation import RelaxedBinary, number_assertions, outside
+from .relaxation import RelaxedBinary
 
 
 class RelaxedBernoulli(RelaxedBinary):
@@ -27,7 +31,7 @@ class RelaxedBernoulli(RelaxedBinary):
 
     Args:
       logits: log-odds of z = 1, any shape, float32 or float64.
-      theta: the parameters of the family, each broadcasting against `logits`.
+      theta: the parameters of the family; each broadcasts against `logits`.
       family: the smoothing's `Family`.
       validate_args: whether to check that values lie in the support and nothing is NaN.
     """
@@ -66,7 +70,7 @@ class RelaxedBernoulli(RelaxedBinary):
 
     @property
     def family(self) -> type[Family]:
-        """The family r(zeta | z)."""
+        r"""The family $r(\zeta | z)$."""
         return self._family
 
     @property
@@ -75,7 +79,7 @@ class RelaxedBernoulli(RelaxedBinary):
         return self.family.support
 
     def log_density_ratio(self, zeta: Any) -> tf.Tensor:
-        """b(zeta) = log r(zeta | 1) - log r(zeta | 0) in nats."""
+        r"""$b(\zeta) = \log r(\zeta | 1) - \log r(\zeta | 0)$ in nats."""
         zeta = tf.convert_to_tensor(zeta, self.dtype)
         checks = self._parameter_control_dependencies(False) + self._sample_control_dependencies(zeta)
         with tf.control_dependencies(checks):
@@ -96,7 +100,7 @@ class RelaxedBernoulli(RelaxedBinary):
     def _cdf(self, zeta: tf.Tensor) -> tf.Tensor:
         low, high = self.support
         cdf = self.family.mixture_cdf(tf.clip_by_value(zeta, low, high), self.logits, *self.theta)
-        # An atom at the lower end counts from there on.
+        # An atom at the lower end belongs to the CDF there.
         return tf.where(zeta < low, tf.zeros_like(cdf), cdf)
 
     def _inverse_cdf(self, rho: tf.Tensor) -> tf.Tensor:
@@ -106,18 +110,18 @@ class RelaxedBernoulli(RelaxedBinary):
         shape = tf.concat([[n], self._batch_shape_tensor()], 0)
         seed = tfp.random.sanitize_seed(seed, salt="relaxed_bernoulli")
         for_z, rho = uniform_pair(shape, seed, self.dtype)
-        z = for_z < tf.math.sigmoid(self.logits)
-        zeta = self.family.draw_given(tf.cast(z, self.dtype), rho, *self.theta)
+        z = draw_bits(tf.math.sigmoid(self.logits), for_z)
+        zeta = self.family.draw_given(z, rho, *self.theta)
         return self._reparameterize(zeta, None)
 
     def _reparameterize(self, zeta: tf.Tensor, rho: tf.Tensor | None) -> tf.Tensor:
         """Gives a value of zeta its implicit gradient in the logits, theta and (if given) rho.
 
-        From F(zeta; logits, theta) - rho = 0: d zeta = -(d F - d rho) / q(zeta), Eq. 9.
+        From F(zeta; logits, theta) - rho = 0 follows d zeta = -(d F - d rho) / q(zeta), Eq. 9.
         """
         family = self.family
         zeta = keep_nan(zeta, self.logits, *self.theta)
-        # Between two sharp modes 1 / q(zeta) overflows, where what it multiplies may be 0.
+        # Between two sharp modes 1 / q(zeta) overflows, and its factor may be 0.
         log_cap = math.log(self.dtype.max) - 10.0
 
         @tf.custom_gradient

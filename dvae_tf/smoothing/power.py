@@ -1,25 +1,26 @@
-"""The power-function smoothing (DVAE# paper, Eq. 10), sharp and yet with moderate gradients.
+r"""The power-function smoothing (DVAE# paper, Eq. 10), sharp and yet with moderate gradients.
 
-    r(zeta | 0) = zeta^(1/beta - 1) / beta,   R(zeta | 0) = zeta^(1/beta),   beta > 1, zeta in [0, 1],
-    b(zeta) = (1 - 1/beta) logit(zeta).
+$$
+r(\zeta | 0) = \frac{1}{\beta} \zeta^{1/\beta - 1}, \qquad R(\zeta | 0) = \zeta^{1/\beta}, \qquad
+b(\zeta) = (1 - 1/\beta) \operatorname{logit} \zeta, \qquad \beta > 1, \quad \zeta \in [0, 1].
+$$
 
-These are Beta(1/beta, 1) and, mirrored, Beta(1, 1/beta). The density is infinite at its vertex, and at
-beta = 30 over half of the draws for z = 1 lie closer to 1 than float32 can tell: they round to
-exactly 1. Densities and their gradients are therefore taken at the nearest number inside the interval
-whose logarithms are finite: no closer to 1 than the spacing of floats there (b <= 16.1 in float32 at
-beta = 30), no closer to 0 than four times the smallest normal number (its reciprocal is finite).
-The other choice, the same distance to both vertices, treats z = 0 and z = 1 alike but gives up the
-precision near 0; trained on the digits with three seeds (`tests/smoothing/test_power_floor.py`) the two
-differ by 0.008 nats of test NLL, a tenth of the spread of the seeds.
+These are the distributions Beta(1/beta, 1) and, mirrored, Beta(1, 1/beta). The density is infinite at its
+vertex, and at beta = 30 over half of the draws for z = 1 are so close to 1 that they round to exactly 1 in
+float32. Densities and their gradients are therefore evaluated at the nearest number inside the interval whose
+logarithms are finite: no closer to 1 than the spacing of floats there (b <= 16.1 in float32 at beta = 30),
+and no closer to 0 than four times the smallest normal number (whose reciprocal is finite). The alternative,
+the same distance to both vertices, treats z = 0 and z = 1 alike but gives up the precision near 0. Trained on
+the digits with three seeds (`tests/smoothing/test_power_floor.py`) the two differ by 0.008 nats of test NLL,
+a tenth of the spread of the seeds.
 """
 
 import keras
-import numpy as np
 import tensorflow as tf
 
+from ..support import UNIT_INTERVAL, inside_unit_interval
 from .family import SymmetricFamily
-from .layer import Smoothing
-from .relaxation import UNIT_INTERVAL
+from .smoothing_layer import Smoothing
 
 
 @keras.saving.register_keras_serializable("dvae_tf")
@@ -31,39 +32,33 @@ class Power(Smoothing, SymmetricFamily):
 
     @classmethod
     def log_density_given_0(cls, zeta: tf.Tensor, beta: tf.Tensor) -> tf.Tensor:
-        """(1/beta - 1) log zeta - log beta."""
-        return (1.0 / beta - 1.0) * tf.math.log(_inside(zeta)) - tf.math.log(beta)
+        r"""$(1/\beta - 1) \log \zeta - \log \beta$."""
+        return (1.0 / beta - 1.0) * tf.math.log(inside_unit_interval(zeta)) - tf.math.log(beta)
 
     @classmethod
     def log_density_ratio(cls, zeta: tf.Tensor, beta: tf.Tensor) -> tf.Tensor:
-        """(1 - 1/beta) logit zeta."""
-        zeta = _inside(zeta)
+        r"""$(1 - 1/\beta) \operatorname{logit} \zeta$."""
+        zeta = inside_unit_interval(zeta)
         return (1.0 - 1.0 / beta) * (tf.math.log(zeta) - tf.math.log1p(-zeta))
 
     @classmethod
     def cdf_given_0(cls, zeta: tf.Tensor, beta: tf.Tensor) -> tf.Tensor:
-        """zeta^(1/beta)."""
-        cdf = tf.exp(tf.math.log(_inside(zeta)) / beta)
+        r"""$\zeta^{1/\beta}$."""
+        cdf = tf.exp(tf.math.log(inside_unit_interval(zeta)) / beta)
         return tf.where(zeta <= 0, tf.zeros_like(cdf), cdf)
 
     @classmethod
     def cdf_given_1(cls, zeta: tf.Tensor, beta: tf.Tensor) -> tf.Tensor:
-        """1 - (1 - zeta)^(1/beta), precise near 0."""
-        cdf = -tf.math.expm1(tf.math.log1p(-_inside(zeta)) / beta)
+        r"""$1 - (1 - \zeta)^{1/\beta}$, precise near 0."""
+        cdf = -tf.math.expm1(tf.math.log1p(-inside_unit_interval(zeta)) / beta)
         return tf.where(zeta >= 1, tf.ones_like(cdf), cdf)
 
     @classmethod
     def quantile_given_0(cls, rho: tf.Tensor, beta: tf.Tensor) -> tf.Tensor:
-        """rho^beta."""
+        r"""$\rho^\beta$."""
         return rho**beta
 
     @classmethod
     def quantile_given_1(cls, rho: tf.Tensor, beta: tf.Tensor) -> tf.Tensor:
-        """1 - (1 - rho)^beta, precise near 0."""
+        r"""$1 - (1 - \rho)^\beta$, precise near 0."""
         return -tf.math.expm1(beta * tf.math.log1p(-rho))
-
-
-def _inside(zeta: tf.Tensor) -> tf.Tensor:
-    """The nearest number whose distances to 0 and to 1 have a finite logarithm and reciprocal."""
-    limits = np.finfo(zeta.dtype.as_numpy_dtype)
-    return tf.clip_by_value(zeta, 4 * limits.tiny, 1 - limits.epsneg)

@@ -1,4 +1,4 @@
-"""Inverses of CDFs: a bracketed root search, and the quadratic equation where there is a closed form."""
+"""Inverses of CDFs: a bracketed root search, and the root of a quadratic equation for closed forms."""
 
 import math
 from collections.abc import Callable
@@ -15,18 +15,18 @@ def search_quantile(
     high: tf.Tensor,
     from_line: tfb.Bijector,
 ) -> tf.Tensor:
-    """The zeta in [low, high] with cdf(zeta) = rho, to the last digit; no gradient.
+    """The zeta in [low, high] with cdf(zeta) = rho, to the last digit; no gradient flows.
 
     Args:
       cdf: increasing.
       rho: levels in [0, 1].
-      low: where cdf is at most rho.
-      high: where it is at least rho.
-      from_line: maps the real line, where the search goes on, onto the support.
+      low: a point where the CDF is at most rho.
+      high: a point where it is at least rho.
+      from_line: maps the real line, on which the root is searched, onto the support.
     """
     shape = tf.shape(cdf(low) + rho)
     low, high, rho = (tf.broadcast_to(each, shape) for each in (low, high, rho))
-    # Where an end is on the edge of the support, its image on the line is infinite.
+    # The image of an edge of the support on the line is infinite.
     limit = {tf.float32: 87.0, tf.float64: 708.0}[rho.dtype]
     if isinstance(from_line, tfb.Identity):
         limit = rho.dtype.max / 4
@@ -42,15 +42,15 @@ def search_quantile(
         value_tolerance=0.0,
         max_iterations=200,
     ).estimated_root
-    # A quantile closer to an edge than the search can go: the end itself is the nearest number.
+    # For a quantile closer to an edge than the search can reach, the end itself is the nearest number.
     zeta = tf.where(cdf(from_line.forward(lower)) >= rho, low, from_line.forward(root))
     return tf.stop_gradient(tf.where(cdf(from_line.forward(upper)) <= rho, high, zeta))
 
 
 def log_larger_root(b: tf.Tensor, log_c: tf.Tensor) -> tf.Tensor:
-    """log((|b| + sqrt(b^2 + 4 c)) / 2), the larger in size of the roots of v^2 + b v - c = 0.
+    r"""$\log((|b| + \sqrt{b^2 + 4 c}) / 2)$, of the root of $v^2 + b v - c = 0$ that is larger in size.
 
-    The other one is c over it. c > 0 is given by its logarithm because it may underflow.
+    The size of the other root is c divided by it. c > 0 is given by its logarithm because it may underflow.
     """
     log_b = tf.math.log(tf.maximum(tf.abs(b), tf.constant(b.dtype.as_numpy_dtype(2.0**-126), b.dtype)))
     log_square = tfp.math.log_add_exp(2.0 * log_b, math.log(4.0) + log_c)

@@ -1,4 +1,4 @@
-"""What every relaxation of bits is: a Keras layer that turns log-odds into the distribution of zeta."""
+"""The interface of relaxations of bits: Keras layers that map log-odds to a distribution of zeta."""
 
 import abc
 import math
@@ -10,16 +10,15 @@ import tensorflow as tf
 from tensorflow_probability import bijectors as tfb
 from tensorflow_probability import distributions as tfd
 
-UNIT_INTERVAL = (0.0, 1.0)
-REAL_LINE = (-math.inf, math.inf)
+from ..support import at_least_float32, line_onto, number_assertions, support_assertions
 
 
 class RelaxedBinary(tfd.AutoCompositeTensorDistribution):
-    """The law of the twins zeta of binary units, batch shape that of the logits, scalar event.
+    r"""A distribution of relaxed binary variables $\zeta$, batch shape that of the logits, scalar event.
 
     Args:
       logits: log-odds of z = 1, any shape, float32 or float64.
-      **kwargs: those of a tfp distribution.
+      **kwargs: arguments of a tfp distribution.
     """
 
     def __init__(self, logits: Any, **kwargs: Any) -> None:
@@ -30,7 +29,7 @@ class RelaxedBinary(tfd.AutoCompositeTensorDistribution):
 
     @property
     def logits(self) -> tf.Tensor:
-        """log-odds of z = 1."""
+        """Log-odds of z = 1."""
         return self._logits
 
     @property
@@ -40,7 +39,7 @@ class RelaxedBinary(tfd.AutoCompositeTensorDistribution):
 
     @abc.abstractmethod
     def log_density_ratio(self, zeta: Any) -> tf.Tensor:
-        """b(zeta) = log r(zeta | 1) - log r(zeta | 0) in nats."""
+        r"""$b(\zeta) = \log r(\zeta | 1) - \log r(\zeta | 0)$ in nats."""
 
     @abc.abstractmethod
     def _inverse_cdf(self, rho: tf.Tensor) -> tf.Tensor:
@@ -52,11 +51,11 @@ class RelaxedBinary(tfd.AutoCompositeTensorDistribution):
 
     @property
     def binary(self) -> tfd.Bernoulli:
-        """The Bernoulli of z: the limit of infinite sharpness."""
+        """The Bernoulli distribution of z: the limit of infinite sharpness."""
         return tfd.Bernoulli(logits=self.logits, dtype=self.dtype)
 
     def binary_posterior(self, zeta: Any) -> tfd.Bernoulli:
-        """The Bernoulli of z given zeta: log-odds l + b(zeta)."""
+        r"""The Bernoulli distribution of z given zeta, with log-odds $l + b(\zeta)$."""
         return tfd.Bernoulli(logits=self.logits + self.log_density_ratio(zeta), dtype=self.dtype)
 
     def _event_shape_tensor(self) -> tf.Tensor:
@@ -75,49 +74,26 @@ class RelaxedBinary(tfd.AutoCompositeTensorDistribution):
         return number_assertions("logits", self.logits) if self.validate_args and not is_init else []
 
 
-def line_onto(support: tuple[float, float]) -> tfb.Bijector:
-    """Maps the real line onto a support."""
-    return tfb.Sigmoid() if support == UNIT_INTERVAL else tfb.Identity()
-
-
-def outside(zeta: tf.Tensor, support: tuple[float, float]) -> tf.Tensor:
-    """Whether zeta lies outside the support, or is infinite; False for NaN."""
-    low, high = support
-    return (zeta < low) | (zeta > high) | tf.math.is_inf(zeta)
-
-
-def support_assertions(zeta: tf.Tensor, support: tuple[float, float]) -> list[Any]:
-    """Operations that fail where zeta is outside the support or NaN."""
-    wrong = tf.reduce_any(outside(zeta, support) | tf.math.is_nan(zeta))
-    return [tf.debugging.assert_equal(wrong, False, f"zeta: expected numbers in {support}")]
-
-
-def number_assertions(name: str, values: tf.Tensor) -> list[Any]:
-    """Operations that fail where one of the values is NaN."""
-    nan = tf.reduce_any(tf.math.is_nan(values))
-    return [tf.debugging.assert_equal(nan, False, f"{name}: expected numbers, got NaN")]
-
-
 class Relaxation(keras.layers.Layer):
-    """A layer that turns the log-odds of bits into the law of their continuous twins.
+    """A layer that maps the log-odds of bits to the distribution of their relaxed variables.
 
-    `outputs_per_unit` says how many numbers for each unit an encoder has to give: the log-odds first.
+    `outputs_per_unit` is how many numbers an encoder provides for each unit; the log-odds come first.
 
     Args:
-      validate_args: whether the laws that it gives check what they are given.
-      **kwargs: those of a Keras layer.
+      validate_args: whether the distributions check their arguments.
+      **kwargs: arguments of a Keras layer.
     """
 
     outputs_per_unit: ClassVar[int] = 1
 
     def __init__(self, validate_args: bool = False, **kwargs: Any) -> None:
-        # Log-space work: a mixed-precision policy must not round what goes in.
+        # A mixed-precision policy must not round the inputs: this is arithmetic in log space.
         super().__init__(autocast=False, **kwargs)
         self.validate_args = validate_args
 
     @abc.abstractmethod
     def call(self, logits: tf.Tensor) -> RelaxedBinary:
-        """Returns q(zeta) for log-odds of any shape; half precision is raised to float32."""
+        """Returns q(zeta) for log-odds of any shape; half precision is converted to float32."""
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
@@ -128,9 +104,9 @@ class NumberAbove:
     """A parameter of a relaxation, kept above a bound: a number, or a weight of the layer.
 
     Args:
-      layer: owns the weight, `log_excess`: the parameter is smallest + exp(weight).
-      name: what an error calls it.
-      value: finite, above `smallest`.
+      layer: owns the weight `log_excess`; the parameter is smallest + exp(log_excess).
+      name: its name in errors.
+      value: the initial value, finite, above `smallest`.
       smallest: the bound.
       trainable: whether it is a weight.
 
@@ -155,7 +131,7 @@ class NumberAbove:
                 autocast=False,
                 initializer=keras.initializers.Constant(math.log(value - smallest)),
             )
-            # TensorFlow checkpoints know variables that are attributes of their layer.
+            # TensorFlow checkpoints find variables that are attributes of their layer.
             layer.log_excess = self._weight
 
     @property
@@ -164,20 +140,7 @@ class NumberAbove:
         return self._weight is not None
 
     def value(self) -> Any:
-        """The number, or the weight's as a tensor."""
+        """The current value: a number, or a tensor if it is a weight."""
         if self._weight is None:
             return self.initial
         return self._smallest + tf.exp(tf.convert_to_tensor(self._weight))
-
-
-def in_dtype(number: Any, dtype: tf.DType) -> tf.Tensor:
-    """A number or a tensor as a tensor of the dtype; `tf.cast` takes a number through float32."""
-    return tf.cast(number, dtype) if tf.is_tensor(number) else tf.constant(number, dtype)
-
-
-def at_least_float32(logits: Any) -> tf.Tensor:
-    """Log-odds as a tensor; half precision and integers are raised to float32."""
-    logits = tf.convert_to_tensor(logits)
-    if logits.dtype.size < 4 or not logits.dtype.is_floating:
-        logits = tf.cast(logits, tf.float32)
-    return logits

@@ -1,9 +1,13 @@
-"""The shifted Gaussian smoothing (DVAE# paper, Sec. 3.3), the posterior of the Gaussian integral.
+r"""The shifted Gaussian smoothing (DVAE# paper, Sec. 3.3), the posterior of the Gaussian integral.
 
-    r(zeta | z) = N(zeta; z + shift, scale^2),   zeta real,   b(zeta) = (zeta - shift - 1/2) / scale^2.
+$$
+r(\zeta | z) = \mathcal{N}(\zeta; z + \mu, \sigma^2), \qquad b(\zeta) = (\zeta - \mu - 1/2) / \sigma^2, \qquad
+\zeta \in \mathbb{R}.
+$$
 
-The shift of a unit is one more output h of its encoder, shift = (sigmoid(h) - 1/2) / 2; its scale is a
-weight, 0.05 + |0.2 s|, with s = 1 at first (both facts of the published experiments).
+The shift $\mu = (\operatorname{sigmoid}(h) - 1/2) / 2$ of a unit comes from one more output $h$ of its
+encoder; its scale $\sigma = 0.05 + |0.2 s|$ from a weight $s$, initially 1 (both as in the published
+experiments).
 """
 
 from typing import Any
@@ -11,24 +15,25 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from ..support import REAL_LINE, at_least_float32
 from .family import Family
 from .gaussian import Gaussian
 from .mixture import RelaxedBernoulli
-from .relaxation import REAL_LINE, Relaxation, at_least_float32
+from .relaxation import Relaxation
 
 
 @keras.saving.register_keras_serializable("dvae_tf")
 class ShiftedGaussian(Relaxation, Family):
-    """Called as `smoothing(logits, h)`, [..., D] each; without h the shift is 0.
+    """The shifted Gaussian as a layer: `smoothing(logits, h)`, [..., D] each; without h the shift is 0.
 
-    Owns `s`, [D], made at the first call: the trainable standard deviations, shared by all images.
+    It owns `s`, [D], created at the first call: the trainable scales, shared by all images.
     """
 
     support = REAL_LINE
     outputs_per_unit = 2
 
     def build(self, logits_shape: Any) -> None:
-        """Makes the weight; the last dimension of the logits is that of the units."""
+        """Creates the weight; the last dimension of the logits is that of the units."""
         self.s = self.add_weight(
             name="s", shape=(logits_shape[-1],), dtype="float32", autocast=False, initializer="ones"
         )
@@ -46,34 +51,34 @@ class ShiftedGaussian(Relaxation, Family):
         theta = (shift, tf.cast(self.scale, logits.dtype))
         return RelaxedBernoulli(logits, theta, type(self), self.validate_args)
 
-    # r at a shift and a scale is the Gaussian smoothing at zeta - shift, with beta = 1 / scale^2.
+    # The Gaussian smoothing at zeta - shift with beta = 1 / scale^2.
 
     @classmethod
     def log_density_given_0(cls, zeta: tf.Tensor, shift: tf.Tensor, scale: tf.Tensor) -> tf.Tensor:
-        """log N(zeta; shift, scale^2)."""
+        r"""$\log \mathcal{N}(\zeta; \mu, \sigma^2)$."""
         return Gaussian.log_density_given_0(zeta - shift, scale**-2)
 
     @classmethod
     def log_density_ratio(cls, zeta: tf.Tensor, shift: tf.Tensor, scale: tf.Tensor) -> tf.Tensor:
-        """(zeta - shift - 1/2) / scale^2."""
+        r"""$(\zeta - \mu - 1/2) / \sigma^2$."""
         return Gaussian.log_density_ratio(zeta - shift, scale**-2)
 
     @classmethod
     def cdf_given_0(cls, zeta: tf.Tensor, shift: tf.Tensor, scale: tf.Tensor) -> tf.Tensor:
-        """Phi((zeta - shift) / scale)."""
+        r"""$\Phi((\zeta - \mu) / \sigma)$."""
         return Gaussian.cdf_given_0(zeta - shift, scale**-2)
 
     @classmethod
     def cdf_given_1(cls, zeta: tf.Tensor, shift: tf.Tensor, scale: tf.Tensor) -> tf.Tensor:
-        """Phi((zeta - shift - 1) / scale)."""
+        r"""$\Phi((\zeta - \mu - 1) / \sigma)$."""
         return Gaussian.cdf_given_1(zeta - shift, scale**-2)
 
     @classmethod
     def quantile_given_0(cls, rho: tf.Tensor, shift: tf.Tensor, scale: tf.Tensor) -> tf.Tensor:
-        """shift + scale Phi^-1(rho)."""
+        r"""$\mu + \sigma \Phi^{-1}(\rho)$."""
         return shift + Gaussian.quantile_given_0(rho, scale**-2)
 
     @classmethod
     def quantile_given_1(cls, rho: tf.Tensor, shift: tf.Tensor, scale: tf.Tensor) -> tf.Tensor:
-        """1 + shift + scale Phi^-1(rho)."""
+        r"""$1 + \mu + \sigma \Phi^{-1}(\rho)$."""
         return shift + Gaussian.quantile_given_1(rho, scale**-2)

@@ -1,20 +1,23 @@
-"""The spike-and-exponential smoothing (DVAE# paper, Eq. 1 left; DVAE).
+r"""The spike-and-exponential smoothing (DVAE# paper, Eq. 1 left; DVAE).
 
-    r(zeta | 0) = delta(zeta),   r(zeta | 1) = beta e^(beta (zeta - 1)) / (1 - e^-beta),   zeta in [0, 1].
+$$
+r(\zeta | 0) = \delta(\zeta), \qquad r(\zeta | 1) = \frac{\beta e^{\beta (\zeta - 1)}}{1 - e^{-\beta}}, \qquad
+\zeta \in [0, 1].
+$$
 
-Its density is with respect to delta_0 + Lebesgue measure: log(1 - q) at the spike, log q + log r(zeta | 1)
-elsewhere. b(zeta) is -inf at the spike and +inf elsewhere: zeta tells the bit. A sample at the spike stays
-there when q changes: its gradient is 0.
+Its density is with respect to a unit mass at 0 plus Lebesgue measure: $\log(1 - q)$ at the spike, $\log q +
+\log r(\zeta | 1)$ elsewhere. $b(\zeta)$ is -inf at the spike and +inf elsewhere: zeta determines the bit. A
+sample at the spike does not move with q, so its gradient is 0.
 """
 
 import keras
 import tensorflow as tf
 
 from ..numerics import keep_nan
+from ..support import UNIT_INTERVAL
 from .exponential import Exponential
 from .family import Family
-from .layer import Smoothing
-from .relaxation import UNIT_INTERVAL
+from .smoothing_layer import Smoothing
 
 
 @keras.saving.register_keras_serializable("dvae_tf")
@@ -25,7 +28,7 @@ class SpikeExponential(Smoothing, Family):
 
     @classmethod
     def is_atom(cls, zeta: tf.Tensor) -> tf.Tensor:
-        """zeta = 0."""
+        r"""$\zeta = 0$."""
         return tf.equal(zeta, 0.0)
 
     @classmethod
@@ -35,7 +38,7 @@ class SpikeExponential(Smoothing, Family):
 
     @classmethod
     def log_density_given_1(cls, zeta: tf.Tensor, beta: tf.Tensor) -> tf.Tensor:
-        """log beta + beta (zeta - 1) - log(1 - e^-beta)."""
+        r"""$\log \beta + \beta (\zeta - 1) - \log(1 - e^{-\beta})$."""
         return Exponential.log_density_given_0(1.0 - zeta, beta)
 
     @classmethod
@@ -46,18 +49,18 @@ class SpikeExponential(Smoothing, Family):
 
     @classmethod
     def log_mixture_density(cls, zeta: tf.Tensor, logits: tf.Tensor, beta: tf.Tensor) -> tf.Tensor:
-        """log(1 - q) at the spike, log q + log r(zeta | 1) elsewhere."""
+        r"""$\log(1 - q)$ at the spike, $\log q + \log r(\zeta | 1)$ elsewhere."""
         log_q, log_not_q = -tf.math.softplus(-logits), -tf.math.softplus(logits)
         return tf.where(cls.is_atom(zeta), log_not_q, log_q + cls.log_density_given_1(zeta, beta))
 
     @classmethod
     def cdf_given_0(cls, zeta: tf.Tensor, beta: tf.Tensor) -> tf.Tensor:
-        """1 from the spike on."""
+        """1 everywhere."""
         return tf.ones_like(zeta) + 0.0 * beta
 
     @classmethod
     def cdf_given_1(cls, zeta: tf.Tensor, beta: tf.Tensor) -> tf.Tensor:
-        """(e^(beta zeta) - 1) / (e^beta - 1)."""
+        r"""$(e^{\beta \zeta} - 1) / (e^\beta - 1)$."""
         return Exponential.cdf_given_1(zeta, beta)
 
     @classmethod
@@ -67,12 +70,12 @@ class SpikeExponential(Smoothing, Family):
 
     @classmethod
     def quantile_given_1(cls, rho: tf.Tensor, beta: tf.Tensor) -> tf.Tensor:
-        """1 + log(e^-beta + rho (1 - e^-beta)) / beta."""
+        r"""$1 + \log(e^{-\beta} + \rho (1 - e^{-\beta})) / \beta$."""
         return Exponential.quantile_given_1(rho, beta)
 
     @classmethod
     def mixture_quantile(cls, rho: tf.Tensor, logits: tf.Tensor, beta: tf.Tensor) -> tf.Tensor:
-        """0 up to the level 1 - q, then the quantile of the exponential at (rho - (1 - q)) / q."""
+        r"""0 up to the level $1 - q$, then the quantile of the exponential at $(\rho - (1 - q)) / q$."""
         above = rho - tf.math.sigmoid(-logits)
         level = tf.where(above > 0, above, 0.5) / tf.where(above > 0, tf.math.sigmoid(logits), 1.0)
         return tf.where(above > 0, cls.quantile_given_1(tf.minimum(level, 1.0), beta), 0.0)

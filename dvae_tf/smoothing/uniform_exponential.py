@@ -1,9 +1,11 @@
-"""The uniform+exponential smoothing (DVAE# paper, Sec. 3.3): the exponential one with a floor.
+r"""The uniform+exponential smoothing (DVAE# paper, Sec. 3.3): the exponential one with a floor.
 
-    r(zeta | 0) = (1 - eps) beta e^(-beta zeta) / (1 - e^-beta) + eps,   eps = 0.05,   zeta in [0, 1],
-    R(zeta | 0) = (1 - eps) (1 - e^(-beta zeta)) / (1 - e^-beta) + eps zeta.
+$$
+r(\zeta | 0) = (1 - \epsilon) \frac{\beta e^{-\beta \zeta}}{1 - e^{-\beta}} + \epsilon, \qquad R(\zeta | 0) =
+(1 - \epsilon) \frac{1 - e^{-\beta \zeta}}{1 - e^{-\beta}} + \epsilon \zeta, \qquad \zeta \in [0, 1],
+$$
 
-The floor keeps the gradient of a sample finite as beta grows.
+with $\epsilon = 0.05$. The floor keeps the gradient of a sample finite as $\beta$ grows.
 """
 
 import math
@@ -12,11 +14,11 @@ import keras
 import tensorflow as tf
 from tensorflow_probability import bijectors as tfb
 
+from ..support import UNIT_INTERVAL
 from .exponential import Exponential
 from .family import SymmetricFamily
-from .layer import Smoothing
 from .quantile import search_quantile
-from .relaxation import UNIT_INTERVAL
+from .smoothing_layer import Smoothing
 
 EPSILON = 0.05
 
@@ -29,34 +31,34 @@ class UniformExponential(Smoothing, SymmetricFamily):
 
     @classmethod
     def log_density_given_0(cls, zeta: tf.Tensor, beta: tf.Tensor) -> tf.Tensor:
-        """log((1 - eps) r_exp(zeta | 0) + eps)."""
+        r"""$\log((1 - \epsilon) r_\text{exp}(\zeta | 0) + \epsilon)$."""
         log_exponential = math.log1p(-EPSILON) + Exponential.log_density_given_0(zeta, beta)
         log_uniform = math.log(EPSILON)
         return log_uniform + tf.math.softplus(log_exponential - log_uniform)
 
     @classmethod
     def log_density_ratio(cls, zeta: tf.Tensor, beta: tf.Tensor) -> tf.Tensor:
-        """log r(1 - zeta | 0) - log r(zeta | 0)."""
+        r"""$\log r(1 - \zeta | 0) - \log r(\zeta | 0)$."""
         return cls.log_density_given_0(1.0 - zeta, beta) - cls.log_density_given_0(zeta, beta)
 
     @classmethod
     def cdf_given_0(cls, zeta: tf.Tensor, beta: tf.Tensor) -> tf.Tensor:
-        """(1 - eps) R_exp(zeta | 0) + eps zeta."""
+        r"""$(1 - \epsilon) R_\text{exp}(\zeta | 0) + \epsilon \zeta$."""
         return (1.0 - EPSILON) * Exponential.cdf_given_0(zeta, beta) + EPSILON * zeta
 
     @classmethod
     def cdf_given_1(cls, zeta: tf.Tensor, beta: tf.Tensor) -> tf.Tensor:
-        """(1 - eps) R_exp(zeta | 1) + eps zeta."""
+        r"""$(1 - \epsilon) R_\text{exp}(\zeta | 1) + \epsilon \zeta$."""
         return (1.0 - EPSILON) * Exponential.cdf_given_1(zeta, beta) + EPSILON * zeta
 
     @classmethod
     def quantile_given_0(cls, rho: tf.Tensor, beta: tf.Tensor) -> tf.Tensor:
-        """Searched: R is concave, so the quantile lies between that of the exponential and rho."""
+        """By a root search: R is concave, so the quantile lies between that of the exponential and rho."""
         low = Exponential.quantile_given_0(rho, beta)
         return search_quantile(lambda zeta: cls.cdf_given_0(zeta, beta), rho, low, rho, tfb.Sigmoid())
 
     @classmethod
     def draw_given(cls, z: tf.Tensor, rho: tf.Tensor, beta: tf.Tensor) -> tf.Tensor:
-        """Uniform where rho is below eps, exponential elsewhere: each with what rho has left."""
+        r"""Uniform if $\rho < \epsilon$, exponential otherwise, each from the remainder of $\rho$."""
         exponential = Exponential.draw_given(z, tf.maximum(rho - EPSILON, 0.0) / (1.0 - EPSILON), beta)
         return tf.where(rho < EPSILON, rho / EPSILON, exponential)

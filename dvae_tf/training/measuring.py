@@ -40,12 +40,13 @@ def validate(model: DVAE, images: np.ndarray, step: int, means: dict[str, float]
     nll = evaluation.image_nll(model, images, recipe.validation_iw_samples, seed, recipe.eval_batchsize).nll
     kl_weight = float(model.kl_weight(step))
     # The objectives used the previous log Z, which on average was half of its change too low.
-    drift = (estimate.log_partition - log_z_before) / 2
+    log_z = float(estimate.log_partition)
+    drift = (log_z - log_z_before) / 2
     report = means | {
         "objective": means["objective"] - kl_weight * drift,
         "val_nll": float(nll.mean()),
-        "log_partition": estimate.log_partition,
-        "log_partition_standard_error": estimate.standard_error,
+        "log_partition": log_z,
+        "log_partition_standard_error": float(estimate.standard_error),
         "log_partition_converged": float(estimate.converged),
         "log_partition_before": log_z_before,
         "learning_rate": float(model.optimizer.learning_rate),
@@ -54,7 +55,7 @@ def validate(model: DVAE, images: np.ndarray, step: int, means: dict[str, float]
         **diagnostics,
     }
     if estimate.effective_sample_size is not None:
-        report["ais_effective_sample_size"] = estimate.effective_sample_size
+        report["ais_effective_sample_size"] = float(estimate.effective_sample_size)
     return report
 
 

@@ -1,6 +1,6 @@
-"""What a case of the suite is made of: tensors to give, programs to run on them, objects to keep.
+"""The parts of a case of the suite: input tensors, programs that run on them, objects under test.
 
-A program is a function of tensors alone, so that every mode (eager, graph, XLA, SavedModel) can run it.
+A program is a function of tensors only, so that every mode (eager, graph, XLA, SavedModel) can run it.
 """
 
 import dataclasses
@@ -15,7 +15,7 @@ BOTH = (tf.float32, tf.float64)
 
 
 class Arg(NamedTuple):
-    """A tensor to give: its shape, None being the batch, and what its numbers are."""
+    """An input tensor: its shape, with None for the batch, and the kind of its numbers."""
 
     shape: tuple[int | None, ...]
     kind: str
@@ -38,7 +38,7 @@ class Arg(NamedTuple):
             "seed": lambda: rng.integers(0, 1000, shape),
             "count": lambda: 6,
         }[self.kind]()
-        # Through float32: both precisions are given the same numbers.
+        # By way of float32, so that both precisions get the same numbers.
         return tf.constant(np.asarray(numbers, np.float32).astype(self.dtype(floating).as_numpy_dtype))
 
 
@@ -72,20 +72,20 @@ COUNT = Arg((), "count")
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Program:
-    """A function of tensors, made for a precision.
+    """A function of tensors, built for a precision.
 
     Attributes:
-      build: a dtype gives the function; its results are any nest of tensors.
-      takes: what it is given.
-      draws: whether it draws: then modes need not agree, and it repeats itself given the seed.
-      differentiable: whether the gradient is looked at as well.
-      dtypes: the precisions it knows.
+      build: maps a dtype to the function, which returns any nest of tensors.
+      takes: its arguments.
+      draws: whether it draws random numbers: then it repeats itself given the seed, but modes may differ.
+      differentiable: whether its gradient is compared as well.
+      dtypes: the precisions that it supports.
       batches: sizes of the batch that one trace serves.
-      slow: whether XLA takes long over it: then most of its tests are left to the slow ones.
-      rtol: of float32, relative; what the modes may differ by.
+      slow: whether it takes long to compile: then most of its tests are marked slow.
+      rtol: relative difference allowed between the modes in float32.
       xla: whether it can be part of an XLA program.
-      of: a layer or a sampler gives the function that runs it, where there is one.
-      make: makes it; `owner` is the one in use.
+      of: maps a layer or a sampler to the function that runs it, if there is one.
+      make: creates it; `owner` is the one in use.
     """
 
     build: Callable[[tf.DType], Callable[..., Any]]
@@ -117,7 +117,7 @@ class Program:
 
     @functools.cache  # noqa: B019
     def eager(self, dtype: tf.DType) -> Callable[..., list[tf.Tensor]]:
-        """Gives the results in a row and, where it draws nothing, the gradients of their sum."""
+        """Returns the results as a list and, unless it draws, the gradients of their sum."""
         call = self.build(dtype)
 
         def run(*given: tf.Tensor) -> list[tf.Tensor]:
@@ -126,7 +126,10 @@ class Program:
                 tape.watch(floats)
                 nest = call(*given)
                 leaves = tf.nest.flatten(nest, expand_composites=True)
-                results = [tf.convert_to_tensor(leaf) for leaf in leaves if leaf is not None]
+                # Leaves out names (`LogPartition.method`), which are no tensors.
+                results = [
+                    tf.convert_to_tensor(leaf) for leaf in leaves if not isinstance(leaf, str | type(None))
+                ]
                 total = [tf.reduce_sum(each) for each in results if each.dtype.is_floating]
             if self.draws or not self.differentiable or not total:
                 return results
@@ -146,19 +149,19 @@ class Program:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Case:
-    """How a public name is put to use.
+    """How a public name is used.
 
     Attributes:
-      programs: by what they show.
-      make: a dtype gives a new layer or sampler: what has a configuration, and perhaps variables.
-      law: parameters give the distribution.
+      programs: by name.
+      make: maps a dtype to a new layer or sampler: an object with a configuration, and perhaps variables.
+      distribution: builds it from its parameters.
       parameters: its parameters.
-      value: where its `log_prob` is asked.
+      value: where its `log_prob` is evaluated.
     """
 
     programs: dict[str, Program]
     make: Callable[[tf.DType], Any] | None = None
-    law: Callable[..., Any] | None = None
+    distribution: Callable[..., Any] | None = None
     parameters: tuple[Arg, ...] = ()
     value: Arg | None = None
 
@@ -169,27 +172,27 @@ def function(call: Callable[..., Any], *takes: Arg, **kwargs: Any) -> Case:
 
 
 def typed(build: Callable[[tf.DType], Callable[..., Any]], *takes: Arg, **kwargs: Any) -> Case:
-    """A function that is told the precision."""
+    """A function that depends on the precision."""
     return Case({"": Program(build, takes, **kwargs)})
 
 
 def distribution(
-    law: Callable[..., Any],
+    build: Callable[..., Any],
     parameters: tuple[Arg, ...],
     value: Arg,
-    methods: Callable[[Any, tf.Tensor], Any] = lambda law, value: (),
+    methods: Callable[[Any, tf.Tensor], Any] = lambda made, value: (),
     **kwargs: Any,
 ) -> Case:
-    """A law: its `log_prob` and further methods at a value, and its samples."""
+    """A distribution: its `log_prob` and further methods at a value, and its samples."""
 
     def density(*given: tf.Tensor) -> Any:
-        made = law(*given[:-1])
+        made = build(*given[:-1])
         return made.log_prob(given[-1]), methods(made, given[-1])
 
     def sample(count: tf.Tensor, *given: tf.Tensor) -> Any:
-        return law(*given[:-1]).sample(count, seed=given[-1])
+        return build(*given[:-1]).sample(count, seed=given[-1])
 
-    # The shape of what an XLA program draws is not data.
+    # The shape of a draw inside an XLA program must be static.
     fixed = functools.partial(sample, 5)
     return Case(
         {
@@ -197,7 +200,7 @@ def distribution(
             "sample": Program(lambda dtype: fixed, (*parameters, SEED), draws=True),
             "count": Program(lambda dtype: sample, (COUNT, *parameters, SEED), draws=True, xla=False),
         },
-        law=law,
+        distribution=build,
         parameters=parameters,
         value=value,
     )

@@ -1,4 +1,4 @@
-"""The pure functions of the library, each with small tensors to call it with."""
+"""The pure functions of the library, each with small arguments."""
 
 import tensorflow as tf
 
@@ -32,6 +32,7 @@ NUMERICS = {
     "uniform_pair": typed(
         lambda dtype: lambda seed: numerics.uniform_pair([2, 3], seed, dtype), SEED, draws=True
     ),
+    "draw_bits": function(numerics.draw_bits, unit(None, 3), unit(None, 3)),
     "keep_nan": function(numerics.keep_nan, real(None, 3), real(None, 3)),
     "log_mean_exp": function(numerics.log_mean_exp, real(5, None)),
     "bernoulli_entropy": function(numerics.bernoulli_entropy, real(None, 3)),
@@ -40,9 +41,9 @@ NUMERICS = {
 }
 
 
-def _draw(logits, sample, laws=()):
+def _draw(logits, sample, distributions=()):
     log_prob = tf.reduce_sum(sample * logits - tf.math.softplus(logits), -1)
-    return PosteriorSample(logits, sample, log_prob, laws)
+    return PosteriorSample(logits, sample, log_prob, distributions)
 
 
 def _machine(left_bias, right_bias, weights):
@@ -90,7 +91,7 @@ KL = {
 
 
 def _streamed(log_weights, seed):
-    """Blocks of 2 samples, of which the last has one too many; the same log weights in each."""
+    """Blocks of 2 samples, with one surplus sample in the last; the same log weights in each."""
     return objectives.streamed_bound(
         lambda now: log_weights, tf.shape(log_weights)[1], tf.constant(5), 2, seed, log_weights.dtype
     )
@@ -126,7 +127,7 @@ RBM = {
         LEFT,
         SEED,
         draws=True,
-        # Compiled for each.
+        # Compiled for each batch.
         batches=(1, 3),
     ),
     "clamped_gibbs": of_machine(
@@ -164,6 +165,12 @@ def _few_gibbs(machine, seed):
     return samplers.measure_mixing(sampler, *machine, state, seed, num_steps=3)
 
 
+def _short_path(machine, seed):
+    sampler = samplers.PopulationAnnealing(num_chains=4, num_sweeps=1)
+    state = sampler.init(3, 4, seed, machine.dtype)
+    return samplers.follow_straight_path(sampler, *machine, state, 2, seed)
+
+
 SAMPLERS = {
     "anneal": of_machine(
         lambda machine, seed: samplers.anneal(rbm.tempered_path(machine), 2, 4, 1, seed),
@@ -174,6 +181,7 @@ SAMPLERS = {
     "autocorrelation_time": function(samplers.autocorrelation_time, real(6, 3)),
     "count_families": function(lambda x: samplers.count_families(tf.cast(3 * x, tf.int32)), real(5)),
     "equal_rejection_ladder": function(samplers.equal_rejection_ladder, unit(4), unit(3)),
+    "follow_straight_path": of_machine(_short_path, SEED, draws=True, slow=True),
     "measure_mixing": of_machine(_few_gibbs, SEED, draws=True, slow=True),
     "mixing": function(samplers.mixing, real(6, 3)),
     "sample_clamped": function(

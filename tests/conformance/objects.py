@@ -1,4 +1,4 @@
-"""The layers, samplers and models of the library: what has a configuration, and perhaps variables."""
+"""The layers, samplers and models of the library: objects with a configuration, and perhaps variables."""
 
 import functools
 
@@ -7,8 +7,8 @@ import numpy as np
 import tensorflow as tf
 
 from conformance.cases import SEED, bits, layer, odds, real, unit
+from conformance.distributions import _binary, _smoothed
 from conformance.functions import MACHINE
-from conformance.laws import _binary, _smoothed
 from dvae_tf import priors, samplers, smoothing
 from dvae_tf.networks import Network
 from dvae_tf.posterior import Posterior
@@ -18,11 +18,11 @@ CHAINS = samplers.PersistentGibbs(num_chains=5, num_sweeps=1)
 
 
 def _relaxation(make, methods=_smoothed, outputs=1, slow=False):
-    """A layer of smoothing: its law at log-odds, and its samples."""
+    """A layer of smoothing: its distribution at log-odds, and its samples."""
 
     def density(layer, zeta, *outputs):
-        law = layer(*outputs)
-        return law.log_prob(zeta), methods(law, zeta)
+        distribution = layer(*outputs)
+        return distribution.log_prob(zeta), methods(distribution, zeta)
 
     def sample(layer, *given):
         return layer(*given[:-1]).sample(2, seed=given[-1])
@@ -45,7 +45,7 @@ def _shifted(dtype):
     return made
 
 
-# Those that search their quantiles are slow to trace; Power stands for them.
+# Smoothings that search their quantiles are slow to trace; Power represents them.
 SMOOTHINGS = {
     "Concrete": _relaxation(
         lambda dtype: smoothing.Concrete(1 / 7, trainable_temperature=True, name="mine"), _binary
@@ -61,16 +61,16 @@ SMOOTHINGS = {
 
 
 def _sampler(kind, **options):
-    """A sampler: the first state, a step from it, and what it tells."""
+    """A sampler: the first state, a step from it, and its diagnostics."""
     sampler = kind(num_chains=5, num_sweeps=2, **options)
 
     def steps(sampler, left_bias, right_bias, weights, seed):
         machine = left_bias, right_bias, weights
         state = sampler.init(3, 4, seed, weights.dtype)
         moved, info = sampler.step(*machine, state, seed)
-        anchored = sampler.anchor(*machine, moved, tf.zeros([], weights.dtype))
+        known = sampler.with_log_partition(*machine, moved, tf.zeros([], weights.dtype))
         shape = moved.left, moved.right, moved.log_weights
-        return state, moved, info, anchored, shape, list(sampler.summary(moved).values())
+        return state, moved, info, known, shape, list(sampler.summary(moved).values())
 
     slow = kind is not samplers.PersistentGibbs
     return layer(lambda dtype: sampler, step=(steps, (*MACHINE, SEED), {"draws": True, "slow": slow}))
@@ -84,7 +84,7 @@ SAMPLERS = {
 
 
 def _prior(kind, value, **options):
-    """A prior: its law of the code and of the bits, and its draws."""
+    """A prior: its distribution of the code and of the bits, and its draws."""
 
     def density(layer, zeta, z):
         return layer().log_prob(zeta), layer.binary().log_prob(z)
@@ -100,7 +100,9 @@ def _prior(kind, value, **options):
 
 
 def _machine_prior(kind, value, **options):
-    return _prior(kind, value, num_left=2, num_right=4, sampler=CHAINS, num_witnesses=4, seed=3, **options)
+    return _prior(
+        kind, value, num_left=2, num_right=4, sampler=CHAINS, num_tracking_chains=4, seed=3, **options
+    )
 
 
 def _directed(**options):

@@ -1,4 +1,4 @@
-"""Finds what the library offers, so that nothing new is left out of the suite."""
+"""Finds the public names of the library, so that the suite misses nothing new."""
 
 import importlib
 import inspect
@@ -17,7 +17,7 @@ _BASES = (keras.layers.Layer, tfp.distributions.Distribution, Sampler)
 
 
 def found_names() -> dict[str, Any]:
-    """Dotted name below `dvae_tf` -> object: what modules offer, then what is registered or derived."""
+    """Dotted name below `dvae_tf` -> object: public names of modules, then registered and derived classes."""
     found = {}
     for info in pkgutil.iter_modules(dvae_tf.__path__):
         if not info.name.startswith("_"):
@@ -30,13 +30,13 @@ def found_names() -> dict[str, Any]:
 
 
 def registered() -> list[Any]:
-    """What Keras knows by the package `dvae_tf`."""
+    """Objects that are registered with Keras under the package `dvae_tf`."""
     known = keras.saving.get_custom_objects().items()
     return [each for name, each in known if name.startswith("dvae_tf>") and _is_ours(each)]
 
 
 def _offered(module: types.ModuleType) -> dict[str, Any]:
-    """`__all__`, and of modules in it theirs; without one, the public functions and classes defined there."""
+    """Names in `__all__` (recursively for modules), or else public functions and classes defined there."""
     if hasattr(module, "__all__"):
         values = {name: getattr(module, name) for name in module.__all__}
     else:
@@ -55,7 +55,7 @@ def _offered(module: types.ModuleType) -> dict[str, Any]:
 
 
 def _derived_classes() -> set[type]:
-    """Layers, distributions and samplers of the library, public or not, that are not hidden."""
+    """Layers, distributions and samplers of the library whose names are not private."""
     return {
         each
         for base in _BASES

@@ -1,11 +1,11 @@
-"""The table of the suite: every name that the registry finds, as a case or with the reason why not."""
+"""The table of the suite: a case for every name that the registry finds, or the reason why there is none."""
 
 from conformance.cases import BOTH as BOTH
+from conformance.distributions import DISTRIBUTIONS
 from conformance.functions import FUNCTIONS
-from conformance.laws import LAWS
 from conformance.objects import OBJECTS
 
-CASES = FUNCTIONS | LAWS | OBJECTS
+CASES = FUNCTIONS | DISTRIBUTIONS | OBJECTS
 
 # Reason -> names.
 _REASONS = {
@@ -13,19 +13,22 @@ _REASONS = {
         priors.Prior priors.relaxed_machine.RelaxedMachine samplers.Sampler samplers.SamplerState
         smoothing.Family smoothing.Relaxation smoothing.RelaxedBinary smoothing.Smoothing
         smoothing.SymmetricFamily""",
-    "a tuple of tensors that cases take or give": """
+    "a tuple of tensors that cases take or return": """
         models.BinaryCode models.RelaxedBound models.ReplicaUpdate models.Samples models.StepReport
-        objectives.LikelihoodEstimate partition.AISEstimate partition.BridgeEstimate
-        partition.Estimate partition.LogRatio partition.PopulationEstimate posterior.PosteriorSample
+        objectives.LikelihoodEstimate partition.AnnealedChains partition.BothSides
+        partition.LogPartition partition.LogRatio partition.TemperedLadders posterior.PosteriorSample
         rbm.Ising rbm.RBM rbm.exact.Moments
-        samplers.Annealed samplers.Mixing samplers.ParallelTemperingInfo samplers.ParallelTemperingState
-        samplers.PersistentGibbsInfo samplers.PersistentGibbsState samplers.PopulationAnnealingInfo
-        samplers.PopulationAnnealingState""",
+        samplers.AnnealedPopulations samplers.Mixing samplers.ParallelTemperingInfo
+        samplers.ParallelTemperingState samplers.PersistentGibbsInfo samplers.PersistentGibbsState
+        samplers.PopulationAnnealingInfo samplers.PopulationAnnealingState""",
+    "checks and constants that distributions share; tested by tests/test_support.py": """
+        support.at_least_float32 support.bit_assertions support.in_dtype support.inside_unit_interval
+        support.line_onto support.number_assertions support.outside support.support_assertions""",
     "plain numbers and names": """
         config.Betas config.DatasetFacts config.Recipe config.Structure config.System config.recipe
         config.BASELINES config.BETA config.DATASETS config.PUBLISHED config.PublishedNLL config.SAMPLERS
         config.STRUCTURES config.SYSTEMS evaluation.Evaluation evaluation.ImageNLL evaluation.PairedDifference
-        models.PRETRAINED numerics.Tag numerics.integer_seed priors.LogPartition""",
+        models.PRETRAINED numerics.Tag numerics.check_count numerics.integer_seed""",
     "combines results of `DVAE.replica_update`; tested by reliability/test_replicas.py": "models.combine",
     "files and arrays of data": """
         data.DataError data.Images data.batch_indices data.binarize_once data.check data.from_arrays

@@ -15,7 +15,7 @@ PROGRAMS = {
 }
 
 
-# XLA compiles each program anew: one of a kind, the others are left to the slow tests.
+# Compilation takes long: one program of each kind, the others are marked slow.
 COMPILED = (
     "kl.joint",
     "networks.Network-inference",
@@ -35,7 +35,7 @@ each_dtype = pytest.mark.parametrize(
 
 
 def programs(keep=lambda program: True, fast=None):
-    """Runs a test over the programs that it is about."""
+    """Parametrizes a test over programs."""
 
     def marks(name, program):
         return [pytest.mark.slow] if program.slow or (fast and name not in fast) else []
@@ -46,7 +46,7 @@ def programs(keep=lambda program: True, fast=None):
 
 
 def assert_near(found, expected, rtol):
-    """Near by the size of the whole tensor: entries may be differences of large ones."""
+    """Close relative to the size of the whole tensor, for entries may be differences of large numbers."""
     assert len(found) == len(expected)
     for one, other in zip(found, expected, strict=True):
         one, other = np.asarray(one), np.asarray(other)

@@ -55,7 +55,7 @@ def test_a_new_layer_is_noticed_though_no_list_has_it(registered, monkeypatch):
     new = type("Unlisted", (base,), {"__module__": "dvae_tf.priors.base", "get_config": lambda self: {}})
     if registered:
         monkeypatch.setitem(keras.saving.get_custom_objects(), "dvae_tf>Unlisted", new)
-    # A class lives on in `__subclasses__` until it is collected: it must not be found later.
+    # A class stays in `__subclasses__` until it is collected, and must not be found later.
     try:
         assert forgotten() == {"priors.base.Unlisted"}
     finally:
@@ -67,5 +67,5 @@ def test_a_name_that_is_gone_is_noticed(monkeypatch):
     monkeypatch.setattr(rbm, "__all__", [name for name in rbm.__all__ if name != "scaled"])
     found = registry.found_names()
     assert "rbm.scaled" not in found
-    # A layer is found by its base all the same.
+    # A layer is still found by its base class.
     assert "networks.Network" in found

@@ -1,4 +1,4 @@
-"""What is written and read back gives the same: configurations, checkpoints, Keras weights, SavedModels."""
+"""Round trips: configurations, checkpoints, Keras weights and SavedModels give the same results."""
 
 import keras
 import numpy as np
@@ -12,7 +12,7 @@ from support.tiny import tiny_structures as tiny_structures
 
 OBJECTS = {name: case for name, case in CASES.items() if case.make}
 LAYERS = {name: case for name, case in OBJECTS.items() if not name.startswith("samplers.")}
-# One for each kind; the others take as long again for the same code of TensorFlow.
+# One of each kind; the others exercise the same code of TensorFlow.
 SAVED = (
     "rbm.block_gibbs",
     "rbm.energy",
@@ -36,7 +36,7 @@ def made(name):
 
 
 def results(name, layer):
-    """What a case gives with another layer in place of its own: what draws nothing, or else the draws."""
+    """Results of a case with another layer in place of its own: of programs without draws, or else of all."""
     found, programs = [], CASES[name].programs.values()
     for program in [each for each in programs if not each.draws] or programs:
         nest = program.of(layer)(*program.given(3, program.dtypes[0]))
@@ -74,7 +74,7 @@ def test_configuration(name):
     if name not in LAYERS:
         assert other == thing
         return
-    # A layer that is made at its first call.
+    # Builds layers that create variables at the first call.
     results(name, other)
     for mine, theirs in zip(other.variables, thing.variables, strict=True):
         mine.assign(theirs)
@@ -121,7 +121,7 @@ def test_saved_model(name, tmp_path):
     dtype = program.dtypes[0]
     module = tf.Module()
     module.run = program.compiled(dtype, False)
-    # What the graph reads.
+    # The variables that the graph reads.
     module.state = [variable.value for variable in getattr(program.owner(dtype), "variables", ())]
     tf.saved_model.save(module, str(tmp_path))
     loaded = tf.saved_model.load(str(tmp_path))

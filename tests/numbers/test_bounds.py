@@ -24,12 +24,17 @@ NUM_UNITS = NUM_LEFT + NUM_RIGHT
 
 
 def _draw(logits, layer, num_groups=1, num_samples=3):
-    """What a posterior of so many groups hands over, for log-odds [B, D]."""
+    """A sample of a posterior with a number of groups, for log-odds [B, D]."""
     logits = tf.tile(logits[tf.newaxis], [num_samples, 1, 1])
-    laws = [layer(each) for each in tf.split(logits, num_groups, -1)]
-    zetas = [law.sample(seed=(0, i)) for i, law in enumerate(laws)]
-    log_prob = tf.add_n([tf.reduce_sum(law.log_prob(z), -1) for law, z in zip(laws, zetas, strict=True)])
-    return PosteriorSample(logits, tf.concat(zetas, -1), log_prob, tuple(laws))
+    distributions = [layer(each) for each in tf.split(logits, num_groups, -1)]
+    zetas = [distribution.sample(seed=(0, i)) for i, distribution in enumerate(distributions)]
+    log_prob = tf.add_n(
+        [
+            tf.reduce_sum(distribution.log_prob(z), -1)
+            for distribution, z in zip(distributions, zetas, strict=True)
+        ]
+    )
+    return PosteriorSample(logits, tf.concat(zetas, -1), log_prob, tuple(distributions))
 
 
 def _machine(machine):
@@ -44,7 +49,7 @@ TERMS = {
     ),
     "sampled, integral": (
         kl.sampled,
-        # Its weight is as wide as the group.
+        # Its weight has the width of the group.
         lambda logits: smoothing.ShiftedGaussian()(logits),
         lambda *machine: GaussianIntegralRelaxation(_machine(machine), 10.0),
     ),
@@ -64,7 +69,7 @@ each_num_groups = pytest.mark.parametrize("num_groups", [1, 2])
 
 
 def _rows(logits):
-    """[B, D]: each number in all units, and beside its neighbours."""
+    """[B, D]: each number in all units, and together with its neighbours."""
     return np.stack([*(np.full(NUM_UNITS, each) for each in logits), *np.resize(logits, (9, NUM_UNITS))])
 
 
@@ -113,7 +118,7 @@ def test_terms_are_finite(name, num_groups, logits, seed, scale):
 @each_dtype
 @property_test(few=5, many=200, posterior=extremes.logits(), prior=extremes.logits())
 def test_kl_of_bits_from_bits(dtype, posterior, prior):
-    """Each pair of log-odds: never below 0, and precise where one of the two is certain."""
+    """Every pair of log-odds: never negative, and precise if one of the two is nearly certain."""
     q, p = (each.ravel().astype(dtype.as_numpy_dtype) for each in np.meshgrid(posterior, prior))
     bits = tf.zeros([1, 1, q.size], dtype)
 
@@ -147,11 +152,11 @@ def test_nan_in_nan_out(name, num_groups):
     good = [np.full((2, NUM_UNITS), 0.5, np.float32), *machine]
     for position in range(4):
         if name == "bernoulli" and position == 3:
-            continue  # The weights meet the bits of one sample, not of every group.
+            continue  # The weights act on the bits of one sample, not on those of every group.
         spoiled = [np.array(each) for each in good]
         spoiled[position].ravel()[0] = np.nan
         found = _term(name, num_groups)(*map(tf.constant, spoiled)).numpy()
-        # Of the log-odds the first image's alone are NaN.
+        # Only the log-odds of the first image are NaN.
         assert np.isnan(found[:, 0]).all()
         if position:
             assert np.isnan(found).all()
@@ -161,9 +166,9 @@ def test_nan_in_nan_out(name, num_groups):
 
 def test_dvae_keeps_a_sample_of_nan():
     logits = tf.zeros([1, 1, NUM_UNITS])
-    laws = (smoothing.SpikeExponential(5.0)(logits[..., :2]),) * 2
+    distributions = (smoothing.SpikeExponential(5.0)(logits[..., :2]),) * 2
     sample = tf.constant([[[0.0, np.nan, 0.3, 0.0]]])
-    draw = PosteriorSample(logits, sample, tf.zeros([1, 1]), laws)
+    draw = PosteriorSample(logits, sample, tf.zeros([1, 1]), distributions)
     assert np.isnan(kl.dvae(draw, _machine(_random_machine(0, 1.0, np.float32))))
 
 
@@ -203,7 +208,7 @@ def test_bounds_lie_between_their_weights(dtype, weights, kl_weight):
 
 @property_test(few=10, many=200, weights=log_weights, num_samples=st.integers(1, 4), block=st.integers(1, 4))
 def test_streamed_bound(weights, num_samples, block):
-    """As of all samples at once, with a variance between those of equal weights and of a single one."""
+    """Equal to all samples at once, with a variance between those of equal weights and of a single weight."""
     rows = tf.constant(np.concatenate([weights, weights]).astype(np.float32))
     taken = iter(range(0, 8, block))
     found = objectives.streamed_bound(

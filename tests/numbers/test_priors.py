@@ -48,20 +48,20 @@ def machines(draw):
 
 
 def _codes(zetas):
-    """Rows of D: each number in all units, beside its neighbour, and against the vertices."""
+    """Rows of D: each number in all units, together with its neighbour, and with the vertices."""
     rows = [np.full(NUM_UNITS, zeta) for zeta in zetas]
     rows += [np.resize(zetas[i : i + 2], NUM_UNITS) for i in range(len(zetas) - 1)]
     return np.stack(rows)
 
 
 def _arrays(machine, dtype):
-    """The machine in a dtype, and what that dtype made of it in float64."""
+    """The machine in a dtype, and the same rounded numbers in float64."""
     arrays = machine.cast(dtype.as_numpy_dtype)
     return arrays, reference.Machine(*(np.asarray(each, np.float64) for each in arrays))
 
 
 def _rounding(machine, dtype):
-    """Of sums of numbers as large as the energies."""
+    """Rounding error of sums of numbers as large as the energies."""
     size = 1 + sum(np.abs(each).sum() for each in machine)
     return 64 * np.finfo(dtype.as_numpy_dtype).eps * size
 
@@ -80,7 +80,7 @@ def test_machine(dtype, machine):
     np.testing.assert_allclose(log_prob, reference.joint_log_probs(machine)[0].ravel(), atol=rounding)
     samples = BoltzmannMachine(*arrays).sample(50, seed=(0, 1)).numpy()
     assert set(np.unique(samples)) <= {0.0, 1.0}
-    # None of what is drawn is impossible.
+    # No sample has probability 0.
     assert BoltzmannMachine(*arrays).log_prob(samples).numpy().min() > -30 - rounding
 
 
@@ -111,7 +111,7 @@ def test_gumbolt(dtype, machine, drawn):
     found = assert_finite(
         lambda zeta, *machine: GumBolt(BoltzmannMachine(*machine)).log_prob(zeta), zeta, *arrays
     )
-    # Theorem 1: between the least and the most probable bits.
+    # Theorem 1: the value lies between those of the least and of the most probable bits.
     vertices = reference.joint_log_probs(machine)[0]
     rounding = _rounding(machine, dtype)
     assert np.all((found >= vertices.min() - rounding) & (found <= vertices.max() + rounding))
@@ -125,7 +125,7 @@ def test_gumbolt(dtype, machine, drawn):
 def test_overlapping(case, dtype, data, machine, drawn):
     arrays, machine = _arrays(machine, dtype)
     smallest = case.layer.smallest_beta
-    # A constructor takes no 1 + 1e-6 in float32: the density of beta = 1 is flat.
+    # 1 + 1e-6 rounds to 1 in float32, which the constructor refuses: the density of beta = 1 is flat.
     layer = case.layer(beta=max(data.draw(extremes.betas(smallest)), smallest + 1e-3 * smallest))
     make = extremes.unit_zetas if layer.support == (0.0, 1.0) else extremes.real_zetas
     zeta = _codes(make(dtype.as_numpy_dtype, drawn))
@@ -134,7 +134,7 @@ def test_overlapping(case, dtype, data, machine, drawn):
         return OverlappingRelaxation(BoltzmannMachine(*machine), layer).log_prob(zeta)
 
     found = assert_finite(log_prob, zeta, *arrays)
-    # A bound of log p(zeta), which lies below the density of its largest bits.
+    # A lower bound of log p(zeta), itself below the density given the most probable bits.
     inside = np.array(zeta, np.float64)
     if layer.support == (0.0, 1.0):
         limits = np.finfo(zeta.dtype)
@@ -203,7 +203,7 @@ def test_directed(dtype, first, data):
     assert np.isfinite(relaxed.log_prob(zeta)).all()
 
 
-# --------------------------------------------------------------------------- beyond, NaN, empty
+# --------------------------------------------------------------------------- out of range, NaN, empty
 
 
 def _machine(**changes):
@@ -242,7 +242,7 @@ def test_nan_in_nan_out(name, jit_compile):
         spoiled[position].ravel()[-1] = np.nan
         log_prob, samples = both(*map(tf.constant, spoiled))
         assert np.isnan(log_prob)
-        # zeta and log Z have no part in samples.
+        # Samples do not depend on zeta and log Z.
         assert np.isnan(samples).any(-1).all() == (position in (1, 2, 3))
 
 

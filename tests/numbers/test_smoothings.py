@@ -1,4 +1,4 @@
-"""Every smoothing at the ends of its range: finite, in range, right in sign, and no number out of NaN."""
+"""Every smoothing at the ends of its range: finite, in range, right in sign, NaN for NaN."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ def _is_unit(case):
 
 
 def _theta(case, data):
-    """Parameters of a case over the range that is promised."""
+    """Parameters of a case over the supported range."""
     if case.layer is ShiftedGaussian:
         # shift = (sigmoid(h) - 1/2) / 2; scale = 0.05 + |0.2 s|.
         return data.draw(st.floats(-0.25, 0.25)), data.draw(extremes.log_uniform(0.05, 250.0))
@@ -35,7 +35,7 @@ def _zetas(case, dtype, drawn):
 
 
 def _grid(dtype, columns, rows, theta):
-    """Every pair of a column's and a row's, and theta for each."""
+    """Every pair of a column and a row, with theta for each."""
     grid = np.meshgrid(columns, rows, indexing="ij")
     return [
         np.array(each, dtype.as_numpy_dtype) for each in (*grid, *(np.full_like(grid[0], t) for t in theta))
@@ -43,7 +43,7 @@ def _grid(dtype, columns, rows, theta):
 
 
 def _in_float64(case, dtype, theta):
-    """theta as the dtype has it, at least what the constructor takes."""
+    """theta rounded to the dtype, at least the smallest value that the constructor accepts."""
     return tuple(float(dtype.as_numpy_dtype(each)) for each in theta)
 
 
@@ -62,7 +62,8 @@ def test_density_and_cdf(case, dtype, data, logits, drawn):
     rounding = 8 * np.finfo(dtype.as_numpy_dtype).eps
     assert np.all((cdf >= 0) & (cdf <= 1))
     assert np.all(np.diff(cdf, axis=0) >= -rounding)
-    # The oracle, where zeta is not so close to an edge that its distance has no logarithm in this dtype.
+    # Compared with the oracle unless zeta is so close to an edge that the logarithm of the distance is
+    # infinite.
     zeta, logits, *_ = (each.astype(np.float64) for each in arguments)
     limits = np.finfo(dtype.as_numpy_dtype)
     known = (zeta >= 4 * limits.tiny) & (zeta < 1) if _is_unit(case) else np.full(zeta.shape, True)
@@ -83,7 +84,7 @@ def test_bit_behind_zeta(case, dtype, data, logits, drawn):
     theta = _theta(case, data)
     arguments = _grid(dtype, _zetas(case, dtype, drawn), logits, theta)
     ratio = assert_finite(_method(case, dtype, "log_density_ratio"), *arguments)
-    # Towards 1 it speaks for z = 1.
+    # Towards 1 it favours z = 1.
     assert np.all(np.diff(ratio, axis=0) >= -1e-6 * (1 + np.abs(ratio[1:])))
     middle = 0.5 + (theta[0] if case.layer is ShiftedGaussian else 0.0)
     zeta = arguments[0]
@@ -122,13 +123,13 @@ def test_samples(case, dtype, data, logits, seed):
     for number in (zeta, by_logits, *by_theta):
         assert np.isfinite(number).all()
     assert np.all((zeta >= low) & (zeta <= high))
-    # More odds of 1 never move a sample down; R(zeta | 0) - R(zeta | 1) is rounded, and divided by q(zeta).
+    # Larger odds never decrease a sample, up to rounding of R(zeta | 0) - R(zeta | 1) divided by q(zeta).
     log_prob = _method(case, dtype, "log_prob")(zeta, logits, *theta).numpy().astype(np.float64)
     log_rounding = (
         np.log(4 * np.finfo(zeta.dtype).eps) + special.log_expit(logits) + special.log_expit(-logits)
     )
     assert np.all(by_logits >= -np.exp(log_rounding - log_prob))
-    # And what was drawn has a density, with its gradients.
+    # The density of the samples and its gradients are finite.
     assert_finite(_method(case, dtype, "log_prob"), zeta, logits, *theta)
 
 
@@ -141,7 +142,7 @@ def test_quantiles(case, dtype, data, logits):
     low, high = case.oracle.support
     assert np.all((zeta >= low) & (zeta <= high))
     assert np.all(np.diff(zeta, axis=0) >= -1e-5 * (1 + np.abs(zeta[1:])))
-    # The level comes back, unless zeta is at an edge or its neighbours are levels apart.
+    # The CDF recovers the level, unless zeta is at an edge or neighbouring floats are levels apart.
     q = case.distribution(logits, theta, dtype)
     spacing = np.spacing(np.abs(zeta) + np.finfo(zeta.dtype).tiny)
     below, above = q.cdf(zeta - 8 * spacing).numpy(), q.cdf(zeta + 8 * spacing).numpy()
@@ -157,7 +158,7 @@ def test_quantiles(case, dtype, data, logits):
 @pytest.mark.parametrize("case", [case for case in CASES if not _is_unit(case)], ids=lambda case: case.name)
 @each_dtype
 def test_ends_of_the_real_line(case, dtype):
-    """The log density at the largest numbers is as large, or -inf: never NaN, never above."""
+    """The log density at the largest numbers is finite or -inf: never NaN, never +inf."""
     largest = np.finfo(dtype.as_numpy_dtype).max
     far = np.array([-largest, -largest / 4, -(largest**0.5), largest**0.5, largest / 4, largest])
     for theta in (*case.thetas, case.sharp, *case.extremes):
@@ -187,7 +188,7 @@ def test_nan_in_nan_out(case, jit_compile):
     @tf.function(jit_compile=jit_compile)
     def evaluate(zeta, logits, *theta):
         q = case.distribution(logits, theta, tf.float32)
-        # The search of a quantile takes long to compile.
+        # A root search takes long to compile.
         names = [name for name in _methods(case) if name != "quantile" or not jit_compile]
         return {name: getattr(q, name)(zeta) for name in names} | {"sample": q.sample(20, seed=(0, 1))}
 
@@ -272,13 +273,13 @@ def test_empty_and_singleton_batches(case, shape):
 @pytest.mark.parametrize(
     "case",
     [
-        # Seconds each.
+        # Each takes seconds.
         pytest.param(case, id=case.name, marks=[] if case.layer in (Power, Concrete) else pytest.mark.slow)
         for case in CASES
     ],
 )
 def test_compiled_at_the_ends(case):
-    """XLA gives what eager TensorFlow does, finite gradients too."""
+    """XLA agrees with eager TensorFlow, and its gradients are finite."""
     theta = case.extremes[-1]
     zeta = _zetas(case, tf.float32, np.linspace(0.1, 0.9, extremes.NUM_DRAWN))
     arguments = [tf.constant(each) for each in _grid(tf.float32, zeta, extremes.LOGITS, theta)]
@@ -300,7 +301,7 @@ def test_compiled_at_the_ends(case):
 
 
 def test_the_search_is_not_blind():
-    """The checks above see a density without its floor."""
+    """The checks above detect a density without its floor."""
     case = next(case for case in smoothing_cases.CASES if case.layer is Power)
     naive = lambda zeta, beta: (1 / beta - 1) * tf.math.log(zeta) - tf.math.log(beta)  # noqa: E731
     zeta, _, beta = _grid(tf.float32, extremes.unit_zetas(np.float32, []), [0.0], case.sharp)

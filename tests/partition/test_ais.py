@@ -8,8 +8,9 @@ from scipy import special, stats
 from dvae_tf import partition
 from dvae_tf.partition import ais
 from support import reference
+from support.nests import tensors
 
-# One shape for most tests: the number of temperatures is dynamic, so it compiles once.
+# One shape for most tests, which then share a compiled program: the number of temperatures is dynamic.
 NUM_CHAINS = 500
 
 
@@ -33,7 +34,7 @@ def _score(machine, **kwargs):
     return error / float(found.standard_error)
 
 
-# --------------------------------------------------------------------------- by enumeration
+# --------------------------------------------------------------------------- enumeration
 
 
 def test_exact():
@@ -54,7 +55,7 @@ def test_exact_refuses_large_machines_and_wrong_shapes():
         partition.exact(np.zeros(3), np.zeros(3), np.zeros((2, 3)))
 
 
-# --------------------------------------------------------------------------- by annealing
+# --------------------------------------------------------------------------- annealing
 
 
 @pytest.mark.parametrize("base", ["uniform", "fitted"])
@@ -78,12 +79,12 @@ def test_shapes_and_dtypes():
         found = _estimate(_machine(), dtype=dtype)
         assert found.log_partition.shape == found.standard_error.shape == ()
         assert found.effective_sample_size.shape == ()
-        assert found.log_weights.shape == (NUM_CHAINS,)
-        assert found.left.shape == (NUM_CHAINS, 5)
-        assert found.right.shape == (NUM_CHAINS, 4)
+        assert found.details.log_weights.shape == (NUM_CHAINS,)
+        assert found.details.left.shape == (NUM_CHAINS, 5)
+        assert found.details.right.shape == (NUM_CHAINS, 4)
         assert found.converged.dtype == tf.bool
-        assert {each.dtype for each in found} == {tf.as_dtype(dtype), tf.bool}
-        assert set(np.unique(found.left)) | set(np.unique(found.right)) == {0.0, 1.0}
+        assert {each.dtype for each in tensors(found)} == {tf.as_dtype(dtype), tf.bool}
+        assert set(np.unique(found.details.left)) | set(np.unique(found.details.right)) == {0.0, 1.0}
 
 
 @pytest.mark.parametrize("num_temperatures", [1, 3])
@@ -98,17 +99,17 @@ def test_weights_are_unbiased_with_few_temperatures(num_temperatures, base):
     probs = np.full(9, 0.5) if probs is None else np.clip(probs, 0.01, 0.99)
     log_base = -np.log1p(-probs).sum()
     ratio = np.exp(reference.log_partition(machine) - log_base)
-    weights = np.exp(found.log_weights.numpy())
+    weights = np.exp(found.details.log_weights.numpy())
     assert abs(reference.z_scores(weights, ratio)) < 4
     np.testing.assert_allclose(found.log_partition, log_base + np.log(weights.mean()), rtol=1e-9)
 
 
 def test_one_temperature_is_importance_sampling_from_the_base():
-    """Without couplings and at their own base the weights are all 1."""
+    """Without couplings, from a base that equals the machine, all weights are 1."""
     bias = np.linspace(-2.0, 3.0, 9)
     machine = reference.Machine(bias[:5], bias[5:], np.zeros((5, 4)))
     found = _estimate(machine, np.float64, num_temperatures=1, base_probs=special.expit(bias))
-    np.testing.assert_allclose(found.log_weights, np.zeros(NUM_CHAINS), atol=1e-12)
+    np.testing.assert_allclose(found.details.log_weights, np.zeros(NUM_CHAINS), atol=1e-12)
     np.testing.assert_allclose(found.log_partition, np.logaddexp(0, bias).sum(), rtol=1e-12)
     np.testing.assert_allclose(found.effective_sample_size, NUM_CHAINS, rtol=1e-9)
     np.testing.assert_allclose(found.standard_error, 0, atol=1e-9)
@@ -117,16 +118,16 @@ def test_one_temperature_is_importance_sampling_from_the_base():
 def test_final_states_are_draws_once_weighted():
     machine = _machine()
     found = _estimate(machine, np.float64, num_temperatures=10, num_chains=20_000)
-    weights = special.softmax(found.log_weights.numpy())
+    weights = special.softmax(found.details.log_weights.numpy())
     expected = reference.moments(machine)
-    for values, moment in ((found.left, expected.left), (found.right, expected.right)):
+    for values, moment in ((found.details.left, expected.left), (found.details.right, expected.right)):
         difference = weights @ (values.numpy() - moment)
         error = np.sqrt(weights**2 @ (values.numpy() - moment) ** 2)
         assert np.abs(difference / error).max() < 4
 
 
 def test_standard_error_is_honest():
-    """Scores over independent runs vary as they should."""
+    """The variance of scores over independent runs is that of a t distribution."""
     machine = _machine(stddev=1.0)
     scores = [_score(machine, num_temperatures=20, seed=(2, seed)) for seed in range(60)]
     low, high = stats.chi2(60).ppf([1e-4, 1 - 1e-4]) / 60
@@ -135,15 +136,15 @@ def test_standard_error_is_honest():
 
 def test_standard_error_is_that_of_the_delta_method():
     found = _estimate(_machine(), np.float64, num_temperatures=20)
-    weights = np.exp(found.log_weights.numpy())
+    weights = np.exp(found.details.log_weights.numpy())
     expected = weights.std() / weights.mean() / np.sqrt(NUM_CHAINS)
-    # 200 bootstrap replicates know it to 1 / sqrt(400) = 5 %.
+    # 200 bootstrap replicates have a relative error of 1 / sqrt(400) = 5 %.
     np.testing.assert_allclose(found.standard_error, expected, rtol=0.25)
 
 
 def test_effective_sample_size():
     found = _estimate(_machine(), np.float64, num_temperatures=20)
-    weights = np.exp(found.log_weights.numpy())
+    weights = np.exp(found.details.log_weights.numpy())
     expected = weights.sum() ** 2 / (weights**2).sum()
     np.testing.assert_allclose(found.effective_sample_size, expected, rtol=1e-9)
     assert 1 < expected < NUM_CHAINS
@@ -163,23 +164,23 @@ def test_base_probs_of_0_and_1_are_clipped():
     machine = _machine()
     for base in (np.zeros(9), np.ones(9)):
         found = _estimate(machine, num_temperatures=400, base_probs=base)
-        assert np.isfinite(found.log_weights).all()
+        assert np.isfinite(found.details.log_weights).all()
         error = float(found.log_partition) - reference.log_partition(machine)
         assert abs(error) < 4 * float(found.standard_error) + 0.05
 
 
 def test_seeds():
     one, again = (_estimate(_machine(), seed=(5, 6)) for _ in range(2))
-    for field, repeated in zip(one, again, strict=True):
+    for field, repeated in zip(tensors(one), tensors(again), strict=True):
         np.testing.assert_array_equal(field, repeated)
     other = _estimate(_machine(), seed=(5, 7))
     assert one.log_partition != other.log_partition
-    assert np.any(one.left != other.left)
+    assert np.any(one.details.left != other.details.left)
 
 
 def test_chains_are_independent():
     found = _estimate(_machine(), np.float64, num_chains=20_000, num_temperatures=5)
-    log_weights = found.log_weights.numpy()
+    log_weights = found.details.log_weights.numpy()
     correlation = np.corrcoef(log_weights[1:], log_weights[:-1])[0, 1]
     assert abs(correlation) * np.sqrt(20_000) < 4
 
@@ -194,7 +195,7 @@ def test_temperatures_and_seeds_do_not_trace_again():
 
 
 def test_the_check_catches_the_mean_of_the_logs(monkeypatch):
-    """A known defect elsewhere: the mean of the log weights for the log of their mean."""
+    """A known defect of other implementations: the mean of log weights instead of the log of their mean."""
     machine = _machine(stddev=1.5)
     settings = [{"num_temperatures": 10, "seed": (4, seed)} for seed in range(3)]
     assert all(abs(_score(machine, **each)) < 4 for each in settings)

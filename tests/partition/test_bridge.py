@@ -8,12 +8,13 @@ from scipy import optimize, special
 from dvae_tf import partition
 from dvae_tf.partition import bridge
 from support import reference
+from support.nests import tensors
 
 # --------------------------------------------------------------------------- Bennett's ratio
 
 
 def _solved(forward, reverse, with_numbers=True):
-    """Bennett's equation by another solver; without its M if `with_numbers` is not set."""
+    """Bennett's equation by another solver; without M unless `with_numbers`."""
     offset = np.log(len(forward) / len(reverse)) if with_numbers else 0.0
 
     def excess(r):
@@ -46,7 +47,7 @@ def _gaussian_scores(bennett, num_forward=400, num_reverse=80, num_runs=600):
 
 
 def _is_right(scores):
-    """No score is far from 0, and their mean is near it; by 4 of its errors and a bias of 1 / n."""
+    """No score is far from 0, and their mean is close to 0 within 4 errors and a bias of 1 / n."""
     return abs(scores.mean()) < 4 / np.sqrt(len(scores)) + 0.1 and np.abs(scores).max() < 6
 
 
@@ -54,7 +55,7 @@ def _is_right(scores):
 @pytest.mark.parametrize(("num_forward", "num_reverse"), [(40, 40), (70, 9), (3, 50)])
 def test_bennett_solves_its_equation(num_forward, num_reverse, dtype):
     rng = np.random.default_rng(1)
-    # Columns of little and of much overlap, and far from 0.
+    # Columns with little and with much overlap, and with ratios far from 0.
     shift = np.array([-30.0, -1.0, 0.0, 2.0, 80.0])
     spread = np.array([8.0, 0.1, 1.0, 3.0, 1.0])
     forward = (shift + spread * rng.normal(size=(num_forward, 5))).astype(dtype)
@@ -73,10 +74,10 @@ def test_bennett_solves_its_equation(num_forward, num_reverse, dtype):
 
 @pytest.mark.parametrize(("num_forward", "num_reverse"), [(400, 400), (400, 80), (80, 400)])
 def test_bennett_between_gaussians(num_forward, num_reverse):
-    """Its value, and a variance that is that of independent runs."""
+    """The value, and the variance over independent runs."""
     scores = _gaussian_scores(partition.bennett, num_forward, num_reverse)
     assert _is_right(scores)
-    # 600 runs know a variance to 6 %.
+    # The variance of 600 runs has an error of 6 %.
     assert 0.75 < scores.var() < 1.25
 
 
@@ -92,7 +93,7 @@ def test_the_check_catches_a_wrong_sign_and_a_lost_number(monkeypatch):
 
 
 def test_bennett_with_weights_that_all_agree():
-    """r = w_F = -w_R, and nothing is uncertain."""
+    """r = w_F = -w_R, with variance 0."""
     found = partition.bennett(tf.fill([5], 3.0), tf.fill([8], -3.0))
     np.testing.assert_allclose(found.log_ratio, 3.0, rtol=1e-6)
     np.testing.assert_allclose(found.variance, 0.0, atol=1e-6)
@@ -137,7 +138,7 @@ def test_log_partition_within_its_standard_error(size, stddev, dtype):
 
 
 def test_the_check_catches_a_wrong_sign(monkeypatch):
-    """Also where Bennett's ratio is called; untraced, so that it is the wrong one that runs."""
+    """Also in the caller of Bennett's ratio; untraced, so that the wrong one runs."""
     machine = _machine(1)
     assert abs(_score(_bridge(machine, seed=(1, 1)), machine)) < 4
     original = partition.bennett
@@ -158,20 +159,20 @@ def test_what_a_converged_ladder_shows():
     machine = _machine()
     found = _bridge(machine, num_burn_in=50)
     assert found.converged
-    ladder = found.inverse_temperatures.numpy()
+    ladder = found.details.inverse_temperatures.numpy()
     assert (ladder[0], ladder[-1]) == (0, 1)
     assert np.all(np.diff(ladder) > 0)
-    # Adapted to equal rates.
-    rates = found.exchange_rate.numpy()
+    # The ladder has adapted to equal rates.
+    rates = found.details.exchange_rate.numpy()
     assert rates.shape == (4,)
     assert np.ptp(rates) < 0.1
     assert rates.min() > 0.5
-    assert found.round_trips > _LADDERS
-    assert found.left.shape == (_SAMPLES, _LADDERS, 5)
-    expected = _LADDERS * _SAMPLES / found.autocorrelation_time.numpy()
+    assert found.details.round_trips > _LADDERS
+    assert found.details.left.shape == (_SAMPLES, _LADDERS, 5)
+    expected = _LADDERS * _SAMPLES / found.details.autocorrelation_time.numpy()
     np.testing.assert_allclose(found.effective_sample_size, expected, rtol=1e-6)
-    # Each ladder is a draw of its own.
-    means = found.left.numpy().mean(0)
+    # Ladders are independent.
+    means = found.details.left.numpy().mean(0)
     scores = reference.z_scores(means, reference.moments(machine).left)
     assert np.abs(scores).max() < 4
 
@@ -179,16 +180,16 @@ def test_what_a_converged_ladder_shows():
 def test_a_ladder_that_does_not_exchange_has_not_converged():
     machine, _ = reference.planted_machine(12, 12, coupling=2.0, field=0.1, seed=1)
     found = _bridge(machine)
-    assert found.exchange_rate.numpy().min() < 0.1
+    assert found.details.exchange_rate.numpy().min() < 0.1
     assert not found.converged
 
 
 def test_a_ladder_without_round_trips_has_not_converged(monkeypatch):
-    """Whatever R-hat says, which knows nothing after two samples."""
+    """Whatever R-hat is, which two samples do not determine."""
     monkeypatch.setattr(bridge, "_MAX_R_HAT", np.inf)
     found = _bridge(_machine(0, (12, 12), 2.0), num_samples=2)
-    assert found.exchange_rate.numpy().min() > 0.1
-    assert found.round_trips < _LADDERS
+    assert found.details.exchange_rate.numpy().min() > 0.1
+    assert found.details.round_trips < _LADDERS
     assert not found.converged
 
 
@@ -196,7 +197,7 @@ def test_ladders_that_disagree_have_not_converged(monkeypatch):
     machine = _machine()
     found = _bridge(machine)
     assert found.converged
-    monkeypatch.setattr(bridge, "_MAX_R_HAT", found.r_hat.numpy() - 1e-6)
+    monkeypatch.setattr(bridge, "_MAX_R_HAT", found.details.r_hat.numpy() - 1e-6)
     assert not _bridge(machine).converged
 
 
@@ -206,7 +207,7 @@ def test_ladders_that_disagree_have_not_converged(monkeypatch):
 def test_dtypes():
     for dtype in (np.float32, np.float64):
         found = _bridge(_machine(), dtype)
-        assert {each.dtype for each in found} == {tf.as_dtype(dtype), tf.bool, tf.int32}
+        assert {each.dtype for each in tensors(found)} == {tf.as_dtype(dtype), tf.bool, tf.int32}
 
 
 def test_arrays_tensors_and_integers_give_the_same():
@@ -221,7 +222,7 @@ def test_arrays_tensors_and_integers_give_the_same():
 
 def test_seeds():
     one, again, other = (_bridge(_machine(), seed=seed) for seed in ((5, 6), (5, 6), (5, 7)))
-    for field, repeated in zip(one, again, strict=True):
+    for field, repeated in zip(tensors(one), tensors(again), strict=True):
         np.testing.assert_array_equal(field, repeated)
     assert one.log_partition != other.log_partition
 

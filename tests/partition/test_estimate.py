@@ -1,4 +1,4 @@
-"""Tests of log Z between two sides, and of its verdict."""
+"""Tests of log Z from both sides, and of its verdict."""
 
 import pathlib
 
@@ -9,10 +9,11 @@ import tensorflow as tf
 from dvae_tf import models, partition, rbm
 from dvae_tf.partition.estimate import _between
 from support import reference
+from support.nests import tensors
 
 pytestmark = pytest.mark.slow
 
-# Every machine that is annealed has 17 + 17 units, so both ways compile once: large enough not to be
+# Every annealed machine has 17 + 17 units, so each direction compiles once: large enough not to be
 # enumerated by default, small enough that it can be.
 _SIZE = (17, 17)
 _NUM_CHAINS = 1000
@@ -35,7 +36,7 @@ def _error(found, expected):
     return float(found.log_partition) - expected
 
 
-# --------------------------------------------------------------------------- enumerated
+# --------------------------------------------------------------------------- enumeration
 
 
 @pytest.mark.parametrize("size", [(5, 3), (3, 20), (20, 3), (16, 16)])
@@ -46,9 +47,9 @@ def test_small_machines_are_enumerated(size):
     for value in (found.log_partition, found.lower, found.upper):
         np.testing.assert_allclose(value, expected, rtol=1e-12)
     assert found.standard_error == found.gap == 0
-    assert np.isinf(found.effective_sample_size)
+    assert found.effective_sample_size is None
     assert found.converged
-    assert found.forward is found.reverse is found.tempering is None
+    assert (found.method, found.details) == ("exact", None)
 
 
 def _transposed(machine):
@@ -83,18 +84,22 @@ def test_easy_machines_converge_to_the_right_value(easy):
 
 def test_what_an_estimate_consists_of(easy):
     machine, expected, found = easy
-    np.testing.assert_allclose(found.lower, found.forward.log_partition - 2 * found.forward.standard_error)
-    np.testing.assert_allclose(found.upper, found.reverse.log_partition + 2 * found.reverse.standard_error)
-    gap = found.reverse.log_partition - found.forward.log_partition
+    np.testing.assert_allclose(
+        found.lower, found.details.forward.log_partition - 2 * found.details.forward.standard_error
+    )
+    np.testing.assert_allclose(
+        found.upper, found.details.reverse.log_partition + 2 * found.details.reverse.standard_error
+    )
+    gap = found.details.reverse.log_partition - found.details.forward.log_partition
     np.testing.assert_allclose(found.gap, gap, atol=1e-5)
-    sides = (found.forward, found.reverse)
+    sides = (found.details.forward, found.details.reverse)
     assert found.effective_sample_size == min(side.effective_sample_size for side in sides)
     for side in sides:
-        assert side.log_weights.shape == (_NUM_CHAINS,)
+        assert side.details.log_weights.shape == (_NUM_CHAINS,)
         assert abs(_error(side, expected)) < 4 * float(side.standard_error)
-        # Together they know more.
+        # Combined they are more precise.
         assert found.standard_error < side.standard_error
-    tempering = found.tempering
+    tempering = found.details.tempering
     assert tempering.converged
     assert abs(_error(tempering, expected)) < 4 * float(tempering.standard_error)
 
@@ -102,14 +107,14 @@ def test_what_an_estimate_consists_of(easy):
 def test_given_draws_leave_tempering_out(easy):
     machine, expected, _ = easy
     found = _estimate(machine, left=_draws(machine))
-    assert found.tempering is None
+    assert found.details.tempering is None
     assert found.converged
     assert abs(_error(found, expected)) < 4 * float(found.standard_error)
     assert found.lower <= expected <= found.upper
 
 
 def test_hopeless_effort_does_not_converge(easy):
-    """Two temperatures from fair bits, which know nothing of this machine."""
+    """Two temperatures from fair bits, which are far from this machine."""
     machine, _, _ = easy
     strong = reference.Machine(*(3 * each for each in machine))
     assert not _estimate(strong, num_temperatures=2, left=_draws(strong)).converged
@@ -125,7 +130,7 @@ def planted():
     left = _draws(machine, num_samples=10 * _NUM_CHAINS)
     agreement = (left == pattern[:17]).sum(1)
     modes = left[agreement > 8], left[agreement <= 8]
-    # Between the modes there is next to nothing.
+    # Between the modes there is almost no probability.
     assert np.isin(agreement, (8, 9)).mean() < 1e-4
     assert 0.7 < len(modes[0]) / len(left) < 0.85
     return machine, reference.log_partition_by_left(machine), modes
@@ -134,15 +139,15 @@ def planted():
 @pytest.mark.parametrize("mode", [0, 1], ids=["major", "minor"])
 @pytest.mark.parametrize("num_temperatures", [20, 200, 1000])
 def test_draws_from_one_mode_do_not_converge(planted, mode, num_temperatures):
-    """However finely annealed: forward chains start from fair bits and find both modes."""
+    """For any number of temperatures: forward chains start from fair bits and find both modes."""
     machine, expected, modes = planted
     left = modes[mode][:_NUM_CHAINS]
     found = _estimate(machine, num_temperatures=num_temperatures, left=left)
     assert not found.converged
     if num_temperatures > 20:
-        # The reverse side is wrong by more than its errors say, the forward one is not.
-        assert abs(_error(found.reverse, expected)) > 4 * float(found.reverse.standard_error)
-        assert abs(_error(found.forward, expected)) < 4 * float(found.forward.standard_error)
+        # The reverse estimate is wrong by more than its errors, the forward one is not.
+        assert abs(_error(found.details.reverse, expected)) > 4 * float(found.details.reverse.standard_error)
+        assert abs(_error(found.details.forward, expected)) < 4 * float(found.details.forward.standard_error)
 
 
 def test_draws_from_both_modes_converge(planted):
@@ -154,12 +159,12 @@ def test_draws_from_both_modes_converge(planted):
 
 
 def test_its_own_draws_find_both_modes(planted):
-    """The draws are right, so the interval holds log Z; a verdict in favour must be right."""
+    """The draws are right, so the interval contains log Z; a positive verdict must be right."""
     machine, expected, _ = planted
     for seed in range(3):
         found = _estimate(machine, seed=(2, seed))
-        assert found.tempering.converged
-        for side in (found.tempering, found.reverse):
+        assert found.details.tempering.converged
+        for side in (found.details.tempering, found.details.reverse):
             assert abs(_error(side, expected)) < 4 * float(side.standard_error)
         assert found.lower <= expected <= found.upper
         assert not found.converged or abs(_error(found, expected)) < 4 * float(found.standard_error)
@@ -170,18 +175,18 @@ def test_hopeless_effort_with_its_own_draws_does_not_converge(planted):
 
 
 def test_modes_that_only_one_side_has_found_do_not_converge(planted):
-    """Means as unequal as the modes lead forward chains into one of them alone."""
+    """A base fitted to one mode leads all forward chains into that mode."""
     machine, expected, modes = planted
     base = np.clip(modes[0].mean(0), 0.01, 0.99)
     path = {"num_temperatures": 200, "base_probs": np.concatenate([base, np.full(17, 0.5)])}
     forward = partition.annealed_importance_sampling(*machine.cast(np.float32), seed=(3, 1), **path)
-    # The weights look well, and log Z is that of one mode.
+    # The weights look good, but log Z is that of one mode.
     assert forward.converged
     assert _error(forward, expected) < -0.15
     reverse = partition.reverse_annealed_importance_sampling(
         *machine.cast(np.float32), _draws(machine), seed=(3, 2), **path
     )
-    between = _between(forward, reverse, None)
+    between = _between(partition.BothSides(forward, reverse, None))
     assert not between.converged
 
 
@@ -192,7 +197,7 @@ _TRAINED = pathlib.Path("results/binarized_mnist/2-layer-nonlin/dvaes_power-k1-1
 
 @pytest.fixture(scope="module")
 def trained():
-    """A machine of 200 + 200 units that nobody can enumerate, and its estimate."""
+    """A machine of 200 + 200 units, too large to enumerate, and its estimate."""
     folder = pathlib.Path(__file__).parents[2] / _TRAINED
     if not folder.is_dir():
         pytest.skip(f"{_TRAINED} is not there")
@@ -207,14 +212,14 @@ def _agree(one, other):
 
 
 def _sides_meet(found):
-    return abs(found.gap) < 0.1 and found.forward.converged and found.reverse.converged
+    return abs(found.gap) < 0.1 and found.details.forward.converged and found.details.reverse.converged
 
 
 def test_both_sides_of_a_trained_machine_meet(trained):
     _, found = trained
     assert _sides_meet(found)
     assert found.standard_error < 0.03
-    assert _agree(found, found.tempering)
+    assert _agree(found, found.details.tempering)
 
 
 def test_a_trained_machine_converges(trained):
@@ -225,7 +230,7 @@ def test_a_trained_machine_converges_from_draws_of_other_ladders(trained):
     machine, own = trained
     tempering = partition.bridge_sampling(*machine, num_samples=100, seed=(4, 2))
     assert tempering.converged
-    left = tf.reshape(tempering.left[-10:], [-1, 200])
+    left = tf.reshape(tempering.details.left[-10:], [-1, 200])
     found = partition.estimate(*machine, num_temperatures=3000, seed=(4, 3), left=left)
     assert found.converged
     assert _sides_meet(found)
@@ -278,7 +283,7 @@ def test_float64():
     machine = _machine(size=(4, 3))
     left = _draws(machine, num_samples=50)
     found = _estimate(machine, np.float64, num_chains=50, left=left, max_exact_units=1)
-    assert {each.dtype for each in found[:6]} == {tf.float64}
+    assert {each.dtype for each in tensors(found)} == {tf.float64, tf.bool}
     expected = reference.log_partition(machine)
     assert found.converged
     assert abs(_error(found, expected)) < 4 * float(found.standard_error)
@@ -289,8 +294,10 @@ def test_seeds():
     settings = {"left": _draws(machine), "num_temperatures": 10}
     one, again, other = (_estimate(machine, seed=seed, **settings) for seed in ((5, 6), (5, 6), (5, 7)))
     assert one.log_partition == again.log_partition != other.log_partition
-    # The sides share no random numbers.
-    correlation = np.corrcoef(one.forward.log_weights, one.reverse.log_weights)[0, 1]
+    # The two directions share no random numbers.
+    correlation = np.corrcoef(
+        one.details.forward.details.log_weights, one.details.reverse.details.log_weights
+    )[0, 1]
     assert abs(correlation) * np.sqrt(_NUM_CHAINS) < 4
 
 

@@ -1,4 +1,4 @@
-"""Tests that standard errors of log Z are those of independent runs, for every way to measure it."""
+"""Tests that standard errors of log Z agree with the spread of independent runs, for every estimator."""
 
 import numpy as np
 import pytest
@@ -52,7 +52,7 @@ def _scores(method):
 
 
 def _are_honest(scores):
-    """Errors known from 20 groups make a variance of 1.12, and 200 runs know it to 0.12."""
+    """Errors estimated from 20 groups give a variance of 1.12, which 200 runs determine to 0.12."""
     return 0.7 < scores.var() < 1.4 and abs(scores.mean()) < 4 / np.sqrt(_NUM_RUNS)
 
 

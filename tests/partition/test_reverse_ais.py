@@ -7,8 +7,9 @@ from scipy import special
 
 from dvae_tf import partition, rbm
 from support import reference
+from support.nests import tensors
 
-# One shape for most tests: the number of temperatures is dynamic, so it compiles once.
+# One shape for most tests, which then share a compiled program: the number of temperatures is dynamic.
 NUM_CHAINS = 500
 
 
@@ -66,7 +67,7 @@ def test_log_partition_within_its_standard_error(size, dtype, base):
 
 
 def test_the_check_catches_states_that_are_no_draws():
-    """From fair bits the number says nothing."""
+    """From fair bits the estimate is meaningless."""
     machine = _machine(stddev=1.5)
     for seed in range(3):
         settings = {"num_temperatures": 10, "seed": (4, seed)}
@@ -88,7 +89,7 @@ def test_weights_are_unbiased_with_few_temperatures(num_temperatures, base):
         base_probs=probs,
     )
     log_base = _log_base(probs, 9)
-    weights = np.exp(found.log_weights.numpy())
+    weights = np.exp(found.details.log_weights.numpy())
     ratio = np.exp(log_base - reference.log_partition(machine))
     assert abs(reference.z_scores(weights, ratio)) < 4
     np.testing.assert_allclose(found.log_partition, log_base - np.log(weights.mean()), rtol=1e-9)
@@ -102,7 +103,7 @@ def test_bounds_from_both_sides():
     reverse = _reverse(machine, _draws(machine, 6, 20_000), np.float64, **settings)
     forward = partition.annealed_importance_sampling(*machine, num_chains=20_000, **settings)
     for found, sign in ((forward, 1), (reverse, -1)):
-        runs = found.log_weights.numpy().reshape(-1, 5)
+        runs = found.details.log_weights.numpy().reshape(-1, 5)
         estimates = _log_base(None, 9) + sign * (special.logsumexp(runs, 1) - np.log(5))
         assert sign * reference.z_scores(estimates, expected) < -10
 
@@ -111,8 +112,8 @@ def test_final_states_are_draws_of_the_base_once_weighted():
     machine = _machine(stddev=0.8)
     probs = np.linspace(0.2, 0.8, 9)
     found = _reverse(machine, _draws(machine, 7, 20_000), np.float64, num_temperatures=3, base_probs=probs)
-    weights = special.softmax(found.log_weights.numpy())
-    for values, mean in ((found.left, probs[:5]), (found.right, probs[5:])):
+    weights = special.softmax(found.details.log_weights.numpy())
+    for values, mean in ((found.details.left, probs[:5]), (found.details.right, probs[5:])):
         difference = weights @ (values.numpy() - mean)
         error = np.sqrt(weights**2 @ (values.numpy() - mean) ** 2)
         assert np.abs(difference / error).max() < 4
@@ -131,9 +132,9 @@ def test_temperature():
 
 def test_standard_error_is_that_of_the_delta_method():
     found = _reverse(_machine(), dtype=np.float64, num_temperatures=20)
-    weights = np.exp(found.log_weights.numpy())
+    weights = np.exp(found.details.log_weights.numpy())
     expected = weights.std() / weights.mean() / np.sqrt(NUM_CHAINS)
-    # 200 bootstrap replicates know it to 1 / sqrt(400) = 5 %.
+    # 200 bootstrap replicates have a relative error of 1 / sqrt(400) = 5 %.
     np.testing.assert_allclose(found.standard_error, expected, rtol=0.25)
     ess = weights.sum() ** 2 / (weights**2).sum()
     np.testing.assert_allclose(found.effective_sample_size, ess, rtol=1e-9)
@@ -153,10 +154,10 @@ def test_shapes_and_dtypes():
     for dtype in (np.float32, np.float64):
         found = _reverse(_machine(), dtype=dtype)
         assert found.log_partition.shape == found.standard_error.shape == ()
-        assert found.log_weights.shape == (NUM_CHAINS,)
-        assert found.left.shape == (NUM_CHAINS, 5)
-        assert found.right.shape == (NUM_CHAINS, 4)
-        assert {each.dtype for each in found} == {tf.as_dtype(dtype), tf.bool}
+        assert found.details.log_weights.shape == (NUM_CHAINS,)
+        assert found.details.left.shape == (NUM_CHAINS, 5)
+        assert found.details.right.shape == (NUM_CHAINS, 4)
+        assert {each.dtype for each in tensors(found)} == {tf.as_dtype(dtype), tf.bool}
 
 
 def test_arrays_tensors_and_integers_give_the_same():
@@ -171,13 +172,13 @@ def test_arrays_tensors_and_integers_give_the_same():
     )
     for found in (as_integers, as_tensors, as_lists):
         assert found.log_partition.dtype == tf.float32
-        np.testing.assert_array_equal(found.log_weights, expected.log_weights)
+        np.testing.assert_array_equal(found.details.log_weights, expected.details.log_weights)
 
 
 def test_seeds():
     machine = _machine()
     one, again, other = (_reverse(machine, seed=seed) for seed in ((5, 6), (5, 6), (5, 7)))
-    for field, repeated in zip(one, again, strict=True):
+    for field, repeated in zip(tensors(one), tensors(again), strict=True):
         np.testing.assert_array_equal(field, repeated)
     assert one.log_partition != other.log_partition
 

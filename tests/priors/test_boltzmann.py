@@ -208,13 +208,13 @@ def test_surrogate_gradient_is_that_of_log_partition():
     _, gradients = _surrogate_gradients(machine, left, right)
     expected = reference.moments(machine)
     for gradient, moment in zip(gradients, expected, strict=True):
-        # Means of bits: their standard error is known.
+        # Means of bits have known standard errors.
         error = np.sqrt(moment * (1 - moment) / len(z))
         assert np.abs((gradient - moment) / error).max() < 4.5
 
 
 def test_surrogate_of_every_state_in_proportion_is_exact():
-    """A machine whose probabilities are multiples of 1/8 is its own sample."""
+    """For probabilities that are multiples of 1/8, eight states represent the machine exactly."""
     # p(1, 1) = 5/8 and 1/8 for the other three states.
     machine = reference.Machine(np.zeros(1), np.zeros(1), np.full((1, 1), np.log(5.0)))
     left = np.array([0, 0, 1, 1, 1, 1, 1, 1.0])[:, np.newaxis]
@@ -227,7 +227,7 @@ def test_surrogate_of_every_state_in_proportion_is_exact():
 def test_surrogate_of_every_state_with_its_weight_is_exact():
     machine, _ = _machines()
     z = reference.binary_states(7)
-    # Not normalised: a constant more makes no difference.
+    # Not normalised: an added constant makes no difference.
     log_weights = 3.0 - reference.energy(machine, z)
     _, gradients = _surrogate_gradients(machine, z[:, :3], z[:, 3:], log_weights=tf.constant(log_weights))
     for gradient, moment in zip(gradients, reference.moments(machine), strict=True):

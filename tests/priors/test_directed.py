@@ -8,8 +8,9 @@ import tensorflow_probability as tfp
 from scipy import special
 
 from dvae_tf import kl, smoothing
+from dvae_tf.partition import LogPartition
 from dvae_tf.posterior import PosteriorSample
-from dvae_tf.priors import BoltzmannMachine, DirectedBernoulli, DirectedPrior, LogPartition, Prior
+from dvae_tf.priors import BoltzmannMachine, DirectedBernoulli, DirectedPrior, Prior
 from support import reference, smoothing_reference
 
 tfd = tfp.distributions
@@ -46,7 +47,7 @@ def _distribution(shape, relaxation=None, dtype=np.float64, **kwargs):
 
 
 def _prior(shape, relaxation=None, **kwargs):
-    """The layer with parameters far from its start."""
+    """The layer with parameters far from their initial values."""
     first, networks = _parameters(*shape)
     prior = DirectedPrior(shape[1], _dense(networks), relaxation, **kwargs)
     prior.first_logits.assign(first)
@@ -89,7 +90,7 @@ def test_logits(shape):
         found = distribution.logits(code)
         assert found.shape == (*leading, 6)
         np.testing.assert_allclose(found, _logits(shape, code), rtol=1e-10, atol=1e-12)
-    # A group does not see itself, nor what comes after.
+    # A group depends neither on itself nor on later groups.
     code = np.random.default_rng(0).random((1, 6))
     later = code.copy()
     later[:, -shape[1] :] += 1
@@ -104,7 +105,7 @@ def test_samples_follow_the_table(shape):
     numbers = reference.state_numbers(sample)
     assert reference.chi_square_p_value(numbers, np.exp(_log_prob(shape, z))) > 1e-4
     if shape[0] > 1:
-        # The groups are seen: independent units with the same means are another law.
+        # The test detects the conditioning: independent units with the same means have another distribution.
         means = sample.mean(0)
         independent = np.exp(z @ np.log(means) + (1 - z) @ np.log1p(-means))
         assert reference.chi_square_p_value(numbers, independent) < 1e-8
@@ -171,7 +172,7 @@ def test_relaxed_density_integrates_to_one(shape, temperature):
     nodes, weights, (low, high) = oracle.quadrature()
     zeta = np.stack(np.meshgrid(nodes, nodes, indexing="ij"), -1)
     mass = weights @ relaxed.prob(zeta).numpy() @ weights
-    # What lies beyond the ends of the quadrature is known: of the second unit given the first, and of that.
+    # The probability beyond the ends of the quadrature is known for each unit given the one before.
     first, second = _logits(shape, np.stack([nodes, nodes], -1)).T
     inside = oracle.cdf(high, second) - oracle.cdf(low, second)
     expected = weights @ (np.exp(oracle.log_density(nodes, first)) * inside)
@@ -247,9 +248,9 @@ def test_hands_out_zeta_or_the_bits():
 def test_is_normalised_and_has_no_chains():
     prior = _prior((2, 3))
     assert float(prior.log_partition) == 0.0
-    assert float(prior.advance()) == 0.0
+    assert float(prior.advance_chains()) == 0.0
     assert prior.diagnostics() == {}
-    assert prior.anchor(10, 10, (0, 1)) == LogPartition.known(0.0, "normalized")
+    assert prior.measure_log_partition(10, 10, (0, 1)) == LogPartition.known(0.0, "normalized")
 
 
 def test_sample_binary():
@@ -298,7 +299,7 @@ def test_kl_of_one_group_against_enumeration():
     z = reference.binary_states(6)
     log_q = special.log_expit(logits) @ z.T + special.log_expit(-logits) @ (1 - z).T
     expected = (np.exp(log_q) * (log_q - _log_prob(shape, z))).sum(-1)
-    # In closed form: whatever the sample.
+    # In closed form, for any sample.
     for sample in (np.zeros_like(logits), np.random.default_rng(5).random(logits.shape)):
         found = kl.bernoulli(_draw(logits, sample), _distribution(shape))
         assert found.shape == (3, 5)
@@ -306,7 +307,7 @@ def test_kl_of_one_group_against_enumeration():
 
 
 def test_kl_of_several_groups_is_its_mean_over_the_bits():
-    """Bits of the posterior, its second group conditioned on the first: averaged, the KL of all bits."""
+    """Samples of a posterior of two groups; their average is the KL divergence of all bits."""
     shape = (2, 3)
     z = reference.binary_states(6)
     rng = np.random.default_rng(6)

@@ -1,4 +1,4 @@
-"""Tests of the Gaussian integral relaxation: its density against the sum over z, its guard, its layer."""
+"""Tests of the Gaussian integral relaxation: its density against the sum over z, and the raised beta."""
 
 import numpy as np
 import pytest
@@ -32,8 +32,8 @@ def _precision(machine, beta):
 def _terms(machine, beta, zeta):
     """log p(z) + log N(zeta; z, A^-1), [N, 2^D]."""
     z = reference.binary_states(machine.num_units)
-    law = stats.multivariate_normal(cov=np.linalg.inv(_precision(machine, beta)))
-    log_r = law.logpdf(np.asarray(zeta, np.float64)[:, np.newaxis] - z)
+    distribution = stats.multivariate_normal(cov=np.linalg.inv(_precision(machine, beta)))
+    log_r = distribution.logpdf(np.asarray(zeta, np.float64)[:, np.newaxis] - z)
     return reference.joint_log_probs(machine)[0].ravel() + log_r.reshape(len(zeta), -1)
 
 
@@ -42,7 +42,7 @@ def _log_prob(machine, beta, zeta):
 
 
 def _zeta(machine, beta, num, seed=0):
-    """Draws of the relaxed machine, and points all over."""
+    """Draws of the relaxed machine, and points everywhere."""
     z = reference.exact_draws(machine, num, seed)
     rng = np.random.default_rng(seed)
     root = np.linalg.cholesky(np.linalg.inv(_precision(machine, beta)))
@@ -65,7 +65,7 @@ def test_log_prob_is_the_sum_over_all_bits(size, dtype, tolerance):
         np.testing.assert_allclose(relaxation.sharpness, beta, rtol=1e-6)
         found = relaxation.log_prob(zeta.astype(dtype))
         assert found.dtype == dtype
-        # Of the size of the terms that cancel, beta D.
+        # Relative to the size of the terms that cancel, beta D.
         atol = tolerance * beta * machine.num_units
         np.testing.assert_allclose(found, _log_prob(machine, beta, zeta), rtol=tolerance, atol=atol)
 
@@ -154,15 +154,20 @@ def test_gradients_at_fixed_beta(size):
         np.testing.assert_allclose(gradient, expected, rtol=1e-6, atol=1e-5)
 
 
-# --------------------------------------------------------------------------- the guard
+# --------------------------------------------------------------------------- the raised beta
 
 
 @each_size
 def test_beta_is_raised_where_it_is_below_the_guard(size):
     machine = reference.random_machine(*size, seed=6, stddev=2.0)
     guard = _spectral_norm(machine) + 5.0
-    for asked, expected in ((1.0, guard), (guard - 0.01, guard), (guard + 0.01, guard + 0.01), (80.0, 80.0)):
-        np.testing.assert_allclose(_relaxation(machine, asked).sharpness, expected, rtol=1e-12)
+    for requested, expected in (
+        (1.0, guard),
+        (guard - 0.01, guard),
+        (guard + 0.01, guard + 0.01),
+        (80.0, 80.0),
+    ):
+        np.testing.assert_allclose(_relaxation(machine, requested).sharpness, expected, rtol=1e-12)
     # The bipartite matrix has the eigenvalues +- the singular values.
     assert np.linalg.eigvalsh(_precision(machine, guard)).min() > 4.999
     zeta = _zeta(machine, guard, 10)
@@ -192,8 +197,8 @@ def test_no_gradient_flows_through_the_guard(monkeypatch):
     machine = reference.random_machine(3, 4, seed=6)
     zeta = _zeta(machine, _spectral_norm(machine) + 5, 5).astype(np.float64)
 
-    def gradients(asked):
-        arguments = [tf.constant(machine.weights), tf.constant(asked, tf.float64)]
+    def gradients(requested):
+        arguments = [tf.constant(machine.weights), tf.constant(requested, tf.float64)]
         with tf.GradientTape(persistent=True) as tape:
             tape.watch(arguments)
             bm = BoltzmannMachine(*machine[:2], arguments[0])
@@ -204,7 +209,7 @@ def test_no_gradient_flows_through_the_guard(monkeypatch):
     (bound, by_beta), of_beta = gradients(0.1)
     assert by_beta is None
     assert of_beta == [None, None]
-    # The same beta asked for, so that the guard has nothing to do.
+    # The resulting beta is requested, so that it is not raised.
     (free, _), _ = gradients(_spectral_norm(machine) + 5 + 1e-9)
     np.testing.assert_allclose(bound, free, rtol=1e-6)
     monkeypatch.setattr(gaussian_integral.tf, "stop_gradient", tf.identity)
@@ -218,7 +223,7 @@ def test_no_gradient_flows_through_the_guard(monkeypatch):
 @pytest.mark.parametrize("size", [(2, 3), (3, 1)])
 @pytest.mark.parametrize("stddev", [1.0, 10.0])
 def test_samples_follow_the_mixture(size, stddev):
-    """With couplings that are large beside the margin, no other square root of A will do."""
+    """With couplings that are large compared with the margin, no other square root of A passes."""
     machine = reference.random_machine(*size, seed=7, stddev=stddev)
     beta = _spectral_norm(machine) + 5.0
     zeta = _relaxation(machine, beta).sample(40_000, seed=(1, 2)).numpy()
@@ -230,11 +235,11 @@ def test_samples_follow_the_mixture(size, stddev):
     second = (states.T * np.exp(reference.joint_log_probs(machine)[0].ravel())) @ states + covariance
     products = zeta[:, :, np.newaxis] * zeta[:, np.newaxis]
     assert np.abs(reference.z_scores(products, second)).max() < 4
-    # The couplings are seen: without their correlations the moments are others.
+    # The test detects the couplings: without their correlations the moments are wrong.
     assert np.abs(reference.z_scores(products, second - covariance + np.eye(len(means)) / beta)).max() > 6
     for column, mean, variance in zip(zeta.T, means, np.diag(covariance), strict=True):
-        law = stats.norm(0, variance**0.5)
-        cdf = lambda x, mean=mean, law=law: (1 - mean) * law.cdf(x) + mean * law.cdf(x - 1)  # noqa: E731
+        noise = stats.norm(0, variance**0.5)
+        cdf = lambda x, mean=mean, noise=noise: (1 - mean) * noise.cdf(x) + mean * noise.cdf(x - 1)  # noqa: E731
         assert reference.ks_distance(column, cdf) < 2.2
 
 
@@ -264,7 +269,7 @@ def test_shapes_and_dtypes(dtype):
     assert sample.dtype == dtype
     log_prob = relaxation.log_prob(sample)
     assert log_prob.shape == (2, 5)
-    # A batch is its elements, and one zeta is a batch of one.
+    # A batch agrees with its elements, and one zeta with a batch of one.
     assert relaxation.sample(seed=(0, 1)).shape == (7,)
     np.testing.assert_allclose(relaxation.log_prob(sample[1, 2]), log_prob[1, 2], rtol=1e-4, atol=1e-4)
     # Five codes as one event.

@@ -1,4 +1,4 @@
-"""Tests of the layer that hands out the Gaussian integral: its singular value, its guard, its storing."""
+"""Tests of the Gaussian integral prior: its singular value, the raised beta, saving and loading."""
 
 import numpy as np
 import pytest
@@ -16,19 +16,19 @@ def _prior(num_left=20, num_right=15, beta=8.0, **kwargs):
 
 
 def _svd(prior):
-    return np.linalg.svd(np.array(prior.couplings_matrix, np.float64), compute_uv=False)[0]
+    return np.linalg.svd(np.array(prior.coupling_weights, np.float64), compute_uv=False)[0]
 
 
 def _trained(prior, num_steps, seed=0, drift=0.02):
-    """Updates as a training makes them: small, most of the way in one direction; chains move before each."""
+    """Updates as in a training: small and mostly in one direction, with a step of the chains before each."""
     rng = np.random.default_rng(seed)
-    shape = prior.couplings_matrix.shape
+    shape = prior.coupling_weights.shape
     towards = rng.normal(size=shape)
-    advance = tf.function(prior.advance)
+    advance = tf.function(prior.advance_chains)
     for _ in range(num_steps):
         advance()
         update = towards + rng.normal(size=shape)
-        prior.couplings_matrix.assign_add(drift * update.astype(np.float32))
+        prior.coupling_weights.assign_add(drift * update.astype(np.float32))
     return prior
 
 
@@ -38,15 +38,15 @@ def test_singular_value_is_followed_while_the_weights_move(size):
     behind = []
     for part in range(8):
         _trained(prior, 25, part)
-        prior.advance()
+        prior.advance_chains()
         behind.append(1 - float(prior.spectral_norm) / _svd(prior))
     assert _svd(prior) > 10
-    # From below, and close: the margin of 5 is never used up.
+    # A close lower bound: the margin of 5 is never exhausted.
     assert min(behind) > -1e-5
     assert max(behind) < 0.1
-    # Where the weights stay it converges.
+    # For constant weights it converges.
     for _ in range(30):
-        prior.advance()
+        prior.advance_chains()
     np.testing.assert_allclose(prior.spectral_norm, _svd(prior), rtol=1e-3)
 
 
@@ -61,7 +61,7 @@ def test_a_direction_that_stays_falls_behind():
 def test_direction_survives_weights_of_zero():
     prior = _prior(couplings=False)
     before = np.array(prior._direction)
-    prior.advance()
+    prior.advance_chains()
     np.testing.assert_array_equal(prior._direction, before)
     assert prior.spectral_norm == 0
     assert prior.diagnostics().items() >= {"prior_beta": 8.0, "prior_beta_raised": 0.0}.items()
@@ -72,7 +72,7 @@ def test_diagnostics_say_when_the_guard_binds():
     assert prior.diagnostics().items() >= {"prior_beta": 8.0, "prior_beta_raised": 0.0}.items()
     _trained(prior, 100)
     for _ in range(30):
-        prior.advance()
+        prior.advance_chains()
     found = prior.diagnostics()
     assert found["prior_beta_raised"] == 1.0
     np.testing.assert_allclose(found["prior_beta"], _svd(prior) + 5, rtol=1e-3)
@@ -87,12 +87,12 @@ def test_diagnostics_say_when_the_guard_binds():
 
 def test_gradient_is_that_of_the_relaxation_with_the_mean_of_the_chains():
     prior = _prior(3, 4, beta=9.0)
-    prior.couplings_matrix.assign(np.random.default_rng(1).normal(size=(3, 4)))
+    prior.coupling_weights.assign(np.random.default_rng(1).normal(size=(3, 4)))
     prior.log_partition.assign(2.5)
     zeta = tf.constant(np.random.default_rng(2).normal(0.5, 0.6, (6, 7)), tf.float32)
     with tf.GradientTape() as tape:
         log_prob = tf.reduce_mean(prior(training=True).log_prob(zeta))
-    parameters = (prior.left_bias, prior.right_bias, prior.couplings_matrix)
+    parameters = (prior.left_bias, prior.right_bias, prior.coupling_weights)
     gradients = tape.gradient(log_prob, parameters)
     machine = prior().boltzmann.rbm
     with tf.GradientTape() as tape:
@@ -134,7 +134,7 @@ def test_owns_three_trainable_variables_and_moves_only_in_training():
 def test_compiled_training_is_the_eager_one():
     priors = [_prior(3, 4, seed=2) for _ in range(2)]
     for prior in priors:
-        prior.couplings_matrix.assign(np.random.default_rng(1).normal(size=(3, 4)))
+        prior.coupling_weights.assign(np.random.default_rng(1).normal(size=(3, 4)))
     zeta = tf.fill([2, 7], 0.3)
 
     def step(prior):
@@ -153,7 +153,7 @@ def test_bad_beta_is_refused_by_name(beta):
         _prior(beta=beta)
 
 
-# --------------------------------------------------------------------------- storing it
+# --------------------------------------------------------------------------- saving and loading
 
 
 def test_checkpoint_holds_the_direction(tmp_path):
@@ -163,7 +163,7 @@ def test_checkpoint_holds_the_direction(tmp_path):
     assert np.any(np.array(other._direction) != np.array(prior._direction))
     tf.train.Checkpoint(prior=other).restore(path).assert_existing_objects_matched()
     np.testing.assert_array_equal(other._direction, prior._direction)
-    # And the future is the same.
+    # Subsequent steps agree too.
     for each in (prior, other):
         _trained(each, 3, seed=5)
     for one, same in zip(prior.variables, other.variables, strict=True):

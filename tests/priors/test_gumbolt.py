@@ -1,4 +1,4 @@
-"""Tests of the GumBolt proxy: its value, the two theorems of the paper, and the layer that hands it out."""
+"""Tests of the GumBolt proxy: its value, the two theorems of the paper, and its layer."""
 
 import keras
 import numpy as np
@@ -83,7 +83,7 @@ def test_gradients(size):
             getattr(machine, name),
         )
         np.testing.assert_allclose(gradient, expected, rtol=1e-6, atol=1e-8)
-    # With log Z given the negative phase is left to whoever gives it.
+    # With log Z given, the caller provides the negative phase.
     *_, by_weights, by_log_partition = found(arguments[4])
     left, right = zeta[:, : size[0]], zeta[:, size[0] :]
     np.testing.assert_allclose(by_weights, left.T @ right, rtol=1e-10)
@@ -100,7 +100,7 @@ def test_theorem_1_extrema_are_at_the_vertices(seed):
     num_units = machine.num_units
     proxy = _proxy(machine)
     vertices = proxy.log_prob(reference.binary_states(num_units)).numpy()
-    # Inside, close to the surface, and on faces and edges.
+    # In the interior, close to the surface, and on faces and edges.
     inner = np.concatenate(
         [
             rng.random((3_000, num_units)),
@@ -111,7 +111,7 @@ def test_theorem_1_extrema_are_at_the_vertices(seed):
     found = proxy.log_prob(inner).numpy()
     assert found.max() <= vertices.max() + 1e-12
     assert found.min() >= vertices.min() - 1e-12
-    # Greedy moves of one unit to its better end never lose, and arrive at a vertex.
+    # Moving one unit at a time to its better end never decreases the value, and ends at a vertex.
     start = inner[:200].copy()
     for unit in range(num_units):
         ends = np.stack([start, start])
@@ -132,7 +132,7 @@ def test_theorem_1_linear_along_every_coordinate(size):
         line[:, :, unit] = np.linspace(0, 1, 5)[:, np.newaxis]
         values = proxy.log_prob(line).numpy()
         np.testing.assert_allclose(np.diff(values, 2, axis=0), 0, atol=1e-12)
-    # Along a diagonal it is not.
+    # Along a diagonal it is not linear.
     diagonal = np.linspace(0, 1, 5)[:, np.newaxis] * np.ones(sum(size))
     assert np.abs(np.diff(proxy.log_prob(diagonal), 2)).max() > 1e-2
 
@@ -143,13 +143,13 @@ def test_theorem_2_never_above_the_normalised_density(seed):
     proxy = _proxy(machine)
     nodes, weights = smoothing_reference.composite_quadrature([0.0, 0.5, 1.0])
     zeta = np.stack(np.meshgrid(nodes, nodes, indexing="ij"), -1)
-    # Of exp(-E) / Z over the unit square.
+    # The integral of exp(-E) / Z over the unit square.
     mass = weights @ proxy.prob(zeta).numpy() @ weights
     # In closed form over the left unit: int exp(u c) du = (e^c - 1) / c.
     field = machine.left_bias + machine.weights[0, 0] * nodes
     closed = weights @ (np.exp(machine.right_bias * nodes) * np.expm1(field) / field)
     np.testing.assert_allclose(mass, closed / np.exp(reference.log_partition(machine)), rtol=1e-10)
-    # The theorem, and why it is strict: 4 vertices share Z, and the square has an area of 1.
+    # The theorem, strict because Z is a sum over 4 vertices and the square has area 1.
     assert mass < 1
     normalised = proxy.log_prob(zeta).numpy() - np.log(mass)
     assert np.all(proxy.log_prob(zeta) <= normalised)
@@ -220,7 +220,7 @@ def test_layer_hands_out_the_proxy_with_the_negative_phase_of_its_chains(couplin
     assert int(prior.num_updates) == 1
     machine = reference.Machine(*(np.array(each, np.float64) for each in prior.rbm))
     np.testing.assert_allclose(log_prob, -reference.energy(machine, zeta).mean() - 2.5, rtol=1e-5)
-    variables = (prior.left_bias, prior.right_bias, *([prior.couplings_matrix] if couplings else []))
+    variables = (prior.left_bias, prior.right_bias, *([prior.coupling_weights] if couplings else []))
     gradients = tape.gradient(log_prob, variables)
     left, right = (side.numpy() for side in prior.state())
     expected = (
@@ -233,7 +233,7 @@ def test_layer_hands_out_the_proxy_with_the_negative_phase_of_its_chains(couplin
 
 
 def test_layer_without_couplings_stays_factorial():
-    """GumBolt-nW of the paper: gradient steps move the biases alone."""
+    """GumBolt-nW of the paper: gradient steps change only the biases."""
     prior = GumBoltPrior(3, 4, sampler=SAMPLER, couplings=False)
     optimizer = keras.optimizers.SGD(0.5)
     for _ in range(3):

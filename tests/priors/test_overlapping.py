@@ -9,7 +9,7 @@ from dvae_tf.numerics import bernoulli_entropy
 from dvae_tf.priors import BoltzmannMachine, OverlappingRelaxation, overlapping
 from support import reference, smoothing_cases
 
-# Every r(zeta | z) that overlaps and has a known sharpness.
+# Every overlapping r(zeta | z) with a given sharpness.
 FAMILIES = [case for case in smoothing_cases.SYMMETRIC if hasattr(case.layer, "log_density_given_0")]
 each_family = smoothing_cases.parametrize(FAMILIES)
 with_thetas = smoothing_cases.parametrize(FAMILIES, with_thetas=True)
@@ -27,7 +27,7 @@ def _relaxation(machine, case, theta, dtype=np.float64, log_partition=None, **kw
 
 
 def _inside(case, zeta, dtype):
-    """Where the library evaluates a density: the vertices themselves are out of reach of floats."""
+    """The points where the library evaluates a density: floats do not reach the vertices."""
     if case.oracle.support != (0.0, 1.0):
         return zeta.astype(np.float64)
     limits = np.finfo(dtype)
@@ -35,7 +35,7 @@ def _inside(case, zeta, dtype):
 
 
 def _zeta(machine, case, theta, num, seed=0, dtype=np.float64):
-    """Draws of the relaxed machine where densities are finite."""
+    """Draws of the relaxed machine, at points of finite density."""
     zeta = reference.relaxed_draws(machine, case.oracle(*theta), num, seed)
     return _inside(case, zeta.astype(dtype), dtype)
 
@@ -127,12 +127,12 @@ def test_the_bound_is_tight_where_the_smoothing_is_sharp(case, dtype):
 
 @each_family
 def test_the_bound_is_not_tight_where_it_is_not(case):
-    """What the check above would see if mean field and bound were taken elsewhere."""
+    """The check above with mean field and bound evaluated at the wrong points."""
     assert _mean_gap(case, case.thetas[0]) > 0.05
 
 
 def test_the_checks_catch_an_entropy_averaged_over_units(monkeypatch):
-    """A known defect elsewhere: the entropy averaged over units beside a summed energy."""
+    """A known defect of other implementations: an average of entropies with a sum of energies."""
     assert _mean_gap(POWER, (2.0,)) < 0.15
     check = test_value_is_the_bound_at_the_mean_field
     arguments = (POWER, (2.0,), np.float64, 1e-9)
@@ -164,10 +164,10 @@ def _gradients(machine, case, theta, zeta):
 
 @with_thetas
 def test_gradient_is_that_of_the_bound_at_fixed_mean_field(case, theta):
-    """Eq. 5 of the DVAE# paper, by finite differences that hold m."""
+    """Eq. 5 of the DVAE# paper, by finite differences with m held fixed."""
     machine = reference.random_machine(4, 3, seed=54)
     oracle = case.oracle(*theta)
-    # Away from the vertices, where differences have room.
+    # Away from the vertices, which limit the step of differences.
     zeta = np.random.default_rng(55).uniform(0.02, 0.98, (6, 7))
     m = reference.mean_field(machine, oracle, zeta)
     by_zeta, *by_machine = _gradients(machine, case, theta, zeta)
@@ -201,7 +201,7 @@ def test_gradient_is_equation_5_written_out(case, theta):
 
 @each_family
 def test_gradient_is_exact_where_the_smoothing_is_sharp(case):
-    """The posterior of z given zeta, enumerated, takes the place of the mean field."""
+    """With the enumerated posterior of z given zeta in place of the mean field."""
     machine = reference.random_machine(4, 4, seed=56, stddev=0.7, bias_stddev=0.5)
     num = 1_000
     zeta = _zeta(machine, case, case.sharp, num)
@@ -226,7 +226,7 @@ def test_gradient_in_zeta_is_exact_where_the_power_smoothing_is_sharp():
 
 
 def test_the_gradient_check_catches_a_mean_field_that_is_differentiated(monkeypatch):
-    """At a mean field that has not converged, a gradient through m is another one."""
+    """At a mean field that has not converged, a gradient through m differs."""
 
     def differentiated(rbm, left_shift, right_shift, num_iterations):
         left, right = tf.zeros_like(left_shift), tf.zeros_like(right_shift)

@@ -35,7 +35,7 @@ def test_samples_follow_the_relaxed_machine(case):
             oracle, x, np.log(mean / (1 - mean))
         )
         assert reference.ks_distance(column, cdf) < 2.2
-    # Given the bits zeta is independent: E[zeta_i zeta_j] follows from E[z_i z_j].
+    # The zeta are independent given the bits, so E[zeta_i zeta_j] follows from E[z_i z_j].
     low, high = oracle.mean(0), oracle.mean(1)
     slope = high - low
     found = zeta[:, :2, np.newaxis] * zeta[:, np.newaxis, 2:]

@@ -80,7 +80,7 @@ def test_moments_carry_no_gradient():
 
 @pytest.mark.parametrize(("num_left", "num_right"), [(15, 15), (16, 16)])
 def test_blocks_of_a_larger_machine_paired_units(num_left, num_right):
-    """More than 2^14 states are summed in blocks: independent pairs have a closed form."""
+    """More than 2^14 states are summed in blocks; independent pairs have a closed form."""
     rng = np.random.default_rng(5)
     left_bias, right_bias, couplings = rng.normal(0, 1, (3, num_left))
     log_partition, expected = reference.paired_moments(left_bias, right_bias, couplings)
@@ -131,7 +131,7 @@ def test_exact_draws_follow_the_joint_table(size, dtype):
     numbers = reference.state_numbers(np.concatenate([left, right], 1))
     probs = np.exp(reference.joint_log_probs(machine)[0])
     assert reference.chi_square_p_value(numbers, probs) > 1e-4
-    # Draws are independent: one tells nothing of the next.
+    # Consecutive draws are independent.
     first, second = numbers[:-1] % 4, numbers[1:] % 4
     marginal = np.bincount(numbers % 4) / numbers.size
     assert reference.chi_square_p_value(4 * first + second, np.outer(marginal, marginal)) > 1e-4

@@ -1,4 +1,4 @@
-"""Tests of the block Gibbs kernel: it leaves the joint law invariant, and reaches it."""
+"""Tests of the block Gibbs kernel: it leaves the joint distribution invariant, and converges to it."""
 
 import numpy as np
 import pytest
@@ -14,13 +14,13 @@ each_dtype = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 
 @pytest.fixture
 def fresh_kernel(monkeypatch):
-    """Compiles the kernel anew within the test, so that it sees patched parts."""
+    """Compiles the kernel anew within the test, so that it uses patched parts."""
     kernel = tf.function(gibbs._block_gibbs.python_function, jit_compile=True)
     monkeypatch.setattr(gibbs, "_block_gibbs", kernel)
 
 
 def _p_value_after(machine, dtype, num_sweeps=1, seed=(1, 2)):
-    """p-value of the joint law after sweeps from exact draws."""
+    """p-value of the joint distribution after sweeps from exact draws."""
     start = reference.exact_draws(machine, NUM_CHAINS, seed=9)[:, : machine.num_left]
     parameters = rbm.as_rbm(*machine.cast(dtype))
     left, right = rbm.block_gibbs(parameters, tf.constant(start, dtype), num_sweeps, seed)
@@ -144,7 +144,7 @@ def test_uniform_states_are_fair_bits(dtype):
 
 @pytest.mark.parametrize("clamped", [False, True])
 def test_the_number_of_chains_stays_known_after_it_was_unknown_once(clamped):
-    """A trace for any number of chains must not answer for a known one without saying the number."""
+    """A trace for any number of chains must not lose a static number of chains."""
     machine = rbm.as_rbm(np.zeros(3, np.float32), np.zeros(2, np.float32), np.zeros((3, 2), np.float32))
 
     def step(states):

@@ -1,4 +1,4 @@
-"""Tests of machines of spins: the same energies as bits but for a constant, for every state."""
+"""Tests of Ising machines: for every state the energy of the bits up to a constant."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Tests of the path of annealing against enumeration of every state of every machine on it."""
+"""Tests of the annealing path by enumeration of every state of machines on it."""
 
 import itertools
 
@@ -26,7 +26,7 @@ def _path(size, based, dtype):
 
 
 def _change(path, left, t, before):
-    """Of the log marginals of left states."""
+    """Tolerance of the log marginals of left states."""
     times = (tf.constant(each, path.rbm.dtype) for each in (t, before))
     left = tf.constant(left, path.rbm.dtype)
     return path.log_marginal_change(left, tf.matmul(left, path.rbm.weights), *times)
@@ -70,7 +70,7 @@ def test_changes_of_log_marginals_by_enumeration_of_the_right_side(size, based, 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_changes_of_log_marginals_of_strong_couplings(dtype):
-    """Exponents far beyond what floats hold, of either sign."""
+    """Exponents far beyond the range of floats, of either sign."""
     machine = reference.random_machine(4, 3, seed=42, stddev=500.0)
     path = rbm.tempered_path(rbm.as_rbm(*machine.cast(dtype)))
     left = reference.binary_states(4)
@@ -97,7 +97,7 @@ def test_steps_that_go_nowhere_leave_the_machines_of_the_path_invariant(based, d
 @each_base
 @pytest.mark.parametrize(("before", "t"), [(0.0, 0.25), (0.5, 1.0), (1.0, 0.5), (0.125, 0.0)])
 def test_steps_weight_properly(based, before, t):
-    """E[w] is the ratio of the partition functions, E[w 1(z)] that times p_t(z), for every z."""
+    """E[w] is the ratio of the partition functions, and E[w 1(z)] that ratio times p_t(z) for every z."""
     machine, base_logits, path = _path((4, 3), based, np.float64)
     there, target = (reference.tempered(machine, each, base_logits) for each in (before, t))
     start = tf.constant(reference.exact_draws(there, 40_000, 3)[:, :4])

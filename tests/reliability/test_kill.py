@@ -86,7 +86,7 @@ FORGOTTEN = (
     "state/prior/sampler_log_weights",
     "state/prior/num_updates",
     "state/prior/log_partition",
-    "state/prior/witness_left",
+    "state/prior/tracking_left",
     "state/adam/iteration",
     "state/adam/prior_weights_velocity",
     "state/dvae/decoder/norm_0/moving_mean",

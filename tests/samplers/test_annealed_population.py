@@ -1,4 +1,4 @@
-"""Tests of populations that come down from infinite temperature, by enumeration."""
+"""Tests of populations that are annealed from infinite temperature, by enumeration."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from scipy import special, stats
 
 from dvae_tf.numerics import as_seed
 from dvae_tf.rbm import as_rbm, tempered_path
-from dvae_tf.samplers import PopulationAnnealing, anneal, population_annealing
+from dvae_tf.samplers import PopulationAnnealing, PopulationAnnealingState, anneal, annealed_population
 from support import populations, reference
 
 
@@ -32,7 +32,7 @@ def _annealed_p_value(found, machine):
     ],
 )
 def test_fixed_ladders_measure_z_without_bias(size, stddev, dtype, based):
-    """A few rungs, a sweep and some replicas are enough, for Z and for the states weighted by Z."""
+    """Unbiased with few rungs, one sweep and few replicas, for Z and for the states weighted by Z."""
     machine = reference.random_machine(*size, seed=80, stddev=stddev)
     base_probs = np.linspace(0.3, 0.7, sum(size)) if based else None
     found = _annealed(machine, 4000, 8, (1, 2), dtype, base_probs, num_temperatures=6)
@@ -46,13 +46,13 @@ def test_fixed_ladders_measure_z_without_bias(size, stddev, dtype, based):
 
 @pytest.fixture
 def uncompiled(monkeypatch):
-    """Runs the annealing as it is written, so that it sees patched parts, and they see numbers."""
-    monkeypatch.setattr(population_annealing, "_anneal", population_annealing._anneal.python_function)
+    """Runs the annealing without compilation, so that it uses patched parts, and they get numbers."""
+    monkeypatch.setattr(annealed_population, "_anneal", annealed_population._anneal.python_function)
 
 
 @pytest.mark.usefixtures("uncompiled")
 def test_the_checks_catch_one_seed_for_everything(monkeypatch):
-    """Sweeps that see the same random numbers at every rung do not sample."""
+    """Sweeps with the same random numbers at every rung do not sample."""
     machine = reference.random_machine(3, 3, seed=80)
 
     def p_value():
@@ -61,14 +61,14 @@ def test_the_checks_catch_one_seed_for_everything(monkeypatch):
         return min(_annealed_p_value(found, machine), of_z)
 
     assert p_value() > 1e-4
-    monkeypatch.setattr(population_annealing, "split", lambda seed, num=2: [as_seed(seed)] * num)
+    monkeypatch.setattr(annealed_population, "split", lambda seed, num=2: [as_seed(seed)] * num)
     assert p_value() < 1e-6
 
 
 @pytest.mark.usefixtures("uncompiled")
 def test_no_seed_is_used_twice_in_an_annealing(monkeypatch):
-    """Of the rungs: only the replicas and their families are chosen by one seed, as they must be."""
-    seen = populations.recorded_seeds(monkeypatch)
+    """At each rung only the replicas and their families share a seed, as they must."""
+    seen = populations.recorded_seeds(monkeypatch, annealed_population)
     found = _annealed(reference.random_machine(3, 3, seed=80), 2, 5, (1, 2), num_temperatures=4)
     assert int(found.num_rungs) == 4
     sweeps, choices = (
@@ -80,14 +80,14 @@ def test_no_seed_is_used_twice_in_an_annealing(monkeypatch):
 
 @pytest.mark.usefixtures("uncompiled")
 def test_replicas_of_an_annealing_carry_their_families(monkeypatch):
-    """Without sweeps a replica is the ancestor that its family names, within its own population."""
+    """Without sweeps a replica equals the ancestor given by its family, within its own population."""
     first = []
 
     def unmoved(rbm, left, num_sweeps, seed):
         first.append(left)
         return left, tf.zeros([len(left), 3])
 
-    monkeypatch.setattr(population_annealing, "block_gibbs", unmoved)
+    monkeypatch.setattr(annealed_population, "block_gibbs", unmoved)
     kwargs = {"num_chains": 40, "seed": (1, 2), "num_temperatures": 1}
     machine = reference.random_machine(3, 3, seed=80)
     ancestors = _annealed(reference.tempered(machine, 0.0), 3, **kwargs).left.numpy()
@@ -99,13 +99,13 @@ def test_replicas_of_an_annealing_carry_their_families(monkeypatch):
 
 
 def test_adaptive_ladders():
-    """They reach t = 1 with weights about as even as asked for; the states there are draws."""
+    """They reach t = 1 with about the requested effective sample size; the states there are draws."""
     machine = reference.random_machine(3, 3, seed=81, stddev=1.5)
     probs = np.exp(reference.joint_log_probs(machine)[0]).ravel()
     rungs = []
     for target in (0.5, 0.8, 0.95):
         runs = [_annealed(machine, 1, 1000, (3, seed), num_sweeps=5, target_ess=target) for seed in range(20)]
-        # Of left states alone the weights are more even than of the pairs that set the step.
+        # Weights of left states vary less than those of the pairs that determine the step.
         assert all(target - 0.02 < float(found.worst_ess) < 1 for found in runs)
         rungs.append(int(runs[0].num_rungs))
         assert abs(populations.z_score([found.log_partition[0] for found in runs], machine)) < 4
@@ -116,26 +116,26 @@ def test_adaptive_ladders():
 
 
 def test_adaptive_steps_are_as_long_as_the_weights_allow():
-    """One rung further and a population at infinite temperature would lose more than it may."""
+    """The largest step from infinite temperature that keeps the target effective sample size."""
     machine = reference.random_machine(3, 3, seed=81, stddev=1.5)
     slope = -reference.energy(machine, reference.binary_states(6))
     for target in (0.5, 0.8, 0.95):
         found = float(
-            population_annealing._adaptive_time(
+            annealed_population._adaptive_time(
                 tf.constant(0.0, tf.float64), tf.constant(slope), tf.constant(target, tf.float64)
             )
         )
         ess = np.exp(2 * special.logsumexp(found * slope) - special.logsumexp(2 * found * slope)) / 64
         np.testing.assert_allclose(ess, target, atol=1e-4)
     near = [tf.constant(each, tf.float64) for each in (0.9, 0.1 * slope, 0.5)]
-    assert float(population_annealing._adaptive_time(*near)) == 1
+    assert float(annealed_population._adaptive_time(*near)) == 1
 
 
-def test_annealed_populations_go_on_along_a_path():
+def test_annealed_populations_continue_along_a_path():
     sampler = PopulationAnnealing(num_chains=1000, num_sweeps=10, threshold=0.5)
     machine = populations.path()[-1]
     state = sampler.anneal(*machine.cast(np.float32), (5, 5), num_temperatures=6)
-    assert isinstance(state, population_annealing.PopulationAnnealingState)
+    assert isinstance(state, PopulationAnnealingState)
     assert [each.shape for each in state] == [each.shape for each in sampler.init(3, 3, (0, 0))]
     np.testing.assert_allclose(state.log_partition, reference.log_partition(machine), atol=0.15)
     for each, value in zip(state.rbm, machine.cast(np.float32), strict=True):
@@ -159,7 +159,7 @@ def test_annealing_is_pure_and_seeds_matter():
     assert populations.equal(one, again)
     assert np.any(one.left != other.left)
     assert np.any(one.log_partition != other.log_partition)
-    # Populations know nothing of each other.
+    # Populations are independent.
     correlation = np.corrcoef(one.log_partition[1:], one.log_partition[:-1])[0, 1]
     assert abs(correlation) * np.sqrt(4000) < 4
 
@@ -167,7 +167,7 @@ def test_annealing_is_pure_and_seeds_matter():
 def test_rungs_sweeps_and_seeds_do_not_trace_again():
     machine = reference.random_machine(3, 3, seed=80)
     _annealed(machine, 4000, 8, (1, 2), num_temperatures=6)
-    before = population_annealing._anneal.experimental_get_tracing_count()
+    before = annealed_population._anneal.experimental_get_tracing_count()
     for num_temperatures in (2, 3, None):
         _annealed(machine, 4000, 8, (2, 2), num_temperatures=num_temperatures, num_sweeps=2)
-    assert population_annealing._anneal.experimental_get_tracing_count() == before
+    assert annealed_population._anneal.experimental_get_tracing_count() == before

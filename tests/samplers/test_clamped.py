@@ -1,4 +1,4 @@
-"""Tests of sampling with some units given, against the enumerated conditional law."""
+"""Tests of sampling with some units given, against the enumerated conditional distribution."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ each_dtype = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 
 
 def _p_value(z, values, given, machine=MACHINE):
-    """Of the free units of states [C, D], all under the same given values [D]."""
+    """p-value of the free units of states [C, D], all with the same given values [D]."""
     states = reference.binary_states(6)
     probs = np.exp(reference.joint_log_probs(machine)[0]).ravel()
     probs = np.where((states[:, given] == values[given]).all(1), probs, 0)
@@ -22,7 +22,7 @@ def _p_value(z, values, given, machine=MACHINE):
 
 
 def _draws(values, given, num_sweeps, seed=(0, 1), dtype=np.float32, machine=MACHINE, **kwargs):
-    """[C, D], from given values [D] or [C, D]; the free units start anywhere."""
+    """Draws [C, D] from given values [D] or [C, D]; the free units start at random."""
     start = np.random.default_rng(0).integers(0, 2, (NUM_CHAINS, 6))
     z = np.where(given, values, start).astype(dtype)
     found = sample_clamped(*machine.cast(dtype), z, given, num_sweeps, seed, **kwargs)

@@ -1,4 +1,4 @@
-"""Tests of R-hat and of autocorrelation times, on series whose values are known."""
+"""Tests of R-hat and of autocorrelation times, on series with known values."""
 
 import numpy as np
 import pytest
@@ -36,10 +36,10 @@ def _time(values, dtype=np.float64):
 @each_dtype
 @pytest.mark.parametrize("phi", [-0.5, 0.0, 0.5, 0.8, 0.95])
 def test_autocorrelation_time_of_autoregressive_series(phi, dtype):
-    """(1 + phi) / (1 - phi); the mean is known to a part, so a little below."""
+    """(1 + phi) / (1 - phi), or a little less because the mean is estimated."""
     steps, expected = 600, (1 + phi) / (1 - phi)
     found = [_time(_autoregressive(phi, steps, 20, seed) + 30.0, dtype) for seed in range(25)]
-    # 30 is where energies are: the mean has to be taken off. The sum ends in noise, of 5 %.
+    # Values around 30, like energies, so that the mean matters. The noise at the end of the sum is 5 %.
     assert abs(np.mean(found) - expected) < 4 * np.std(found) / np.sqrt(25) + 0.05 * expected
     assert np.std(found) < 0.3 * expected
 
@@ -65,7 +65,7 @@ def test_autocorrelation_time_by_its_definition():
 def test_chains_that_stay_at_their_places_show():
     steps = 100
     apart = np.random.default_rng(0).normal(0, 1, (steps, 20)) * 0.01 + np.arange(20)
-    # rho_t = 1 - t / steps: the number of steps, about.
+    # rho_t = 1 - t / steps, hence about the number of steps.
     np.testing.assert_allclose(_time(apart), steps, rtol=0.05)
     np.testing.assert_allclose(_time(np.broadcast_to(np.arange(20.0), (steps, 20))), steps, rtol=0.05)
 
@@ -126,7 +126,7 @@ def test_mixing_of_a_sampler(sampler):
         np.testing.assert_array_equal(each, copy)
     assert 0.99 < float(found.r_hat) < 1.1
     assert 0.8 < float(found.autocorrelation_time) < 4
-    # Energies are those of steps: of the law, and of the time that a step by hand shows.
+    # The energies have the right distribution, and the autocorrelation time of steps taken by hand.
     energies = reference.energy(MACHINE, reference.binary_states(7))
     mean = np.exp(reference.joint_log_probs(MACHINE)[0]).ravel() @ energies
     assert abs(reference.z_scores(found.energies.numpy().mean(0), mean)) < 4

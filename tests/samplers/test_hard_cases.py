@@ -1,7 +1,7 @@
-"""Two modes with 20 nats between them: chains stay where they start, annealing and tempering find both.
+"""Two modes separated by 20 nats: chains stay in one of them, annealing and tempering find both.
 
-The modes are a random pattern and its opposite, the former a little more likely; enumeration says how
-likely, and how deep the valley is.
+The modes are a random pattern and its opposite, the former a little more probable; enumeration gives
+their probabilities, and that of the states between them.
 """
 
 import numpy as np
@@ -23,13 +23,13 @@ def _agreement(left):
 
 
 def _likely_part(left):
-    """The part of the states [..., C, L] nearer to the pattern than to its opposite; ties count half."""
+    """The fraction of states [..., C, L] closer to the pattern than to its opposite; ties count half."""
     return 0.5 * (1 + np.sign(_agreement(left) - SIZE / 2)).mean(-1)
 
 
 @pytest.fixture(scope="module")
 def exact():
-    """The part of the likelier mode: a half to two thirds."""
+    """The probability of the more probable mode: between a half and two thirds."""
     log_probs = special.logsumexp(reference.joint_log_probs(MACHINE)[0], axis=1)
     states = reference.binary_states(SIZE)
     valley = [special.logsumexp(log_probs[_agreement(states) == count]) for count in range(SIZE + 1)]
@@ -57,12 +57,12 @@ def test_population_annealing_finds_both(exact):
     sampler = PopulationAnnealing(num_chains=1000, num_sweeps=5)
     states = [sampler.anneal(*PARAMETERS, (1, seed)) for seed in range(16)]
     parts = np.array([_likely_part(state.left) for state in states])
-    # The ratio of runs weighted by their Z; t of 15 degrees of freedom.
+    # The ratio estimate of runs weighted by their Z; t with 15 degrees of freedom.
     log_z = np.array([float(state.log_partition) for state in states]) - reference.log_partition(MACHINE)
     assert abs(reference.z_scores(np.exp(log_z) * (parts - exact), 0.0)) < 4.5
     assert parts.std() < 0.06
     assert abs(reference.z_scores(np.exp(log_z), 1.0)) < 4.5
-    # And keeps them, along a path that leads nowhere.
+    # They are kept along a path that returns to its start.
     state, info = sampler.step(*PARAMETERS, states[0], (2, 0))
     assert not info.resampled
     assert abs(_likely_part(state.left) - parts[0]) < 0.01
@@ -70,7 +70,7 @@ def test_population_annealing_finds_both(exact):
 
 @pytest.mark.parametrize("likely", [True, False])
 def test_parallel_tempering_finds_both(exact, likely):
-    """Even if all replicas start in one of them; ladders are independent of each other."""
+    """Even if all replicas start in one of them; ladders are independent."""
     ladders, rungs = 500, 10
     sampler = ParallelTempering(ladders, num_sweeps=20, num_temperatures=rungs)
     state = sampler.init(SIZE, SIZE, (0, 1))

@@ -1,4 +1,4 @@
-"""Tests of replica exchange: the law at every rung by enumeration, rates, ladders and round trips."""
+"""Tests of replica exchange: distributions of all rungs by enumeration, rates, ladders and round trips."""
 
 import functools
 import itertools
@@ -11,7 +11,7 @@ from dvae_tf.rbm import left_free_energy
 from dvae_tf.samplers import ParallelTempering, equal_rejection_ladder, parallel_tempering
 from support import reference
 
-# One shape for all that is statistical: a program takes seconds to compile.
+# One shape for all statistical tests, because a program takes seconds to compile.
 NUM_CHAINS, RUNGS = 8000, 5
 FAR = ParallelTempering(NUM_CHAINS, num_sweeps=40, num_temperatures=RUNGS, adapt=False)
 NEAR = ParallelTempering(NUM_CHAINS, num_sweeps=1, num_temperatures=RUNGS, adapt=False)
@@ -27,7 +27,7 @@ each_machine = pytest.mark.parametrize("name", MACHINES)
 
 @functools.cache
 def _settled(name, dtype=tf.float32, sampler=FAR):
-    """A state and an info, long after the start; and the machine."""
+    """A state and an info after many steps, and the machine."""
     machine = MACHINES[name]
     state = sampler.init(3, 3, (0, 1), dtype)
     state, info = sampler.step(*machine.cast(dtype.as_numpy_dtype), state, (0, 2))
@@ -41,7 +41,7 @@ def _by_rung(values, replica_at):
 
 
 def _p_values(state, machine):
-    """Of the joint law at each rung."""
+    """p-values of the joint distribution at each rung."""
     left, right = (_by_rung(each, state.replica_at) for each in (state.replica_left, state.replica_right))
     found = []
     for t, *states in zip(state.inverse_temperatures.numpy(), left, right, strict=True):
@@ -64,12 +64,12 @@ def _acceptances(machine, ladder):
     return np.array(found).T
 
 
-# --------------------------------------------------------------------------- the law
+# --------------------------------------------------------------------------- the distribution
 
 
 @each_machine
 def test_every_rung_has_its_joint_law(name):
-    """The hottest are fair bits, the coldest the machine."""
+    """The hottest rung holds fair bits, the coldest the machine."""
     state, _, machine = _settled(name)
     np.testing.assert_allclose(state.inverse_temperatures, np.linspace(0, 1, RUNGS), atol=1e-7)
     assert min(_p_values(state, machine)) > 1e-4
@@ -98,7 +98,7 @@ def test_ladders_are_independent_of_each_other():
 
 @pytest.fixture
 def fresh_program(monkeypatch):
-    """Compiles the sweeps anew within the test, so that they see patched parts."""
+    """Compiles the sweeps anew within the test, so that they use patched parts."""
     program = tf.function(parallel_tempering._exchange_sweeps.python_function, jit_compile=True)
     monkeypatch.setattr(parallel_tempering, "_exchange_sweeps", program)
 
@@ -123,7 +123,7 @@ def test_exchanges_are_as_likely_as_enumeration_says(name):
     _, info = NEAR.step(*parameters, state, (3, 4))
     mean, deviation = _acceptances(machine, np.linspace(0, 1, RUNGS))
     assert np.abs((info.acceptance - mean) / deviation).max() * np.sqrt(NUM_CHAINS) < 4
-    # Of many sweeps, from which the errors are not independent.
+    # Averages over many sweeps, which are correlated.
     _, info = FAR.step(*parameters, state, (3, 5))
     np.testing.assert_allclose(info.acceptance, mean, atol=0.01)
 
@@ -148,7 +148,7 @@ def _history():
 
 
 def test_replicas_change_places():
-    """In a sweep neighbours swap, first even pairs, then odd: up to two places further."""
+    """In a sweep even pairs exchange, then odd pairs, so a replica moves by up to two rungs."""
     history = np.stack([state.replica_at.numpy() for state in _history()])
     assert history.dtype == np.int32
     np.testing.assert_array_equal(
@@ -161,12 +161,12 @@ def test_replicas_change_places():
     reachable = [{0, 1, 2}, {0, 1, 2}, {1, 2, 3, 4}, {1, 2, 3, 4}, {3, 4}]
     for rung, there in enumerate(reachable):
         assert set(np.unique(rungs[1:][rungs[:-1] == rung])) == there
-    # Every replica sees every rung.
+    # Every replica visits every rung.
     assert all(len(np.unique(rungs[:, replica, 0])) == RUNGS for replica in range(RUNGS))
 
 
 def test_round_trips_are_those_of_the_recorded_places():
-    """A replica that has stood at the hottest rung and then arrives at the coldest."""
+    """A round trip is an arrival at the coldest rung after a visit to the hottest."""
     history = _history()
     chains = 300
     for chain in range(chains):
@@ -217,18 +217,18 @@ def test_equal_rejection_ladder(dtype):
         return result.numpy()
 
     tolerance = {"rtol": 1e-5, "atol": 1e-6}
-    # A constant density of rejections: even steps.
+    # A constant density of rejections gives equal steps.
     uneven = np.array([0, 0.1, 0.15, 0.7, 1.0])
     np.testing.assert_allclose(found(uneven, 0.4 * np.diff(uneven)), np.linspace(0, 1, 5), **tolerance)
-    # By hand: half of 0.8 lies within the first step, at five sixths of it.
+    # By hand: half of 0.8 is reached within the first step, at five sixths of it.
     np.testing.assert_allclose(found([0, 0.3, 1], [0.6, 0.4]), [0, 0.25, 1], **tolerance)
-    # A density of t (barrier t^2 / 2): to the interpolation's error, steps at the roots.
+    # A density of t (barrier t^2 / 2) gives square roots, up to the error of interpolation.
     fine = np.linspace(0, 1, 2001)
     roots = np.sqrt(fine)
     np.testing.assert_allclose(found(roots, 2 * np.diff(roots**2)), roots, atol=1e-4)
     moved = found(fine, 4000 * np.diff(fine**2))
     np.testing.assert_allclose(moved, np.sqrt(fine), atol=1e-3)
-    # Pairs that never reject still take room: the ladder stays a ladder.
+    # Pairs that never reject keep a positive length, so the ladder stays increasing.
     for rejection in ([0, 0, 0, 0], [0, 0.5, 0, 0], [1, 0, 0, 1]):
         there = found(np.linspace(0, 1, 5), rejection)
         assert np.all(np.diff(there) > 0)
@@ -247,7 +247,7 @@ def test_ladders_move_to_equal_rates(name):
     assert np.all(np.diff(ladder) > 0)
     assert np.ptp(_acceptances(machine, np.linspace(0, 1, RUNGS))[0]) > 0.1
     assert np.ptp(_acceptances(machine, ladder.astype(np.float64))[0]) < 0.02
-    # There the law is right as well.
+    # The distribution is right there too.
     state, _ = FAR.step(*machine.cast(np.float32), state, (5, 1000))
     np.testing.assert_array_equal(state.inverse_temperatures, ladder)
     assert min(_p_values(state, machine)) > 1e-4
@@ -268,7 +268,7 @@ def test_a_step_goes_part_of_the_way():
     assert np.any(np.abs(expected - state.inverse_temperatures) > 1e-3)
 
 
-# --------------------------------------------------------------------------- the contract of a sampler
+# --------------------------------------------------------------------------- the interface of a sampler
 
 
 def test_first_replicas_are_fair_bits_on_an_even_ladder():
@@ -357,7 +357,7 @@ def test_wrong_shapes_are_refused_by_name():
         SMALL.step(np.zeros(3), np.zeros(4), np.zeros((3, 3)), SMALL.init(3, 3, (0, 1)), (0, 0))
 
 
-def test_an_anchor_is_nothing_to_it():
+def test_a_known_log_z_changes_nothing():
     machine = MACHINES["mild"].cast(np.float32)
     state = SMALL.init(3, 3, (0, 1))
-    assert SMALL.anchor(*machine, state, tf.constant(1.0)) is state
+    assert SMALL.with_log_partition(*machine, state, tf.constant(1.0)) is state

@@ -1,4 +1,4 @@
-"""Tests of persistent Gibbs chains: the contract of a sampler, and the law they reach."""
+"""Tests of persistent Gibbs chains: the interface of a sampler, and the distribution they reach."""
 
 import numpy as np
 import pytest
@@ -91,7 +91,7 @@ def test_long_chains_reach_the_moments():
 
 
 def test_chains_persist():
-    """Strong couplings mix slowly: after a step the chains still know where they were."""
+    """Strong couplings mix slowly: after a step the chains still depend on their start."""
     ones = np.ones(3, np.float32)
     machine = (-15 * ones, -15 * ones, 10 * np.ones((3, 3), np.float32))
     sampler = PersistentGibbs(num_chains=4, num_sweeps=5)

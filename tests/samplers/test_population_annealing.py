@@ -15,6 +15,7 @@ from dvae_tf.rbm import block_gibbs
 from dvae_tf.samplers import (
     PopulationAnnealing,
     count_families,
+    follow_straight_path,
     population_annealing,
     systematic_resampling,
 )
@@ -29,7 +30,7 @@ def _stacked(path, dtype):
 
 @functools.cache
 def _follower(sampler, dtype):
-    """A program that follows paths: stacked parameters and seeds [N, 2] give the last states of N runs."""
+    """A program that follows paths: from stacked parameters and seeds [N, 2] to the last states of N runs."""
 
     @tf.function(jit_compile=True)
     def follow(left_biases, right_biases, weights, seeds):
@@ -71,7 +72,7 @@ def _reweighted(state, machine):
 
 @pytest.mark.parametrize(("dtype", "threshold"), [(np.float32, 0.5), (np.float64, 1.0)])
 def test_few_replicas_measure_z_without_bias(dtype, threshold):
-    """And the weighted replicas are draws of the joint law, however few sweeps there are."""
+    """And the weighted replicas are draws of the joint distribution, with any number of sweeps."""
     sampler = PopulationAnnealing(num_chains=5, num_sweeps=1, threshold=threshold)
     state = _runs(sampler, populations.path(), 6000, 1, dtype)
     assert state.left.dtype == state.log_partition.dtype == dtype
@@ -104,14 +105,14 @@ def test_the_checks_catch_wrong_weights(monkeypatch, spoil):
     probs = np.exp(reference.joint_log_probs(path[-1])[0]).ravel()
 
     def z_scores():
-        """Of Z and of the part of the most likely state, over runs."""
+        """p-values over runs, of Z and of the fraction of the most probable state."""
         states = [populations.advanced(sampler, path, tag=tag)[0] for tag in range(8)]
         numbers = reference.state_numbers([np.concatenate([each.left, each.right], 1) for each in states])
         part = (numbers == probs.argmax()).mean(1)
         of_z = populations.z_score([state.log_partition for state in states], path[-1])
         return np.abs([of_z, float(reference.z_scores(part, probs.max()))])
 
-    # t of 7 degrees of freedom.
+    # t with 7 degrees of freedom.
     assert z_scores().max() < 6
     spoil(monkeypatch)
     assert z_scores().max() > 20
@@ -119,7 +120,7 @@ def test_the_checks_catch_wrong_weights(monkeypatch, spoil):
 
 @each_dtype
 def test_a_large_population_has_the_joint_law(dtype):
-    """Weighted, unresampled replicas are independent; without their weights they lag behind."""
+    """Weighted replicas without resampling are independent; without their weights they are biased."""
     sampler = PopulationAnnealing(num_chains=20_000, num_sweeps=3, threshold=0.0)
     state, infos = populations.advanced(sampler, populations.path()[3::4], dtype)
     assert state.left.dtype == dtype
@@ -136,7 +137,7 @@ def test_a_large_population_has_the_joint_law(dtype):
 
 
 def test_a_large_population_has_the_joint_law_once_resampled():
-    """The sweeps of the last steps, at the same machine, part the copies."""
+    """The sweeps of the last steps, at the same machine, decorrelate the copies."""
     sampler = PopulationAnnealing(num_chains=20_000, num_sweeps=20, threshold=1.0)
     state, infos = populations.advanced(sampler, [*populations.path(), populations.path()[-1]])
     assert all(info.resampled for info in infos[:-1])
@@ -161,7 +162,7 @@ def test_log_partition_is_as_near_as_it_can_be():
     variance /= num_chains
     low, high = stats.chi2(num_runs - 1).ppf([1e-4, 1 - 1e-4]) / (num_runs - 1)
     assert low < errors.var(ddof=1) / variance < high
-    # The log of an unbiased Z is low by half its relative variance.
+    # The log of an unbiased Z is biased by minus half its relative variance.
     assert abs(reference.z_scores(errors, -variance / 2)) < 4
 
 
@@ -223,22 +224,22 @@ def _drifts(wrong, num_runs=6, size=8, num_steps=250, rate=0.1):
 
 @pytest.mark.slow
 def test_log_partition_runs_along_with_a_training(monkeypatch):
-    """Replicas that the gradient has seen would drag it down: they sweep before they are weighted."""
+    """Replicas that the gradient has seen would bias it downwards, so they sweep before they are weighted."""
     drifts = _drifts(wrong=False)
     assert np.abs(drifts).max() < 0.6
-    # Weights first, sweeps after.
+    # The wrong order: weights first, sweeps afterwards.
     monkeypatch.setattr(population_annealing, "block_gibbs", lambda rbm, left, *_: (left, None))
     wrong = _drifts(wrong=True)
     assert wrong.max() < -2
     assert np.abs(wrong.mean()) > 10 * np.abs(drifts).mean()
 
 
-# --------------------------------------------------------------------------- weights, families, anchors
+# --------------------------------------------------------------------------- weights, families, a known log Z
 
 
 @each_dtype
 def test_weights_are_ratios_of_marginals(dtype, monkeypatch):
-    """Of the left states after the sweeps, for the old machine and the new; without a resampling."""
+    """Marginals of the left states after the sweeps, at the old and the new machine; without resampling."""
     sampler = PopulationAnnealing(num_chains=50, num_sweeps=2, threshold=0.0)
     state, _ = populations.advanced(sampler, populations.path()[:4], dtype)
     monkeypatch.setattr(population_annealing, "block_gibbs", lambda rbm, left, *_: (left, None))
@@ -286,7 +287,7 @@ def test_replicas_of_a_resampling_carry_their_families(monkeypatch):
     assert len(np.unique(state.families)) < 150
 
 
-def test_families_die_out_and_are_founded_by_an_anchor():
+def test_families_die_out_and_are_founded_by_a_known_log_z():
     sampler = PopulationAnnealing(num_chains=200, num_sweeps=3, threshold=1.0)
     state = sampler.init(3, 3, (1, 2))
     assert count_families(state.families) == 200
@@ -298,8 +299,8 @@ def test_families_die_out_and_are_founded_by_an_anchor():
         assert sampler.summary(state)["population_families"] == counts[-1]
     assert 200 > counts[0] > counts[3] > counts[-1] > 1
     assert np.all(np.diff(counts) <= 0)
-    anchored = sampler.anchor(*populations.path()[-1].cast(np.float32), state, tf.constant(3.0))
-    np.testing.assert_array_equal(anchored.families, np.arange(200))
+    known = sampler.with_log_partition(*populations.path()[-1].cast(np.float32), state, tf.constant(3.0))
+    np.testing.assert_array_equal(known.families, np.arange(200))
     kept, _ = populations.advanced(PopulationAnnealing(200, 3, threshold=0.0), populations.path())
     np.testing.assert_array_equal(kept.families, np.arange(200))
 
@@ -310,23 +311,23 @@ def test_count_families():
 
 
 @each_dtype
-def test_anchor(dtype):
+def test_with_log_partition(dtype):
     sampler = PopulationAnnealing(num_chains=300, num_sweeps=3)
     state, _ = populations.advanced(sampler, populations.path()[:5], dtype)
     machine = populations.path()[5]
-    anchored = sampler.anchor(*machine.cast(dtype), state, tf.constant(12.5, tf.float64))
-    assert anchored.log_partition.dtype == dtype
-    assert float(anchored.log_partition) == 12.5
-    np.testing.assert_array_equal(anchored.left, state.left)
-    np.testing.assert_allclose(anchored.log_weights, _reweighted(state, machine)[0], rtol=1e-4, atol=1e-5)
-    for each, value in zip(anchored.rbm, machine.cast(dtype), strict=True):
+    known = sampler.with_log_partition(*machine.cast(dtype), state, tf.constant(12.5, tf.float64))
+    assert known.log_partition.dtype == dtype
+    assert float(known.log_partition) == 12.5
+    np.testing.assert_array_equal(known.left, state.left)
+    np.testing.assert_allclose(known.log_weights, _reweighted(state, machine)[0], rtol=1e-4, atol=1e-5)
+    for each, value in zip(known.rbm, machine.cast(dtype), strict=True):
         np.testing.assert_array_equal(each, value)
-    # The weights go on from there: what is found later is relative to the anchor.
-    later, _ = sampler.step(*populations.path()[6].cast(dtype), anchored, (1, 1))
-    unanchored, _ = sampler.step(
-        *populations.path()[6].cast(dtype), anchored._replace(log_partition=state.log_partition), (1, 1)
+    # Later values are relative to the known one.
+    later, _ = sampler.step(*populations.path()[6].cast(dtype), known, (1, 1))
+    unknown, _ = sampler.step(
+        *populations.path()[6].cast(dtype), known._replace(log_partition=state.log_partition), (1, 1)
     )
-    difference = float(later.log_partition - unanchored.log_partition)
+    difference = float(later.log_partition - unknown.log_partition)
     np.testing.assert_allclose(difference, 12.5 - float(state.log_partition), rtol=1e-5)
 
 
@@ -338,7 +339,7 @@ def test_summary():
     np.testing.assert_allclose(found, weights.sum() ** 2 / (weights**2).sum(), rtol=1e-4)
 
 
-# --------------------------------------------------------------------------- the contract of a sampler
+# --------------------------------------------------------------------------- the interface of a sampler
 
 
 def test_first_replicas_are_fair_bits_with_the_log_z_of_no_parameters():
@@ -385,9 +386,9 @@ def test_no_gradient_flows():
     with tf.GradientTape() as tape:
         tape.watch(parameters)
         moved, info = sampler.step(*parameters, state, (0, 0))
-        there = sampler.follow(*parameters, state, 2, (0, 0))
-        told = (*moved[:5], *info[1:], *there[:5])
-        total = sum(tf.reduce_sum(tf.cast(each, tf.float32)) for each in told)
+        there = follow_straight_path(sampler, *parameters, state, 2, (0, 0))
+        results = (*moved[:5], *info[1:], *there[:5])
+        total = sum(tf.reduce_sum(tf.cast(each, tf.float32)) for each in results)
     assert tape.gradient(total, parameters) == [None] * 3
 
 
@@ -413,13 +414,13 @@ def test_wrong_shapes_are_refused_by_name():
     with pytest.raises(ValueError, match="right_bias"):
         sampler.step(np.zeros(3), np.zeros(4), np.zeros((3, 3)), state, (0, 0))
     with pytest.raises(ValueError, match="left_bias"):
-        sampler.follow(np.zeros(4), np.zeros(3), np.zeros((3, 3)), state, 1, (0, 0))
+        follow_straight_path(sampler, np.zeros(4), np.zeros(3), np.zeros((3, 3)), state, 1, (0, 0))
     with pytest.raises(ValueError, match="weights"):
         sampler.anneal(np.zeros(3), np.zeros(3), np.zeros(9), (0, 0))
 
 
 def test_no_seed_is_used_twice_along_a_path(monkeypatch):
-    seen = populations.recorded_seeds(monkeypatch)
+    seen = populations.recorded_seeds(monkeypatch, population_annealing)
     populations.advanced(
         PopulationAnnealing(num_chains=5, num_sweeps=1, threshold=1.0), populations.path()[:4]
     )

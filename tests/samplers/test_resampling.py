@@ -1,4 +1,4 @@
-"""Tests of systematic resampling: counts as the weights say, whatever the floats of a running sum do."""
+"""Tests of systematic resampling: counts proportional to the weights, without rounding of running sums."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ each_mode = pytest.mark.parametrize("resample", [systematic_resampling, compiled
 each_dtype = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 
 LOG_WEIGHTS = np.log([0.03, 0.21, 0.0004, 0.4, 0.3096, 0.05])[np.newaxis]
-# The largest float64 below 1, which is as close to 1 as an offset can come.
+# The largest float64 below 1, the largest possible offset.
 LAST_OFFSET = 1 - 2.0**-53
 
 
@@ -22,7 +22,7 @@ def _normalised(log_weights):
 
 
 def _counts(indices, num_states):
-    """How often each state was taken, [..., C]."""
+    """How often each state was chosen, [..., C]."""
     return (np.asarray(indices)[..., np.newaxis] == np.arange(num_states)).sum(-2)
 
 
@@ -33,7 +33,7 @@ def _fix_offset(monkeypatch, offset):
 
 
 def _naive(log_weights, offset):
-    """Running sums in float32, and no more: what this module must not be."""
+    """Running sums in float32: the defect that this module avoids."""
     sums = tf.cumsum(tf.nn.softmax(log_weights))
     ticks = tf.range(len(log_weights), dtype=tf.float32) + tf.cast(offset, tf.float32)
     return tf.searchsorted(sums, ticks / len(log_weights), side="right")
@@ -137,7 +137,7 @@ def test_large_populations(monkeypatch, kind):
         assert indices.max() < size
         assert np.all(expected[indices] > 0)
         counts = np.bincount(indices, minlength=size)
-        # Weights below 2^-33 of the largest count for nothing: together less than C 2^-33 of it.
+        # Weights below 2^-33 of the largest are dropped: together less than C 2^-33 of it.
         slack = size * 2.0**-33 * expected.max() + 1e-5
         assert np.all(counts >= np.floor(expected - slack))
         assert np.all(counts <= np.ceil(expected + slack))
@@ -150,7 +150,7 @@ def test_equal_weights_keep_every_state():
 
 
 def test_the_checks_catch_running_sums_of_float32(monkeypatch):
-    """They end below 1 or above it: a position beyond the last sum, or one in a tail of weight 0."""
+    """They end below or above 1: a position beyond the last sum, or in a tail of weight 0."""
     size = 100_000
     log_weights = np.random.default_rng(3).normal(0, 1, size).astype(np.float32)
     log_weights[-100:] = -np.inf
@@ -188,6 +188,6 @@ def test_seeds(resample):
 
 
 def test_compiled_memory_grows_with_the_population_alone():
-    """100,000 states would take a table of 38 GiB."""
+    """A table for 100,000 states would take 38 GiB."""
     program = compiled.experimental_get_compiler_ir(tf.zeros([1009]), tf.constant([0, 0]))
     assert "1009,1009]" not in program(stage="optimized_hlo")

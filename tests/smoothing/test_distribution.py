@@ -1,4 +1,4 @@
-"""Every law of zeta as a tfp distribution: shapes, dtypes, compilation, composition, checks."""
+"""Every relaxed bit as a tfp distribution: shapes, dtypes, compilation, composition, checks."""
 
 import functools
 
@@ -49,7 +49,7 @@ def test_sampling_and_quantiles_compile(case):
         assert zeta.shape == (10_000, 3)
         assert np.isfinite(gradient).all()
         np.testing.assert_allclose(quantile, eager_quantile, rtol=1e-4, atol=1e-6)
-        # Random numbers differ inside an XLA program: so does what draws are made of.
+        # Random numbers differ inside an XLA program, and so do draws.
         for column, each in zip(zeta.numpy().T, logits.numpy().astype(np.float64), strict=True):
             cdf = functools.partial(case.cdf, theta, logits=each)
             assert reference.ks_distance(column, cdf, between=case.resolved) < 2.2

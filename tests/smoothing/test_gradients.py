@@ -1,4 +1,4 @@
-"""Hand-written gradients: against differences of bisection, closed forms, and moments of the law."""
+"""Hand-written gradients against differences of bisections, closed forms, and gradients of moments."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ from support.smoothing_cases import (
 
 
 def _sample_gradients(case, logits, theta, num_samples, dtype=tf.float64):
-    """Draws, then the derivative of every single draw in its logit and in each of its parameters."""
+    """Draws, and the derivative of each in its logit and in each of its parameters."""
     logits = tf.tile(tf.constant(logits, dtype)[tf.newaxis], [num_samples, 1])
     theta = tuple(tf.fill(logits.shape, tf.constant(each, dtype)) for each in theta)
     with tf.GradientTape() as tape:
@@ -61,7 +61,7 @@ def test_sample_gradients_match_the_inverse_cdf(case, which):
     logits = np.array([-2.0, 0.3, 3.0])
     zeta, gradients = _sample_gradients(case, logits, theta, 150)
     rho = case.cdf(theta, zeta, logits)
-    # Where the level is close to an end, bisection has nothing left to difference.
+    # For levels close to an end, bisection is too coarse for differences.
     known = _between(rho, (1e-6, 1 - 1e-6)) & _between(zeta, case.differenced)
     assert known[zeta != 0].mean() > 0.75
     expected = _differences(lambda logits, *theta: case.quantile(theta, rho, logits), (logits, *theta))
@@ -135,7 +135,7 @@ def test_implicit_gradient_is_that_of_the_closed_form(case, theta):
     np.testing.assert_allclose(closed.numpy()[known], zeta[known], atol=1e-8)
     for found, expected in zip(tape.gradient(quantile, arguments), by_closed, strict=True):
         np.testing.assert_allclose(found.numpy()[known], expected.numpy()[known], rtol=1e-6, atol=1e-9)
-    # Of samples: the same, up to what rho lost.
+    # The same for samples, up to the rounding of rho.
     for found, expected in zip(by_implicit, by_closed[1:], strict=True):
         np.testing.assert_allclose(found[known], expected.numpy()[known], rtol=1e-5, atol=1e-8)
 

@@ -1,4 +1,4 @@
-"""Every smoothing as a Keras layer: what it refuses, its weight, its configuration, precision."""
+"""Every smoothing as a Keras layer: errors, weights, configuration, precision."""
 
 import keras
 import numpy as np
@@ -8,13 +8,13 @@ import tensorflow as tf
 from dvae_tf import smoothing
 from support.smoothing_cases import CASES, LOGITS, ShiftedGaussianCase, each_case, parametrize
 
-# Those whose sharpness is an argument of the constructor, a number or a weight.
+# Smoothings with a sharpness that is a number or a weight.
 WITH_NUMBER = [case for case in CASES if not isinstance(case, ShiftedGaussianCase)]
 with_number = parametrize(WITH_NUMBER)
 
 
 def _sharpness(case, q):
-    """The parameter of a distribution that is the layer's."""
+    """The parameter of a distribution that belongs to the layer."""
     return q.temperature if case.names == ("temperature",) else q.theta[-1]
 
 

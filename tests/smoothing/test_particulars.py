@@ -1,4 +1,4 @@
-"""Tests of what is particular to one smoothing; of the power one: `test_power.py`."""
+"""Tests of properties of single smoothings; `test_power.py` has those of the power smoothing."""
 
 import numpy as np
 import pytest
@@ -53,7 +53,7 @@ def test_implicit_gradient_at_the_spike_is_0():
 
 @pytest.mark.parametrize("beta", [12.0, 16.0])
 def test_the_published_quantile_is_useless_in_float32(beta):
-    """Why `mixture_quantile` is written otherwise: this one subtracts b from sqrt(b^2 - 4c)."""
+    """The naive form of `mixture_quantile`, which subtracts b from sqrt(b^2 - 4c) and cancels."""
     q, rho = np.float32(0.99), np.float32(0.99)
     e = np.exp(np.float32(-beta))
     b, c = (rho + e * (q - rho)) / (1 - q) - 1, -q * e / (1 - q)
@@ -105,7 +105,7 @@ def test_concrete_has_no_bit_behind_zeta(method):
 
 
 def test_concrete_bit_is_zeta_above_one_half():
-    """P(zeta > 1/2) is that of the bit at every temperature."""
+    """P(zeta > 1/2) equals the probability of the bit at every temperature."""
     for temperature in (1 / 7, 2.0):
         q = Concrete(temperature=temperature)(tf.constant(LOGITS))
         np.testing.assert_allclose(q.cdf(0.5), special.expit(-LOGITS), rtol=1e-12)

@@ -1,4 +1,4 @@
-"""What the treatment of saturated zeta does to training: measured, because float32 forces a choice."""
+"""The effect of the treatment of saturated zeta on training, measured because float32 forces a choice."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from dvae_tf.smoothing import power
 
 
 def symmetric_floor(zeta):
-    """The other choice: the same distance to both vertices, which caps |b| at 16."""
+    """The alternative: the same distance to both vertices, which caps |b| at 16."""
     limits = np.finfo(zeta.dtype.as_numpy_dtype)
     return tf.clip_by_value(zeta, limits.epsneg, 1 - limits.epsneg)
 

@@ -1,4 +1,4 @@
-"""Samples and quantiles: against the laws of scipy, and bisection."""
+"""Samples and quantiles against SciPy and bisection."""
 
 import functools
 
@@ -85,7 +85,7 @@ def test_quantile_inverts_cdf(case, theta):
     zeta = np.array(case.inside)
     rho = case.cdf(theta, zeta, COLUMN)
     found = q.quantile(rho).numpy()
-    # As good as rho itself says where zeta is: d zeta = d rho / density.
+    # Up to the rounding of rho, d zeta = d rho / density.
     slack = 1e-12 + 8 * np.finfo(np.float64).eps * rho / np.exp(case.log_density(theta, zeta, COLUMN))
     assert np.all(np.abs(found - zeta) <= slack + 1e-9 * np.abs(zeta))
 
@@ -101,7 +101,7 @@ def test_quantile_matches_bisection(case, theta, dtype):
     if dtype == tf.float64:
         np.testing.assert_allclose(found, expected, rtol=1e-7, atol=1e-12)
     else:
-        # In float32 the CDF is only known to a few units in the last place: compare there.
+        # In float32 the CDF has an error of a few units in the last place, so levels are compared.
         levels = case.cdf(theta, found.astype(np.float64), COLUMN)
         resolved = (expected > case.resolved[0]) & (expected < case.resolved[1])
         np.testing.assert_allclose(levels[resolved], (levels * 0 + rho)[resolved], atol=2e-6)
@@ -129,7 +129,7 @@ def test_quantile_is_finite_everywhere(case, dtype):
         assert np.all((zeta >= low) & (zeta <= high))
         assert np.all(np.diff(zeta, axis=0) >= 0), theta
         if theta not in case.extremes:
-            # Further out d zeta / d rho = 1 / density itself is more than a float holds.
+            # Further out d zeta / d rho = 1 / density overflows.
             for number in gradients:
                 assert np.isfinite(number).all(), theta
 
@@ -144,7 +144,7 @@ def test_quantile_of_0_and_1_are_the_ends_of_the_support(case, dtype):
         np.testing.assert_allclose(q.quantile(0.0), np.full(logits.shape, low), atol=1e-5)
         found = q.quantile(1.0).numpy()
         if case.has_atom:
-            # The last level is that of the spike where z = 1 is too rare.
+            # If z = 1 is too rare, the last level is that of the spike.
             found = found[logits >= -1]
         np.testing.assert_allclose(found, np.full(found.shape, high), atol=1e-5)
 

@@ -1,6 +1,6 @@
-"""Hypothesis strategies for the numbers that users reach by accident, and what is asked of every value there.
+"""Hypothesis strategies for extreme numbers, and the checks of every value there.
 
-One example is a whole array: the ends of the range, always, and drawn numbers beside them. A failure says
+One example is a whole array: the ends of the range, always, and drawn numbers. A failure reports
 which entries are wrong; the example is not shrunk, which would take minutes.
 """
 
@@ -17,7 +17,7 @@ NUM_DRAWN = 6
 
 
 def property_test(few=3, many=60, **strategies):
-    """Turns a check of drawn arguments into a test: few examples, many (slow), ten times as many (soak)."""
+    """Turns a check of drawn arguments into tests of few, many (slow) and ten times more (soak) examples."""
 
     def decorate(check):
         def test(num_examples, **fixed):
@@ -45,7 +45,7 @@ def property_test(few=3, many=60, **strategies):
 
 
 def logits(num_drawn=NUM_DRAWN):
-    """The ends and the turns of the range of log-odds, and drawn ones: an array."""
+    """An array of log-odds: the ends and critical points of the range, and drawn ones."""
     drawn = st.one_of(st.floats(-1e6, 1e6), st.floats(-30, 30))
     return st.lists(drawn, min_size=num_drawn, max_size=num_drawn).map(
         lambda more: np.array([*LOGITS, *more])
@@ -53,25 +53,25 @@ def logits(num_drawn=NUM_DRAWN):
 
 
 def log_uniform(low, high):
-    """A number between two positive ones, either of them among the first to be tried."""
+    """A number between two positive ones, which are both tried early."""
     drawn = st.floats(np.log(low), np.log(high)).map(lambda x: float(np.clip(np.exp(x), low, high)))
     return st.one_of(st.sampled_from([low, high]), drawn)
 
 
 def betas(smallest=0.0):
-    """Sharpnesses over the range that is promised, by how far they are above the smallest."""
+    """Sharpnesses over the supported range, by their distance from the smallest."""
     return log_uniform(1e-2, 1e3) if smallest == 0 else log_uniform(1e-6, 1e3).map(lambda x: smallest + x)
 
 
 def unit_zetas(dtype, drawn):
-    """zeta in [0, 1], sorted: the ends, the next numbers beside them, drawn ones."""
+    """zeta in [0, 1], sorted: the ends, their neighbouring floats, drawn ones."""
     limits = np.finfo(dtype)
     ends = [0, limits.tiny, 4 * limits.tiny, 1e-30, limits.eps, 0.5, 1 - limits.eps, 1 - limits.epsneg, 1]
     return np.sort(np.concatenate([ends, drawn]).astype(dtype))
 
 
 def real_zetas(dtype, drawn):
-    """Real zeta, sorted: far ones, the next numbers beside the modes, drawn ones from (0, 1) stretched."""
+    """Real zeta, sorted: far ones, neighbouring floats of the modes, drawn ones around (0, 1)."""
     limits = np.finfo(dtype)
     ends = [0, limits.tiny, 0.5, 1 - limits.epsneg, 1, 1 + limits.eps]
     far = [10.0**power for power in (0.5, 2, 4, 6)]
@@ -80,7 +80,7 @@ def real_zetas(dtype, drawn):
 
 
 def outside_unit(dtype):
-    """Numbers out of [0, 1], the next beside the ends among them."""
+    """Numbers outside of [0, 1], including the neighbouring floats of the ends."""
     limits = np.finfo(dtype)
     return np.array([-limits.max, -1e6, -1.0, -limits.tiny, 1 + limits.eps, 2.0, 1e6, limits.max], dtype)
 
@@ -94,7 +94,7 @@ batch_shapes = st.sampled_from([(), (0,), (1,), (2, 0), (1, 3)])
 
 
 def value_and_gradients(function, *arguments):
-    """The value of a function of tensors and its gradients, as arrays; 0 for what it does not depend on."""
+    """The value of a function of tensors and its gradients, as arrays; 0 for unconnected arguments."""
     tensors = tuple(tf.convert_to_tensor(each) for each in arguments)
     with tf.GradientTape() as tape:
         tape.watch(tensors)
@@ -104,7 +104,7 @@ def value_and_gradients(function, *arguments):
 
 
 def assert_finite(function, *arguments):
-    """Value and gradients are finite; returns the value."""
+    """Checks that value and gradients are finite; returns the value."""
     value, gradients = value_and_gradients(function, *arguments)
     for number in (value, *gradients):
         assert np.isfinite(number).all(), (

@@ -1,11 +1,10 @@
-"""What the tests of population annealing share: a path of machines, and statistics over independent runs."""
+"""Helpers of the tests of population annealing: a path of machines, and statistics over independent runs."""
 
 import functools
 
 import numpy as np
 import tensorflow as tf
 
-from dvae_tf.samplers import population_annealing
 from support import reference
 
 LENGTH = 8
@@ -13,7 +12,7 @@ LENGTH = 8
 
 @functools.cache
 def path(size=(3, 3), stddev=1.0, length=LENGTH):
-    """Machines that change slowly, from nearly none to one that is, in a roundabout way."""
+    """Machines that change slowly from nearly zero parameters to a given machine, along a curve."""
     first, last = (reference.random_machine(*size, seed=seed, stddev=stddev) for seed in (60, 61))
     times = np.arange(1, length + 1) / length
     machines = [
@@ -23,7 +22,7 @@ def path(size=(3, 3), stddev=1.0, length=LENGTH):
 
 
 def frequencies(left, right, log_weights, num_states):
-    """By run and state: the weights of all replicas that are in it; [N, C, ...] gives [N, S]."""
+    """The total weight of the replicas in each state, for each run; [N, C, ...] gives [N, S]."""
     numbers = reference.state_numbers(np.concatenate([left, right], -1))
     weights = np.exp(np.asarray(log_weights, np.float64))
     return np.stack([np.bincount(n, w, minlength=num_states) for n, w in zip(numbers, weights, strict=True)])
@@ -38,7 +37,7 @@ def joint_p_value(state, machine):
 
 
 def z_score(log_partition, machine):
-    """Of the mean of Z over runs."""
+    """z-score of the mean of Z over runs."""
     relative = np.asarray(log_partition, np.float64) - reference.log_partition(machine)
     return float(reference.z_scores(np.exp(relative), 1.0))
 
@@ -48,7 +47,7 @@ def equal(one, other):
 
 
 def advanced(sampler, path, dtype=np.float32, tag=0):
-    """A state that has followed a path, outside any program; the infos too."""
+    """The last state of a sampler that has followed a path, not compiled, and all infos."""
     size = path[0].weights.shape
     state, infos = sampler.init(*size, (tag, 0), tf.as_dtype(dtype)), []
     for index, machine in enumerate(path):
@@ -57,19 +56,20 @@ def advanced(sampler, path, dtype=np.float32, tag=0):
     return state, infos
 
 
-def recorded_seeds(monkeypatch):
-    """Names and seeds of all that draws, in order."""
+def recorded_seeds(monkeypatch, module):
+    """Names and seeds of all calls of a module that draw, in order."""
     seen = []
 
     def recording(name):
-        function = getattr(population_annealing, name)
+        function = getattr(module, name)
 
         def wrapped(*args):
             seen.append((name, tuple(np.asarray(args[-1]))))
             return function(*args)
 
-        monkeypatch.setattr(population_annealing, name, wrapped)
+        monkeypatch.setattr(module, name, wrapped)
 
     for name in ("block_gibbs", "systematic_resampling", "sample_right"):
-        recording(name)
+        if hasattr(module, name):
+            recording(name)
     return seen

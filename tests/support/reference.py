@@ -1,6 +1,6 @@
-"""Float64 NumPy oracles: enumeration, closed forms, statistics. Of the smoothings: `smoothing_reference`.
+"""Float64 NumPy oracles: enumeration, closed forms, statistics. `smoothing_reference` has the smoothings.
 
-Nothing here imports TensorFlow or the library. Machines are small enough to write down every state;
+Nothing here imports TensorFlow or the library. Machines are small enough to enumerate every state;
 quantities are in nats; the names are those of the library.
 """
 
@@ -100,7 +100,7 @@ def _log_weights_by_left(machine):
 
 
 def log_partition_by_left(machine):
-    """log Z by enumeration of the left side alone, of up to 18 units or so; the right one is a product."""
+    """log Z by enumeration of the left side alone, up to about 18 units; the right side is a product."""
     return special.logsumexp(_log_weights_by_left(machine)[2])
 
 
@@ -135,7 +135,7 @@ def left_log_marginals(machine, left):
 
 
 def tempered(machine, t, base_logits=None):
-    """The machine of energy t E(z) - (1 - t) c . z, with c = 0 where not given."""
+    """The machine with energy t E(z) - (1 - t) c . z, with c = 0 by default."""
     c = np.zeros(machine.num_units) if base_logits is None else base_logits
     num_left = machine.num_left
     return Machine(
@@ -148,7 +148,7 @@ def tempered(machine, t, base_logits=None):
 def machine_of_spins(left_field, right_field, couplings):
     """The bits z = (1 + s) / 2 of spins with E(s) = -h_l . s_l - h_r . s_r - s_l^T J s_r, from differences.
 
-    Of a multilinear function of bits, a parameter is the change of -E when its bits turn from 0 to 1.
+    A parameter of a multilinear function of bits is the change of -E as its bits change from 0 to 1.
     """
 
     def negative_energy(left, right):
@@ -185,9 +185,9 @@ def exact_draws(machine, num_samples, seed):
 
 
 def uniform_couplings_moments(num_left, num_right, left_bias, right_bias, coupling):
-    """log Z and moments where all biases of a side and all couplings are equal.
+    """log Z and moments if all biases of a side and all couplings are equal.
 
-    The left side matters by its count alone: Z = sum_k C(L, k) e^(a k) (1 + e^(b + w k))^R.
+    Only the number of left ones matters: Z = sum_k C(L, k) e^(a k) (1 + e^(b + w k))^R.
     """
     count = np.arange(num_left + 1)
     field = right_bias + coupling * count
@@ -209,7 +209,7 @@ def uniform_couplings_moments(num_left, num_right, left_bias, right_bias, coupli
 
 
 def paired_moments(left_bias, right_bias, couplings):
-    """log Z and moments where left unit i couples to right unit i alone: independent pairs."""
+    """log Z and moments if left unit i couples only to right unit i: independent pairs."""
     pairs = np.stack([np.zeros_like(left_bias), left_bias, right_bias])
     log_terms = np.concatenate([pairs, [left_bias + right_bias + couplings]])
     log_totals = special.logsumexp(log_terms, axis=0)
@@ -322,7 +322,7 @@ def finite_difference(function, argument, step=1e-5):
 def z_scores(values, expected, axis=0):
     """(mean - expected) / standard error, for independent values along `axis`.
 
-    Where all values agree the standard error is 0: the score is 0 if the mean is right, else huge.
+    If all values agree the standard error is 0: the score is 0 if the mean is right, else huge.
     """
     values = np.asarray(values, np.float64)
     difference = values.mean(axis) - expected
@@ -347,7 +347,7 @@ def chi_square_p_value(numbers, probs):
 def weighted_p_value(frequencies, probs):
     """p-value of independent unnormalised frequencies [N, S] whose mean is proportional to `probs`.
 
-    Each row holds weights by state: of one weighted draw, or of a whole population with its Z. The test is
+    Each row holds weights by state, of one weighted draw or of a whole population with its Z. The test is
     Hotelling's, of the mean of (row - its sum times probs); states expected in fewer than 50 rows are merged,
     as the covariance is that of the rows.
     """
@@ -358,7 +358,7 @@ def weighted_p_value(frequencies, probs):
     rare = probs * rows < 50
     frequencies = np.concatenate([frequencies[:, ~rare], frequencies[:, rare].sum(1, keepdims=True)], 1)
     probs = np.append(probs[~rare], probs[rare].sum())
-    # One state is what the others leave.
+    # The last state is determined by the others.
     keep = np.arange(len(probs)) != np.argmax(probs)
     keep &= probs * rows >= 50
     differences = (frequencies - frequencies.sum(1, keepdims=True) * probs)[:, keep]
@@ -370,8 +370,8 @@ def weighted_p_value(frequencies, probs):
 def ks_distance(samples, cdf, between=(-np.inf, np.inf)):
     """sqrt(n) times the Kolmogorov-Smirnov distance, over a part of the line.
 
-    Above 2.2 it is a one-in-ten-thousand event for draws of the law (rarer on a part of the line).
-    Draws outside the part only have to be as many as they should be: floats may not resolve them.
+    It exceeds 2.2 with a probability of 1e-4 for draws of the distribution (less on a part of the line).
+    Of draws outside the part only the number matters, because floats may not resolve them.
     """
     samples = np.sort(np.asarray(samples, np.float64).ravel())
     size = samples.size

@@ -1,4 +1,4 @@
-"""Every smoothing with its oracle and where to look: the rows that the tests of smoothings run over."""
+"""Every smoothing with its oracle and test points: the rows that the tests of smoothings run over."""
 
 import dataclasses
 import math
@@ -18,25 +18,25 @@ EXTREME_LOGITS = (-1e4, -100.0, -1.0, 0.0, 1.0, 100.0, 1e4)
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-    """One smoothing: the layer, its oracle, and where to look.
+    """One smoothing: the layer, its oracle, and test points.
 
     Attributes:
       layer: the class of the layer.
       oracle: the class of `smoothing_reference` with the same parameters.
       names: of the parameters; the constructor takes the first unless `parameter_is_given`.
       thetas: moderate parameters, where float64 resolves nearly everything.
-      sharp: published ones.
-      limit: nearly the bits.
-      extremes: far beyond what is useful.
-      bad: what the constructor refuses.
+      sharp: published parameters.
+      limit: parameters close to the limit of bits.
+      extremes: parameters far beyond what is useful.
+      bad: parameters that the constructor refuses.
       inside: points of the support that every precision resolves.
       edges: the hardest points of the support.
       outside: points out of the support.
-      resolved: where float32 tells samples from one another. Sharp smoothings leave much out: of
+      resolved: the range in which float32 resolves samples. Sharp smoothings exceed it often: of
         the power draws at beta = 30, 5 % of those for z = 0 are below the smallest normal number,
         and 58 % of those for z = 1 are closer to 1 than 1e-7.
-      differenced: where differences of a quantile found by bisection are precise in float64.
-      uniform: the part of the probability that stays uniform in the limit.
+      differenced: levels at which differences of a quantile by bisection are precise in float64.
+      uniform: the fraction of the probability that stays uniform in the limit.
     """
 
     layer: type
@@ -60,7 +60,7 @@ class Case:
 
     @property
     def symmetric(self):
-        """Whether zeta, z and 1 - zeta, 1 - z have the same law."""
+        """Whether zeta, z and 1 - zeta, 1 - z have the same distribution."""
         return issubclass(self.layer, SymmetricFamily)
 
     @property
@@ -149,7 +149,7 @@ CASES = [
         oracles.SpikeExponentialSmoothing,
         thetas=((1.0,), (3.0,)),
         sharp=(5.0,),
-        # Floats do not tell the spike from what is next to it, the law does.
+        # Floats do not resolve the spike from its surroundings, the distribution does.
         **UNIT | {"resolved": (1e-7, 1 - 2.0**-10)},
         **BETAS,
     ),

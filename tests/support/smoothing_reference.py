@@ -1,6 +1,6 @@
-"""Float64 NumPy oracles of the smoothings: the laws of scipy.stats, closed forms, bisection.
+"""Float64 NumPy oracles of the smoothings: the distributions of scipy.stats, closed forms, bisection.
 
-Nothing here imports TensorFlow or the library. An oracle of r(zeta | z) is built of its parameters,
+Nothing here imports TensorFlow or the library. An oracle of r(zeta | z) is built from its parameters,
 which may be arrays; quantities are in nats; the names are those of the library.
 """
 
@@ -40,55 +40,55 @@ def bisect(cdf, rho, low, high, num_steps):
 
 
 class Mirrored:
-    """The law of 1 - zeta."""
+    """The distribution of 1 - zeta."""
 
-    def __init__(self, law):
-        self.law = law
+    def __init__(self, distribution):
+        self.distribution = distribution
 
     def logpdf(self, zeta):
-        return self.law.logpdf(1 - zeta)
+        return self.distribution.logpdf(1 - zeta)
 
     def cdf(self, zeta):
-        return self.law.sf(1 - zeta)
+        return self.distribution.sf(1 - zeta)
 
     def ppf(self, rho):
-        return 1 - self.law.isf(rho)
+        return 1 - self.distribution.isf(rho)
 
     def mean(self):
-        return 1 - self.law.mean()
+        return 1 - self.distribution.mean()
 
 
 class Smoothing:
-    """r(zeta | z), by default made of two laws with the methods of scipy.stats."""
+    """r(zeta | z), by default made of two distributions with the methods of scipy.stats."""
 
     support = (0.0, 1.0)
     bisections = 70
 
-    def __init__(self, *laws):
-        self.laws = laws
+    def __init__(self, *distributions):
+        self.distributions = distributions
 
     def log_density(self, zeta, z):
         """log r(zeta | z)."""
-        return self.laws[z].logpdf(np.asarray(zeta, np.float64))
+        return self.distributions[z].logpdf(np.asarray(zeta, np.float64))
 
     def cdf(self, zeta, z):
         """R(zeta | z)."""
-        return self.laws[z].cdf(np.asarray(zeta, np.float64))
+        return self.distributions[z].cdf(np.asarray(zeta, np.float64))
 
     def quantile(self, rho, z):
         """The inverse of R(zeta | z)."""
-        return self.laws[z].ppf(np.asarray(rho, np.float64))
+        return self.distributions[z].ppf(np.asarray(rho, np.float64))
 
     def mean(self, z):
         """E[zeta | z]."""
-        return self.laws[z].mean()
+        return self.distributions[z].mean()
 
     def log_density_ratio(self, zeta):
         """b(zeta) = log r(zeta | 1) - log r(zeta | 0), from the two densities."""
         return self.log_density(zeta, 1) - self.log_density(zeta, 0)
 
     def quadrature(self):
-        """Nodes and weights of an integral over zeta, and the ends of what they cover."""
+        """Nodes and weights of an integral over zeta, and the ends of its range."""
         return *composite_quadrature([0.0, 0.5, 1.0]), (0.0, 1.0)
 
 
@@ -141,14 +141,14 @@ class PowerSmoothing(Smoothing):
 
 
 class ExponentialSmoothing(Smoothing):
-    """An exponential law cut off at 1, and its mirror image."""
+    """An exponential distribution truncated at 1, and its mirror image."""
 
     def __init__(self, beta):
         decreasing = stats.truncexpon(beta, scale=1 / beta)
         super().__init__(decreasing, Mirrored(decreasing))
 
     def log_density(self, zeta, z):
-        """log r(zeta | z); SciPy's law leaves out its upper end."""
+        """log r(zeta | z); SciPy's distribution excludes its upper end."""
         zeta, inner = np.asarray(zeta, np.float64), np.finfo(np.float64).epsneg
         on_edge = (zeta >= 0) & (zeta <= 1)
         return super().log_density(np.where(on_edge, np.clip(zeta, inner, 1 - inner), zeta), z)
@@ -202,33 +202,33 @@ class UniformExponentialSmoothing(ExponentialSmoothing):
 
 
 class RealSmoothing(Smoothing):
-    """Laws on the whole line."""
+    """Distributions on the whole line."""
 
     support = (-np.inf, np.inf)
 
     def quadrature(self):
-        """Nodes and weights of an integral over zeta, and the ends of what they cover."""
-        low, high = self.laws[0].ppf(1e-12), self.laws[1].isf(1e-12)
+        """Nodes and weights of an integral over zeta, and the ends of its range."""
+        low, high = self.distributions[0].ppf(1e-12), self.distributions[1].isf(1e-12)
         cuts = [low, 0.5 * low, 0.0, 0.5, 1.0, 1 + 0.5 * (high - 1), high]
         return *composite_quadrature(cuts), (low, high)
 
 
 class LogisticSmoothing(RealSmoothing):
-    """Logistic laws of scale 1/beta around 0 and 1."""
+    """Logistic distributions of scale 1/beta around 0 and 1."""
 
     def __init__(self, beta):
         super().__init__(stats.logistic(0.0, 1 / beta), stats.logistic(1.0, 1 / beta))
 
 
 class ShiftedGaussianSmoothing(RealSmoothing):
-    """Normal laws around `shift` and 1 + `shift`, of standard deviation `scale`."""
+    """Normal distributions around `shift` and 1 + `shift`, of standard deviation `scale`."""
 
     def __init__(self, shift, scale):
         super().__init__(stats.norm(shift, scale), stats.norm(1 + shift, scale))
 
 
 class GaussianSmoothing(ShiftedGaussianSmoothing):
-    """Normal laws of variance 1/beta around 0 and 1."""
+    """Normal distributions of variance 1/beta around 0 and 1."""
 
     def __init__(self, beta):
         super().__init__(0.0, beta**-0.5)
@@ -273,20 +273,20 @@ class ConcreteRelaxation:
     def __init__(self, temperature):
         self.temperature = temperature
 
-    def _law(self, logits):
+    def _conditional(self, logits):
         return stats.logistic(np.asarray(logits) / self.temperature, 1 / self.temperature)
 
     def log_density(self, zeta, logits):
         """log q(zeta), with the Jacobian of the logit."""
-        return self._law(logits).logpdf(special.logit(zeta)) - np.log(zeta) - np.log1p(-zeta)
+        return self._conditional(logits).logpdf(special.logit(zeta)) - np.log(zeta) - np.log1p(-zeta)
 
     def cdf(self, zeta, logits):
         """The CDF of q(zeta)."""
-        return self._law(logits).cdf(special.logit(zeta))
+        return self._conditional(logits).cdf(special.logit(zeta))
 
     def quantile(self, rho, logits):
         """The inverse CDF of q(zeta)."""
-        return special.expit(self._law(logits).ppf(rho))
+        return special.expit(self._conditional(logits).ppf(rho))
 
     def mean(self, logits):
         """E[zeta]: the trapezoidal rule over the logistic noise."""

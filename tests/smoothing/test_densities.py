@@ -1,4 +1,4 @@
-"""The law of zeta: density, CDF, the bit behind it; against the laws of scipy, quadrature, differences."""
+"""Densities, CDFs and posteriors of the bit, against SciPy, quadrature and finite differences."""
 
 import numpy as np
 import tensorflow as tf
@@ -29,7 +29,7 @@ tfd = tfp.distributions
 def test_density_integrates_to_one(case, theta):
     nodes, weights, (low, high) = case.oracle(*theta).quadrature()
     found = case.distribution(COLUMN, theta).prob(nodes).numpy() @ weights
-    # An atom, and what lies beyond the ends of the quadrature, are known in closed form.
+    # The probability of an atom and of what lies beyond the ends of the quadrature is known.
     beyond = case.cdf(theta, low, LOGITS) + 1 - case.cdf(theta, high, LOGITS)
     np.testing.assert_allclose(found + beyond, 1, atol=1e-6)
 
@@ -61,7 +61,7 @@ def test_derivative_of_cdf_is_the_density(case, theta):
         tape.watch(zeta)
         cdf = q.cdf(zeta)
     np.testing.assert_allclose(tape.gradient(cdf, zeta), q.prob(zeta), rtol=1e-8, atol=1e-10)
-    # And against differences of the values, where they are precise.
+    # And against finite differences, where they are precise.
     low, high = case.oracle.support
     inner = np.array([each for each in case.inside if low + 0.01 < each < high - 0.01])
     step = 1e-6
@@ -102,7 +102,7 @@ def test_nan_in_nan_out(case):
 
 
 @parametrize(SYMMETRIC, with_thetas=True)
-def test_law_is_symmetric_under_flipping_the_bit(case, theta):
+def test_density_is_symmetric_under_flipping_the_bit(case, theta):
     zeta = np.array([2.0**-20, 0.0625, 0.25, 0.5, 0.8125, 1 - 2.0**-20])
     q, flipped = case.distribution(COLUMN, theta), case.distribution(-COLUMN, theta)
     np.testing.assert_allclose(q.log_prob(zeta), flipped.log_prob(1 - zeta), rtol=1e-10, atol=1e-12)
@@ -131,7 +131,7 @@ def test_everything_is_finite_everywhere(case, dtype):
                 assert np.isfinite(number).all(), (name, theta)
 
 
-# --------------------------------------------------------------------------- the bit behind zeta
+# --------------------------------------------------------------------------- the posterior of the bit
 
 
 @mixtures_with_thetas

@@ -3,8 +3,8 @@
     prior = BoltzmannPrior(64, 64, smoothing=Power(beta=30.0))
     kl = tf.reduce_mean(q.log_prob(zeta) - prior(training=True).log_prob(zeta))
 
-Called in training it first moves its chains by one step of the sampler, then hands out the prior with a
-log Z whose gradient is the negative phase; the layer is differentiated like any other.
+Called in training, it first advances its chains by one step of the sampler, then returns the prior with a log
+Z whose gradient is the negative phase; the layer is differentiable like any other.
 """
 
 import math
@@ -15,21 +15,26 @@ import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from .. import partition
-from ..numerics import Seed, Tag, fold_in
+from ..numerics import Seed, Tag, check_count, fold_in
+from ..partition import LogPartition, estimate
 from ..rbm import RBM, as_rbm, block_gibbs
-from ..samplers import PersistentGibbs, PopulationAnnealing, PopulationAnnealingState, Sampler, measure_mixing
+from ..samplers import (
+    PersistentGibbs,
+    PopulationAnnealing,
+    PopulationAnnealingState,
+    Sampler,
+    follow_straight_path,
+    measure_mixing,
+)
 from ..smoothing import Smoothing
-from .base import LogPartition, Prior
+from .base import Prior
 from .boltzmann import BoltzmannMachine, log_partition_surrogate
 from .overlapping import OverlappingRelaxation
 
 _INITIAL_STDDEV = 0.01
-# A smaller side of so many units is enumerated faster than annealed.
-_MAX_EXACT_UNITS = 16
-# Of the witnesses, a sweep each: a fifth of what the negative phase takes.
+# Rungs of the tracking population per update, with one sweep each: a fifth of the cost of the negative phase.
 _RUNGS_PER_UPDATE = 4
-# Of the sampler, to see how its chains mix.
+# Steps of the sampler for the diagnostics of mixing.
 _MIXING_STEPS = 50
 
 
@@ -37,23 +42,23 @@ _MIXING_STEPS = 50
 class BoltzmannPrior(Prior):
     """Owns a restricted Boltzmann machine and the chains of its negative phase.
 
-    Weights start at N(0, 0.01^2) and biases at 0, where fair bits are (nearly) draws of the machine, so
-    the chains need no burn-in.
+    Weights are initialised from N(0, 0.01^2) and biases with 0, where fair bits are (nearly) draws of the
+    machine, so the chains need no burn-in.
 
     Args:
       num_left: L.
       num_right: R.
-      smoothing: relaxes the machine to zeta; None for the binary machine itself.
-      sampler: of the negative phase.
-      num_witnesses: replicas of a second population, which no gradient sees and which brings log Z along
-        from one measurement to the next where `track` is called; 0 for none.
+      smoothing: of the relaxed prior; None for the binary machine itself.
+      sampler: of the negative phase; `PersistentGibbs()` by default.
+      num_tracking_chains: replicas of a second population, which no gradient sees and which tracks log Z
+        between measurements when `track` is called; 0 for none.
       couplings: False freezes W at 0 and keeps the biases: a factorial prior.
       num_mean_field_iterations: of the relaxation.
       weights_regularizer: a Keras regularizer of W.
-      seed: an integer; the initial weights, the chains and their moves follow from it.
-      num_replicas: how many samplers the negative phase is spread over, each with chains and draws of its
-        own: as many devices can move them.
-      **kwargs: those of a `Prior`.
+      seed: an integer that determines the initial weights, the chains and all draws.
+      num_replicas: the number of samplers of the negative phase, each with its own chains and draws, so that
+        as many devices can share the work.
+      **kwargs: arguments of `Prior`.
     """
 
     def __init__(
@@ -62,7 +67,7 @@ class BoltzmannPrior(Prior):
         num_right: int,
         smoothing: Smoothing | None = None,
         sampler: Sampler | None = None,
-        num_witnesses: int = 0,
+        num_tracking_chains: int = 0,
         couplings: bool = True,
         num_mean_field_iterations: int = 5,
         weights_regularizer: Any = None,
@@ -71,16 +76,14 @@ class BoltzmannPrior(Prior):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        counts = (("num_left", num_left), ("num_right", num_right), ("num_replicas", num_replicas))
-        for name, count in counts:
-            if count < 1:
-                raise ValueError(f"{name}: expected at least 1, got {count}")
-        if num_witnesses < 0:
-            raise ValueError(f"num_witnesses: expected 0 or more, got {num_witnesses}")
+        check_count("num_left", num_left)
+        check_count("num_right", num_right)
+        check_count("num_replicas", num_replicas)
+        check_count("num_tracking_chains", num_tracking_chains, 0)
         self.num_left, self.num_right = num_left, num_right
         self.smoothing = smoothing
         self.sampler = PersistentGibbs() if sampler is None else sampler
-        self.num_witnesses = num_witnesses
+        self.num_tracking_chains = num_tracking_chains
         self.couplings = couplings
         self.num_mean_field_iterations = num_mean_field_iterations
         self.weights_regularizer = keras.regularizers.get(weights_regularizer)
@@ -91,7 +94,7 @@ class BoltzmannPrior(Prior):
         self.built = True
 
     def _add_variable(self, **kwargs: Any) -> Any:
-        """A weight that no mixed-precision policy rounds."""
+        """Adds a weight that no mixed-precision policy rounds."""
         return self.add_weight(autocast=False, **kwargs)
 
     def _add_parameters(self) -> None:
@@ -101,7 +104,7 @@ class BoltzmannPrior(Prior):
         if self.couplings:
             key = fold_in((0, self.seed), Tag.INITIAL_WEIGHTS).numpy().tolist()
             initial = keras.initializers.RandomNormal(stddev=_INITIAL_STDDEV, seed=abs(key[0]))
-        self.couplings_matrix = self._add_variable(
+        self.coupling_weights = self._add_variable(
             name="weights",
             shape=(self.num_left, self.num_right),
             initializer=initial,
@@ -119,19 +122,19 @@ class BoltzmannPrior(Prior):
         self.log_partition = self._add_variable(
             name="log_partition",
             shape=(),
-            # That of fair bits: exact while the weights are 0.
+            # log Z of fair bits, exact while all parameters are 0.
             initializer=keras.initializers.Constant(sum(size) * math.log(2)),
             trainable=False,
         )
-        if self.num_witnesses:
-            self._witness_sampler = PopulationAnnealing(self.num_witnesses, num_sweeps=1)
-            population = self._witness_sampler.init(*size, fold_in(seed, Tag.WITNESSES), dtype)
-            self._witness_variables = self._add_variables("witness", population)
-            # Of the parameters that the witnesses stand at.
-            self._num_witnessed = self._add_count("num_witnessed")
+        if self.num_tracking_chains:
+            self._tracking_sampler = PopulationAnnealing(self.num_tracking_chains, num_sweeps=1)
+            population = self._tracking_sampler.init(*size, fold_in(seed, Tag.TRACKING), dtype)
+            self._tracking_variables = self._add_variables("tracking", population)
+            # The update whose parameters the tracking population represents.
+            self._num_tracked = self._add_count("num_tracked")
 
     def _add_variables(self, prefix: str, state: Any) -> tuple:
-        """One for each field of a sampler's state; a tuple, for TensorFlow checkpoints pass over lists."""
+        """A variable for each field of a state, in a tuple: TensorFlow checkpoints ignore lists."""
         return tuple(
             self._add_variable(
                 name=f"{prefix}_{field}",
@@ -149,10 +152,10 @@ class BoltzmannPrior(Prior):
     @property
     def rbm(self) -> RBM:
         """The current parameters as tensors."""
-        return as_rbm(self.left_bias, self.right_bias, self.couplings_matrix)
+        return as_rbm(self.left_bias, self.right_bias, self.coupling_weights)
 
     def _stream(self, replica: Any) -> tuple:
-        """What a replica's draws are told apart by."""
+        """The integers that distinguish the random numbers of a replica."""
         return (replica,) if self.num_replicas > 1 else ()
 
     def state(self, replica: Any = 0) -> Any:
@@ -166,18 +169,20 @@ class BoltzmannPrior(Prior):
         return [self.state(replica) for replica in range(self.num_replicas)]
 
     @property
-    def witnesses(self) -> PopulationAnnealingState:
-        """The population that tracks log Z, and the parameters it stands at."""
-        return PopulationAnnealingState(*map(tf.convert_to_tensor, self._witness_variables))
+    def tracking_population(self) -> PopulationAnnealingState:
+        """The population that tracks log Z, and the parameters that it represents."""
+        return PopulationAnnealingState(*map(tf.convert_to_tensor, self._tracking_variables))
 
-    def advance(self) -> tf.Tensor:
-        """Moves the chains of all replicas by one step; returns their mean energy, nats."""
-        states, energies = zip(*(self.move(replica) for replica in range(self.num_replicas)), strict=True)
-        self.take(_stacked(states))
+    def advance_chains(self) -> tf.Tensor:
+        """Advances the chains of all replicas by one step; returns their mean energy, nats."""
+        states, energies = zip(
+            *(self.step_chains(replica) for replica in range(self.num_replicas)), strict=True
+        )
+        self.assign_chains(_stacked(states))
         return tf.add_n(energies) / self.num_replicas
 
-    def move(self, replica: Any = 0) -> tuple[Any, tf.Tensor]:
-        """One step of a replica's sampler at the current parameters; nothing is stored.
+    def step_chains(self, replica: Any = 0) -> tuple[Any, tf.Tensor]:
+        """One step of a replica's sampler at the current parameters, which is not stored.
 
         Returns:
           The new state and the mean energy of its chains, nats.
@@ -187,16 +192,16 @@ class BoltzmannPrior(Prior):
         state, info = self.sampler.step(*self.rbm, self.state(replica), seed)
         return state, tf.reduce_sum(tf.exp(state.log_weights) * info.energy)
 
-    def take(self, states: Any) -> None:
-        """Stores what the replicas have moved to, a state with a leading axis of replicas."""
+    def assign_chains(self, states: Any) -> None:
+        """Stores the new states of all replicas, with a leading axis of replicas."""
         _assign(self._state, states)
         self.num_updates.assign_add(1)
 
     def binary(self, state: Any = None) -> BoltzmannMachine:
-        """The binary prior p(z), with the training surrogate of log Z: its gradient is a mean over chains.
+        """The binary prior p(z) with the training surrogate of log Z, whose gradient is a mean over chains.
 
         Args:
-          state: of the sampler whose chains they are; None takes those of all replicas.
+          state: the sampler state with these chains; None takes the chains of all replicas.
         """
         left, right, log_weights = self._chains([state] if state is not None else self.states)
         log_z = tf.convert_to_tensor(self.log_partition)
@@ -205,7 +210,7 @@ class BoltzmannPrior(Prior):
 
     @staticmethod
     def _chains(states: Sequence[Any]) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """The chains of some replicas as if they were of one sampler: left, right, log weights."""
+        """The chains of several replicas together: left, right and log weights."""
         left, right, log_weights = (
             tf.concat([getattr(state, name) for state in states], 0)
             for name in ("left", "right", "log_weights")
@@ -213,95 +218,69 @@ class BoltzmannPrior(Prior):
         return left, right, log_weights - math.log(len(states))
 
     def sample_binary(self, num_samples: int, num_sweeps: int, seed: Seed) -> tf.Tensor:
-        """Draws z [num_samples, D] by block Gibbs sweeps from the stored chains, repeated if too few."""
+        """Draws z [num_samples, D] by block Gibbs sweeps from the stored chains, repeated as needed."""
         left, _, _ = self._chains(self.states)
         start = tf.gather(left, tf.range(num_samples) % tf.shape(left)[0])
         return tf.concat(block_gibbs(self.rbm, start, num_sweeps, seed), -1)
 
-    def anchor(
+    def measure_log_partition(
         self, num_temperatures: int, num_chains: int, seed: Seed, both_sides: bool = False
     ) -> LogPartition:
-        """Measures log Z and stores it.
-
-        Exactly where a side has at most 16 units, by enumeration, or where there are no couplings, as a sum
-        over the units; otherwise by AIS.
+        """Measures log Z (`partition.estimate`) and stores it.
 
         Args:
-          num_temperatures: of annealed importance sampling, whose base is fitted to the chains.
+          num_temperatures: of annealed importance sampling.
           num_chains: annealed chains.
           seed: an `int32[2]` seed.
-          both_sides: whether to anneal in reverse too, from draws by parallel tempering
-            (`partition.estimate`); the chains of the training are then not used.
+          both_sides: whether to anneal in reverse too, from draws by parallel tempering; otherwise the base
+            of the annealing is fitted to the chains of the negative phase.
         """
-        if not self.couplings:
-            # Units apart: log Z is the sum over them.
-            biases = tf.concat([self.rbm.left_bias, self.rbm.right_bias], 0)
-            found = LogPartition.known(float(tf.reduce_sum(tf.math.softplus(biases))), "exact")
-        elif min(self.num_left, self.num_right) <= _MAX_EXACT_UNITS:
-            found = LogPartition.known(float(partition.exact(*self.rbm)), "exact")
-        else:
-            measure = self._two_sided if both_sides else self._forward
-            found = measure(num_temperatures, num_chains, seed)
-        log_z = tf.constant(found.log_partition)
-        anchored = [self.sampler.anchor(*self.rbm, state, log_z) for state in self.states]
-        _assign(self._state, _stacked(anchored))
-        if self.num_witnesses:
+        base_probs = None if both_sides else self._chain_means()
+        found = estimate(
+            *self.rbm, num_temperatures, num_chains, seed, both_sides=both_sides, base_probs=base_probs
+        )
+        log_z = found.log_partition
+        states = [self.sampler.with_log_partition(*self.rbm, state, log_z) for state in self.states]
+        _assign(self._state, _stacked(states))
+        if self.num_tracking_chains:
             self.track()
-            witnesses = self._witness_sampler.anchor(*self.rbm, self.witnesses, log_z)
-            _assign(self._witness_variables, witnesses)
+            population = self._tracking_sampler.with_log_partition(*self.rbm, self.tracking_population, log_z)
+            _assign(self._tracking_variables, population)
         self.log_partition.assign(log_z)
         return found
 
     def track(self) -> tf.Tensor | None:
-        """Takes the witnesses, if there are any, to the current parameters, and stores their log Z.
+        """Takes the tracking population, if there is one, to the current parameters, and stores its log Z.
 
-        The value errs by about 0.1 nats in 2,000 updates of a 200 + 200 machine with 100 witnesses.
+        The error is about 0.1 nats after 2,000 updates of a 200 + 200 machine, with 100 tracking chains.
         """
-        if not self.num_witnesses:
+        if not self.num_tracking_chains:
             return None
         now = tf.convert_to_tensor(self.num_updates)
-        seed = fold_in((0, self.seed), Tag.WITNESSES, now)
-        num_updates = tf.cast(now - tf.convert_to_tensor(self._num_witnessed), tf.int32)
+        seed = fold_in((0, self.seed), Tag.TRACKING, now)
+        num_updates = tf.cast(now - tf.convert_to_tensor(self._num_tracked), tf.int32)
         num_rungs = tf.maximum(_RUNGS_PER_UPDATE * num_updates, 1)
-        state = self._witness_sampler.follow(*self.rbm, self.witnesses, num_rungs, seed)
-        _assign(self._witness_variables, state)
-        self._num_witnessed.assign(now)
+        state = follow_straight_path(
+            self._tracking_sampler, *self.rbm, self.tracking_population, num_rungs, seed
+        )
+        _assign(self._tracking_variables, state)
+        self._num_tracked.assign(now)
         log_z = state.log_partition
         self.log_partition.assign(log_z)
         return log_z
 
-    def _forward(self, num_temperatures: int, num_chains: int, seed: Seed) -> LogPartition:
+    def _chain_means(self) -> tf.Tensor:
+        """Weighted means of all units over the chains, [D]."""
         left, right, log_weights = self._chains(self.states)
-        found = partition.annealed_importance_sampling(
-            *self.rbm,
-            num_temperatures=num_temperatures,
-            num_chains=num_chains,
-            seed=seed,
-            base_probs=tf.linalg.matvec(tf.concat([left, right], -1), tf.exp(log_weights), transpose_a=True),
-        )
-        log_z, error = float(found.log_partition), float(found.standard_error)
-        ess = float(found.effective_sample_size)
-        return LogPartition(log_z, error, ess, "ais", log_z - 2 * error, None, bool(found.converged))
-
-    def _two_sided(self, num_temperatures: int, num_chains: int, seed: Seed) -> LogPartition:
-        found = partition.estimate(*self.rbm, num_temperatures, num_chains, seed)
-        return LogPartition(
-            float(found.log_partition),
-            float(found.standard_error),
-            float(found.effective_sample_size),
-            "two-sided",
-            float(found.lower),
-            float(found.upper),
-            bool(found.converged),
-        )
+        return tf.linalg.matvec(tf.concat([left, right], -1), tf.exp(log_weights), transpose_a=True)
 
     def diagnostics(self) -> dict[str, Any]:
-        """How the chains of the first replica mix, and what its sampler tells of its state."""
+        """The mixing of the chains of the first replica, and summaries of the samplers' states."""
         state = self.state()
         found = {name: float(value) for name, value in self.sampler.summary(state).items()}
-        if self.num_witnesses:
-            summary = self._witness_sampler.summary(self.witnesses)
-            found |= {name.replace("population", "witness"): float(value) for name, value in summary.items()}
+        if self.num_tracking_chains:
+            summary = self._tracking_sampler.summary(self.tracking_population)
+            found |= {name.replace("population", "tracking"): float(value) for name, value in summary.items()}
         if self.sampler.num_chains > 1:
             seed = fold_in((0, self.seed), Tag.MIXING, tf.convert_to_tensor(self.num_updates))
             mixed = measure_mixing(self.sampler, *self.rbm, state, seed, _MIXING_STEPS)
@@ -310,24 +289,24 @@ class BoltzmannPrior(Prior):
         return found
 
     def call(self, training: bool = False) -> tfp.distributions.Distribution:
-        """Returns the prior, of z or (with a smoothing) of zeta; in training moves the chains first.
+        """Returns the prior, of z or (with a smoothing) of zeta; in training it first advances the chains.
 
-        The value of its log Z is the stored `log_partition`, an estimate that whoever trains renews; its
-        gradient is the mean over the chains.
+        The value of its log Z is the stored `log_partition`, which `measure_log_partition` and `track`
+        update; its gradient is the mean over the chains.
         """
         if training:
-            self.advance()
+            self.advance_chains()
         return self.distribution()
 
     def distribution(self, state: Any = None) -> tfp.distributions.Distribution:
-        """What a call hands out; the gradient of its log Z is the mean over the chains of a sampler's state.
+        """The prior that a call returns; the gradient of its log Z is the mean over the chains of a state.
 
         None takes the chains of all replicas.
         """
         return self.relax(self.binary(state))
 
     def relax(self, machine: BoltzmannMachine) -> tfp.distributions.Distribution:
-        """What a call hands out, of the current machine: its overlapping relaxation, or itself."""
+        """The prior that a call returns for a machine: its overlapping relaxation, or the machine itself."""
         if self.smoothing is None:
             return machine
         return OverlappingRelaxation(
@@ -342,7 +321,7 @@ class BoltzmannPrior(Prior):
             "num_right": self.num_right,
             "smoothing": serialize(self.smoothing),
             "sampler": serialize(self.sampler),
-            "num_witnesses": self.num_witnesses,
+            "num_tracking_chains": self.num_tracking_chains,
             "couplings": self.couplings,
             "num_mean_field_iterations": self.num_mean_field_iterations,
             "weights_regularizer": serialize(self.weights_regularizer),
@@ -354,13 +333,16 @@ class BoltzmannPrior(Prior):
     def from_config(cls, config: dict[str, Any]) -> "BoltzmannPrior":
         """Rebuilds the layer from `get_config`."""
         config = dict(config)
+        if "num_witnesses" in config:
+            # Its name in files of version 0.1.
+            config["num_tracking_chains"] = config.pop("num_witnesses")
         for name in ("smoothing", "sampler", "weights_regularizer"):
             config[name] = keras.saving.deserialize_keras_object(config[name])
         return cls(**config)
 
 
 def _stacked(states: Sequence[Any]) -> Any:
-    """A state whose fields have a leading axis of replicas."""
+    """One state whose fields have a leading axis of replicas."""
     return type(states[0])(*map(tf.stack, zip(*states, strict=True)))
 
 

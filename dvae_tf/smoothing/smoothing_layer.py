@@ -1,22 +1,22 @@
-"""The Keras layer of a smoothing: owns its sharpness, and turns logits into q(zeta)."""
+"""The Keras layer of a smoothing: it owns the sharpness, and maps log-odds to q(zeta)."""
 
 from typing import Any, ClassVar
 
 import tensorflow as tf
 
+from ..support import at_least_float32, in_dtype
 from .family import Family
 from .mixture import RelaxedBernoulli
-from .relaxation import NumberAbove, Relaxation, at_least_float32, in_dtype
+from .relaxation import NumberAbove, Relaxation
 
 
 class Smoothing(Relaxation, Family):
-    """A smoothing as a layer: `smoothing(logits)` is the relaxed posterior q(zeta).
+    r"""A smoothing as a layer: `smoothing(logits)` is the relaxed posterior $q(\zeta)$.
 
     Args:
-      beta: the sharpness, a number above the family's `smallest_beta`; infinite sharpness would be the
-        bits themselves.
-      trainable_beta: whether beta is a weight; it is kept in range as smallest_beta + exp(weight).
-      **kwargs: those of a `Relaxation`.
+      beta: the sharpness, a number above the family's `smallest_beta`; as it grows, zeta approaches the bit.
+      trainable_beta: whether beta is a weight, as smallest_beta + exp(log_excess), which keeps it in range.
+      **kwargs: arguments of `Relaxation`.
 
     Raises:
       ValueError: if `beta` is out of range.
@@ -30,20 +30,20 @@ class Smoothing(Relaxation, Family):
 
     @property
     def beta(self) -> float:
-        """The sharpness as it was given."""
+        """The initial sharpness."""
         return self._beta.initial
 
     @property
     def theta(self) -> tuple[Any, ...]:
-        """The parameters that the functions of the family take after zeta."""
+        """The parameters of the family."""
         return (self._beta.value(),)
 
     def call(self, logits: tf.Tensor) -> RelaxedBernoulli:
-        """Returns q(zeta) for log-odds of any shape; half precision is raised to float32."""
+        """Returns q(zeta) for log-odds of any shape; half precision is converted to float32."""
         logits = at_least_float32(logits)
         theta = tuple(in_dtype(each, logits.dtype) for each in self.theta)
         return RelaxedBernoulli(logits, theta, type(self), self.validate_args)
 
     def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments: beta as it was given, not as it was trained."""
+        """The constructor's arguments: the initial beta, not the trained one."""
         return super().get_config() | {"beta": self.beta, "trainable_beta": self._beta.trainable}

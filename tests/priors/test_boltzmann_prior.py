@@ -25,7 +25,7 @@ def _machine(prior):
     return reference.Machine(*(np.array(each, np.float64) for each in prior.rbm))
 
 
-# --------------------------------------------------------------------------- what it owns
+# --------------------------------------------------------------------------- variables
 
 
 def test_three_trainable_variables():
@@ -41,7 +41,7 @@ def test_start_is_nearly_fair_bits():
     machine = _machine(prior)
     np.testing.assert_array_equal(machine.left_bias, np.zeros(30))
     np.testing.assert_array_equal(machine.right_bias, np.zeros(40))
-    # N(0, 0.01^2): 1200 entries know their deviation to 2 %.
+    # N(0, 0.01^2): 1200 entries determine the standard deviation to 2 %.
     assert 0.009 < machine.weights.std() < 0.011
     assert abs(machine.weights.mean()) < 4 * 0.01 / np.sqrt(1200)
     np.testing.assert_allclose(prior.log_partition, 70 * np.log(2), rtol=1e-6)
@@ -79,7 +79,7 @@ def test_empty_sides_are_refused_by_name(name):
         BoltzmannPrior(**({"num_left": 3, "num_right": 3, "sampler": SAMPLER} | {name: 0}))
 
 
-# --------------------------------------------------------------------------- what it hands out
+# --------------------------------------------------------------------------- distributions
 
 
 def test_hands_out_the_machine_or_its_relaxation():
@@ -112,9 +112,9 @@ def test_gradient_is_the_positive_minus_the_negative_phase(relaxed):
     values = np.random.default_rng(0).integers(0, 2, (9, 7)).astype(np.float32)
     with tf.GradientTape() as tape:
         log_prob = tf.reduce_mean(prior(training=True).log_prob(values))
-    variables = (prior.left_bias, prior.right_bias, prior.couplings_matrix)
+    variables = (prior.left_bias, prior.right_bias, prior.coupling_weights)
     gradients = tape.gradient(log_prob, variables)
-    # At the vertices the mean field is the vertex, to rounding.
+    # At the vertices the mean field is the vertex, up to rounding.
     atol = 1e-4 if relaxed else 1e-6
     left, right = (side.numpy() for side in prior.state())
     expected = (
@@ -126,7 +126,7 @@ def test_gradient_is_the_positive_minus_the_negative_phase(relaxed):
         np.testing.assert_allclose(gradient, moment, atol=atol)
 
 
-# --------------------------------------------------------------------------- its chains
+# --------------------------------------------------------------------------- chains
 
 
 def test_advances_in_training_only():
@@ -146,11 +146,11 @@ def test_advances_in_training_only():
 
 
 def test_successive_moves_draw_other_numbers():
-    """At zero couplings a sweep forgets the past: two moves agree only if they share a seed."""
+    """Without couplings a sweep forgets the past: two steps agree only if they share a seed."""
     prior = _prior(couplings=False)
-    prior.advance()
+    prior.advance_chains()
     first = prior.state()
-    prior.advance()
+    prior.advance_chains()
     assert np.any(prior.state().left != first.left)
     assert np.any(prior.state().right != first.right)
 
@@ -159,7 +159,7 @@ def test_chains_follow_the_parameters():
     prior = _prior()
     prior.left_bias.assign([50.0] * 3)
     prior.right_bias.assign([-50.0] * 4)
-    energy = prior.advance()
+    energy = prior.advance_chains()
     np.testing.assert_array_equal(prior.state().left, np.ones((20, 3)))
     np.testing.assert_array_equal(prior.state().right, np.zeros((20, 4)))
     np.testing.assert_allclose(energy, -150.0, rtol=1e-4)
@@ -196,11 +196,11 @@ def test_graph_and_xla_agree_with_eager(relaxed):
     graph = _run(_prior(smoothing=layer, seed=5), 2)
     compiled = _run(_prior(smoothing=layer, seed=5), 2, jit_compile=True)
     eager = _prior(smoothing=layer, seed=5)
-    eager.advance()
+    eager.advance_chains()
     for value, other in zip(graph, compiled, strict=True):
         np.testing.assert_allclose(value, other, rtol=1e-4, atol=1e-5)
     first = _prior(smoothing=layer, seed=5)
-    advance = tf.function(first.advance, jit_compile=True)
+    advance = tf.function(first.advance_chains, jit_compile=True)
     advance()
     for value, other in zip(_values(eager), _values(first), strict=True):
         np.testing.assert_array_equal(value, other)
@@ -213,7 +213,7 @@ def test_distribution_leaves_a_function():
     np.testing.assert_allclose(found.log_prob(zeta), prior().log_prob(zeta), rtol=1e-5)
 
 
-# --------------------------------------------------------------------------- storing it
+# --------------------------------------------------------------------------- saving and loading
 
 
 def test_config_round_trip_of_the_defaults():
@@ -242,7 +242,7 @@ def test_checkpoint_holds_everything(tmp_path):
     restored.assert_existing_objects_matched()
     for value, same in zip(_values(prior), _values(other), strict=True):
         np.testing.assert_array_equal(value, same)
-    # And the future is the same: chains, counter and parameters are all there is.
+    # Subsequent steps agree too: chains, counter and parameters are the whole state.
     for value, same in zip(_values(trained(2, prior)), _values(trained(2, other)), strict=True):
         np.testing.assert_array_equal(value, same)
 
@@ -266,7 +266,7 @@ def test_mixed_precision_keeps_float32():
     assert prior(training=True).log_prob(tf.fill([2, 7], 0.25)).dtype == tf.float32
 
 
-# --------------------------------------------------------------------------- and it learns
+# --------------------------------------------------------------------------- learning
 
 
 def test_learns_another_machine():
@@ -293,5 +293,5 @@ def test_learns_another_machine():
     for _ in range(400):
         update()
     assert before > 0.5
-    # The optimum is near 0: the truth is in the family, and there are many samples.
+    # The optimum is close to 0: the family contains the truth, and there are many samples.
     assert divergence(prior) < 0.1

@@ -9,16 +9,16 @@ from dvae_tf.priors import BoltzmannMachine
 LOG_Z = real()
 
 
-def _binary(law, zeta):
-    return law.cdf(zeta), law.quantile(zeta), law.binary.probs_parameter(), law.logits
+def _binary(q, zeta):
+    return q.cdf(zeta), q.quantile(zeta), q.binary.probs_parameter(), q.logits
 
 
-def _smoothed(law, zeta):
-    return *_binary(law, zeta), law.log_density_ratio(zeta), law.binary_posterior(zeta).probs_parameter()
+def _smoothed(q, zeta):
+    return *_binary(q, zeta), q.log_density_ratio(zeta), q.binary_posterior(zeta).probs_parameter()
 
 
-def _machine(law, z):
-    return law.energy(z), law.unnormalized_log_prob(z)
+def _machine(q, z):
+    return q.energy(z), q.unnormalized_log_prob(z)
 
 
 def _relaxed(relaxation, **options):
@@ -27,13 +27,13 @@ def _relaxed(relaxation, **options):
 
 LAYER = smoothing.Power(3.0)
 
-LAWS = {
+DISTRIBUTIONS = {
     "models.pixels.BernoulliPixels": distribution(
         lambda logits: BernoulliPixels(logits=logits, dtype=logits.dtype), (real(None, 3),), bits(None, 3)
     ),
     "priors.BoltzmannMachine": distribution(BoltzmannMachine, (*MACHINE, LOG_Z), bits(2, None, 7), _machine),
     "priors.DirectedBernoulli": distribution(
-        priors.DirectedBernoulli, (real(5),), bits(2, None, 5), lambda law, z: law.logits(z)
+        priors.DirectedBernoulli, (real(5),), bits(2, None, 5), lambda q, z: q.logits(z)
     ),
     "priors.GaussianIntegralRelaxation": distribution(
         lambda *given: priors.GaussianIntegralRelaxation(BoltzmannMachine(*given[:-1]), 8.0, given[-1]),
@@ -45,7 +45,7 @@ LAWS = {
         _relaxed(priors.OverlappingRelaxation, smoothing=LAYER),
         (*MACHINE, LOG_Z),
         unit(2, None, 7),
-        lambda law, zeta: law.mean_field(zeta),
+        lambda q, zeta: q.mean_field(zeta),
     ),
     "smoothing.ConcreteBernoulli": distribution(
         smoothing.ConcreteBernoulli, (real(None, 3), positive()), unit(None, 3), _binary

@@ -1,4 +1,4 @@
-"""Tests of the population that brings log Z along a training, beside the exact log Z of every machine."""
+"""Tests of the population that tracks log Z along a training, against enumeration."""
 
 import keras
 import numpy as np
@@ -42,16 +42,16 @@ def _train(prior, num_updates):
     run(tf.constant(num_updates))
 
 
-def _prior(num_witnesses=100, sampler=None, seed=0):
-    # One sweep an update hardly parts the replicas from what the gradient saw.
+def _prior(num_tracking_chains=100, sampler=None, seed=0):
+    # One sweep per update leaves the replicas correlated with the states that the gradient saw.
     sampler = sampler or PopulationAnnealing(num_chains=20, num_sweeps=1)
-    return BoltzmannPrior(SIZE, SIZE, sampler=sampler, num_witnesses=num_witnesses, seed=seed)
+    return BoltzmannPrior(SIZE, SIZE, sampler=sampler, num_tracking_chains=num_tracking_chains, seed=seed)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("sampler", [None, PersistentGibbs(20, 1)], ids=["pa", "pcd"])
-def test_witnesses_bring_log_z_along(sampler):
-    """From one look to the next, hundreds of updates; the replicas of the gradient themselves do not."""
+def test_the_population_tracks_log_z(sampler):
+    """Over hundreds of updates between evaluations; the replicas of the gradient themselves fail to."""
     prior = _prior(sampler=sampler)
     errors, drifts = [], []
     for _ in range(5):
@@ -68,25 +68,25 @@ def test_witnesses_bring_log_z_along(sampler):
         assert drifts[-1] < -10
 
 
-def test_an_anchor_is_where_log_z_goes_on_from():
+def test_tracking_continues_from_a_measurement():
     prior = _prior()
     _train(prior, 200)
-    known = prior.anchor(1, 1, (0, 0)).log_partition
+    known = prior.measure_log_partition(1, 1, (0, 0)).log_partition
     np.testing.assert_allclose(known, _exact(prior), rtol=1e-5)
     np.testing.assert_allclose(float(prior.log_partition), known)
-    assert float(prior.witnesses.log_partition) == known
-    assert len(set(prior.witnesses.families.numpy())) == 100
-    for one, other in zip(prior.witnesses.rbm, prior.rbm, strict=True):
+    assert float(prior.tracking_population.log_partition) == known
+    assert len(set(prior.tracking_population.families.numpy())) == 100
+    for one, other in zip(prior.tracking_population.rbm, prior.rbm, strict=True):
         np.testing.assert_array_equal(one, other)
-    # Nothing moves: log Z stays what it is to rounding.
+    # At the same parameters log Z is unchanged up to rounding.
     np.testing.assert_allclose(float(prior.track()), known, atol=1e-3)
     _train(prior, 50)
     np.testing.assert_allclose(float(prior.track()), _exact(prior), atol=0.1)
     assert float(prior.log_partition) != known
 
 
-def test_no_gradient_sees_the_witnesses():
-    """With and without them the same machine is trained."""
+def test_no_gradient_sees_the_population():
+    """The same machine is trained with and without it."""
     one, other = _prior(100), _prior(0)
     for prior in (one, other):
         _train(prior, 20)
@@ -95,7 +95,7 @@ def test_no_gradient_sees_the_witnesses():
     for a, b in zip(one.rbm, other.rbm, strict=True):
         np.testing.assert_array_equal(a, b)
     with pytest.raises(AttributeError):
-        other.witnesses  # noqa: B018
+        other.tracking_population  # noqa: B018
 
 
 def test_tracking_follows_from_the_seed_and_the_update():
@@ -112,19 +112,19 @@ def test_tracking_follows_from_the_seed_and_the_update():
     assert len({tracked(0, 30), tracked(1, 30), tracked(0, 31)}) == 3
 
 
-def test_diagnostics_tell_of_the_witnesses():
+def test_diagnostics_report_the_population():
     prior = _prior()
     _train(prior, 100)
     prior.track()
     found = prior.diagnostics()
-    assert 1 <= found["witness_effective_sample_size"] <= 100
-    assert 1 <= found["witness_families"] <= 100
+    assert 1 <= found["tracking_effective_sample_size"] <= 100
+    assert 1 <= found["tracking_families"] <= 100
 
 
 def test_configuration_and_refusal():
     prior = _prior(7)
     again = BoltzmannPrior.from_config(prior.get_config())
-    assert again.num_witnesses == 7
+    assert again.num_tracking_chains == 7
     assert [each.shape for each in again.variables] == [each.shape for each in prior.variables]
-    with pytest.raises(ValueError, match="num_witnesses: expected 0 or more, got -1"):
+    with pytest.raises(ValueError, match="num_tracking_chains: expected at least 0, got -1"):
         _prior(-1)

@@ -7,8 +7,10 @@ from conformance.cases import Program
 from conformance.table import CASES
 from conformance.test_modes import assert_near
 
-LAWS = {name: case for name, case in CASES.items() if case.law}
-each_law = pytest.mark.parametrize("case", [pytest.param(case, id=name) for name, case in LAWS.items()])
+DISTRIBUTIONS = {name: case for name, case in CASES.items() if case.distribution}
+each_distribution = pytest.mark.parametrize(
+    "case", [pytest.param(case, id=name) for name, case in DISTRIBUTIONS.items()]
+)
 
 
 def given(case, seed=0):
@@ -16,21 +18,21 @@ def given(case, seed=0):
     return parameters, value
 
 
-@each_law
+@each_distribution
 def test_goes_into_a_function_without_a_trace_for_every_one(case):
-    density = tf.function(lambda law, value: law.log_prob(value), autograph=False)
+    density = tf.function(lambda q, value: q.log_prob(value), autograph=False)
     for seed in (0, 1):
         parameters, value = given(case, seed)
-        law = case.law(*parameters)
-        assert_near([density(law, value)], [law.log_prob(value)], 1e-5)
+        q = case.distribution(*parameters)
+        assert_near([density(q, value)], [q.log_prob(value)], 1e-5)
     assert density.experimental_get_tracing_count() == 1
 
 
-@each_law
+@each_distribution
 def test_comes_out_of_a_function(case):
     parameters, value = given(case)
-    expected = case.law(*parameters)
-    found = tf.function(case.law, autograph=False)(*parameters)
+    expected = case.distribution(*parameters)
+    found = tf.function(case.distribution, autograph=False)(*parameters)
     assert type(found) is type(expected)
     assert (found.batch_shape, found.event_shape) == (expected.batch_shape, expected.event_shape)
     assert_near([found.log_prob(value)], [expected.log_prob(value)], 1e-5)
