@@ -4,7 +4,6 @@ import pytest
 from dvae_tf import evaluation
 from dvae_tf.partition import LogPartition
 from support.tiny import NUM_PIXELS, all_bits, exact_log_likelihood, prior_log_probs, rough_model
-from support.tiny import tiny_structures as tiny_structures
 
 
 def test_nll_and_its_errors_against_enumeration():

@@ -12,7 +12,6 @@ import tensorflow as tf
 
 from dvae_tf import export, models, storage
 from support.tiny import NUM_PIXELS, rough_model
-from support.tiny import tiny_structures as tiny_structures
 
 # Every kind of posterior, prior and relaxation.
 BASELINES = ("dvaes_power", "dvaes_gi", "dvaepp_exp", "gumbolt", "concrete", "gumbel_softmax")

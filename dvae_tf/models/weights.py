@@ -17,6 +17,21 @@ _MEAN_X = "dvae/mean_x"
 _HARMLESS = 10_000
 
 
+# Parts of the paths of variables that versions before 0.2 named otherwise: old -> new.
+_RENAMED = {"witness_": "tracking_", "num_witnessed": "num_tracked"}
+
+
+def current_names(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Arrays by the paths that their variables have today; files of earlier versions use older ones."""
+    renamed = {}
+    for path, array in arrays.items():
+        folder, slash, name = path.rpartition("/")
+        for old, new in _RENAMED.items():
+            name = new + name.removeprefix(old) if name.startswith(old) else name
+        renamed[folder + slash + name] = array
+    return renamed
+
+
 def save_weights(model: DVAE, path: str | pathlib.Path) -> None:
     """Writes all variables of the model (weights, batch-norm means, chains, log Z) as one archive."""
     storage.write_arrays(pathlib.Path(path), storage.variable_arrays(model.variables))
@@ -29,7 +44,7 @@ def load_weights(model: DVAE, path: str | pathlib.Path) -> None:
       StorageError: if the file is damaged or of another model; then nothing has changed.
     """
     path = pathlib.Path(path)
-    storage.assign_variables(model.variables, storage.read_arrays(path), path)
+    storage.assign_variables(model.variables, current_names(storage.read_arrays(path)), path)
 
 
 def load(log_dir: str | pathlib.Path, **parts: Any) -> DVAE:
@@ -53,7 +68,7 @@ def load(log_dir: str | pathlib.Path, **parts: Any) -> DVAE:
     found = [path for name in (BEST_FILE, WEIGHTS_FILE) if (path := file_in(folder, name)).is_file()]
     if not found:
         raise FileNotFoundError(f"log_dir: {folder} holds neither {BEST_FILE} nor {WEIGHTS_FILE}")
-    arrays = storage.read_arrays(found[0])
+    arrays = current_names(storage.read_arrays(found[0]))
     mean_x = arrays.get(_MEAN_X, np.zeros(1, np.float32))
     _check_sizes(recipe, mean_x, arrays, found[0], "encoder" in parts and "decoder" in parts)
     try:

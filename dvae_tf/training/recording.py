@@ -11,6 +11,7 @@ import tensorflow as tf
 from .. import plots, storage
 from ..data import Images
 from ..models import DVAE
+from ..models.weights import current_names
 from ..numerics import Tag, fold_in
 from ..runs import Checkpoint, History, Result, RunFolder
 from . import faults
@@ -70,7 +71,7 @@ class Recorder:
         groups, file = checkpoint.groups, checkpoint.file
         history = History.from_arrays(groups.get("history", {}), file)
         progress = Progress.from_arrays(groups.get("progress", {}), file)
-        state, best = groups.get("state", {}), groups.get("best", {})
+        state, best = (current_names(groups.get(name, {})) for name in ("state", "best"))
         if history.step:
             storage.check_variables(self._model.variables, best, file)
         storage.assign_variables(self._state, state, file)

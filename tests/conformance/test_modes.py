@@ -6,7 +6,6 @@ import tensorflow as tf
 
 from conformance.cases import BOTH
 from conformance.table import CASES
-from support.tiny import tiny_structures as tiny_structures
 
 PROGRAMS = {
     f"{name}-{which}".rstrip("-"): program

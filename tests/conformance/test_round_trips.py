@@ -8,7 +8,6 @@ import tensorflow as tf
 from conformance import registry
 from conformance.table import CASES
 from conformance.test_modes import PROGRAMS, assert_near
-from support.tiny import tiny_structures as tiny_structures
 
 OBJECTS = {name: case for name, case in CASES.items() if case.make}
 LAYERS = {name: case for name, case in OBJECTS.items() if not name.startswith("samplers.")}

@@ -14,7 +14,6 @@ from dvae_tf import data, models, runs, storage, training
 from dvae_tf.runs import History, RunFolder
 from fuzz import mutations
 from support import tiny
-from support.tiny import tiny_structures  # noqa: F401  (a fixture)
 
 # Mutations write archives with a name that occurs twice.
 pytestmark = pytest.mark.filterwarnings("ignore:Duplicate name")

@@ -7,7 +7,6 @@ from tensorflow_probability import distributions as tfd
 from dvae_tf import config, models
 from dvae_tf.models import dvae as dvae_module
 from support.tiny import NUM_PIXELS, all_bits, exact_log_likelihood, prior_log_probs, recipe, rough_model
-from support.tiny import tiny_structures as tiny_structures
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,6 @@ import tensorflow as tf
 from dvae_tf import config, kl, models, objectives, priors, smoothing
 from dvae_tf.models.systems import BOUNDS, KL_TERMS, PRIORS, RELAXATIONS
 from support.tiny import NUM_PIXELS, all_bits, exact_log_likelihood, recipe, rough_model
-from support.tiny import tiny_structures as tiny_structures
 
 each_baseline = pytest.mark.parametrize("baseline", config.BASELINES)
 PARTS = {

@@ -9,7 +9,6 @@ import pytest
 from dvae_tf import plots, runs
 from dvae_tf.plots import curves
 from support.tiny import recipe, rough_model
-from support.tiny import tiny_structures as tiny_structures
 from support.training import tiny_images
 
 

@@ -9,7 +9,6 @@ from dvae_tf.training.progress import Progress
 from support import killed_run
 from support.runs import content
 from support.tiny import recipe
-from support.tiny import tiny_structures as tiny_structures
 from support.training import tiny_images
 
 GROUPS = {"state": {"a/b": np.arange(300.0)}, "history": {"step": np.ones(1)}}

@@ -8,7 +8,6 @@ from dvae_tf import storage
 from dvae_tf.runs import RunFolder
 from support import killed_run, runs
 from support.tiny import recipe
-from support.tiny import tiny_structures as tiny_structures
 
 FULL = "cannot be written: .*File too large"
 CLOSED = "cannot be written: .*(Permission denied|Read-only)"

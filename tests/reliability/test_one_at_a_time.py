@@ -12,7 +12,6 @@ from dvae_tf.runs import RunFolder
 from support import killed_run, programs
 from support.runs import content
 from support.tiny import recipe
-from support.tiny import tiny_structures as tiny_structures
 from support.training import tiny_images
 
 HOLDER = """

@@ -13,7 +13,6 @@ from dvae_tf import models, storage
 from runners import devices
 from support import programs, runs
 from support.tiny import recipe
-from support.tiny import tiny_structures as tiny_structures
 
 OPTIONS = {"struct": "tiny-2", "k": 2, "num_replicas": 2, "num_chains": 20}
 

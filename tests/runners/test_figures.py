@@ -12,7 +12,6 @@ from runners import figures
 from support import reference
 from support.programs import run
 from support.tiny import NUM_PIXELS, rough_model
-from support.tiny import tiny_structures as tiny_structures
 
 
 @pytest.mark.parametrize("name", list(figures._curves()))

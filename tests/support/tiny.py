@@ -3,7 +3,6 @@
 import itertools
 
 import numpy as np
-import pytest
 
 from dvae_tf import config, models
 
@@ -13,11 +12,6 @@ STRUCTURES = {
     "tiny-lin": config.Structure(1, 6, (), "tiny"),
     "tiny-2": config.Structure(2, 3, (8,), "tiny"),
 }
-
-
-@pytest.fixture(autouse=True)
-def tiny_structures(monkeypatch):
-    add_tiny_structures(monkeypatch)
 
 
 def add_tiny_structures(monkeypatch):

@@ -11,7 +11,6 @@ from dvae_tf.models import StepReport
 from dvae_tf.training import faults
 from support import killed_run
 from support.tiny import recipe
-from support.tiny import tiny_structures as tiny_structures
 from support.training import tiny_images
 
 GOOD = {

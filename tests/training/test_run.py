@@ -8,7 +8,6 @@ import pytest
 
 from dvae_tf import data, evaluation, models, runs, storage, training
 from support.tiny import NUM_PIXELS, add_tiny_structures, all_bits, exact_log_likelihood, recipe, rough_model
-from support.tiny import tiny_structures as tiny_structures
 from support.training import SMALL, tiny_images
 
 
