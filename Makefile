@@ -17,8 +17,9 @@ $(BIN)/python:
 	@$(or $(PYTHON),false) -c "$(SUPPORTED)" || { echo "PYTHON: expected Python 3.11, 3.12 or 3.13 with venv, got $(or $(PYTHON),none)"; exit 2; }
 	$(PYTHON) -m venv $(VENV)
 
+# Byte code is compiled on first import: compiling all of it takes a third of the installation.
 $(STAMP): constraints.txt setup.py | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[test]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt -e ".[test]"
 	touch $@
 
 demo: $(STAMP)  ## Train on the embedded digits, measure, compare; pictures in runs/demo.

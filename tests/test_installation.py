@@ -75,8 +75,9 @@ def test_the_library_works(installed, tmp_path):
         "print(dvae_tf.__file__)\n"
         "print('tensorflow' in sys.modules)\n"
         "print(dvae_tf.smoothing.Power.__module__)\n"
-        "images = dvae_tf.data.load('digits')\n"
-        "print(len(images.train) + len(images.validation) + len(images.test))\n"
+        "for name in ('digits', 'binarized_mnist'):\n"
+        "    images = dvae_tf.data.load(name)\n"
+        "    print(len(images.train) + len(images.validation) + len(images.test))\n"
         "for name in dvae_tf.models.PRETRAINED:\n"
         "    print(dvae_tf.models.load(name).sample(2, seed=(0, 1)).images.shape)\n",
     )
@@ -86,6 +87,7 @@ def test_the_library_works(installed, tmp_path):
         "False",
         "dvae_tf.smoothing.power",
         "1797",
+        "70000",
         "(2, 784)",
         "(2, 64)",
         "(2, 784)",
