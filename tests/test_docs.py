@@ -1,33 +1,41 @@
-"""The code of the documentation runs as it stands."""
+"""The documentation builds without a warning, and its code runs as it stands."""
 
+import importlib
+import importlib.util
 import json
+import os
 import pathlib
 import re
+import shutil
+import subprocess
+import sys
 
 import pytest
 
 ROOT = pathlib.Path(__file__).parent.parent
-PAGES = [*sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md"]
-NOTEBOOKS = sorted((ROOT / "docs").glob("*.ipynb"))
+DOCS = ROOT / "docs"
+PAGES = [*sorted(DOCS.rglob("*.md")), ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
+NOTEBOOKS = sorted(DOCS.glob("*.ipynb"))
+# Pages whose code takes more than a few seconds.
+LONG = ("export", "log_partition", "samplers", "training")
 
 
-# The page of results is written by a program; its test is that program's.
-WITH_CODE = [page for page in PAGES if page.stem not in ("results", "reliability")]
-LONG = ("export", "samplers", "training")
+def blocks(page):
+    """The Python code of a page, without the examples that it includes, which have tests of their own."""
+    code = re.findall(r"```python\n(.*?)```", page.read_text(), re.S)
+    return [block for block in code if not block.startswith("--8<--")]
 
 
 @pytest.mark.parametrize(
     "page",
-    [pytest.param(page, marks=[pytest.mark.slow] * (page.stem in LONG)) for page in WITH_CODE],
+    [pytest.param(page, marks=[pytest.mark.slow] * (page.stem in LONG)) for page in PAGES if blocks(page)],
     ids=lambda page: page.stem,
 )
 def test_code_of_a_page(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    blocks = re.findall(r"```python\n(.*?)```", page.read_text(), re.S)
-    assert blocks
     # One page is one session: later blocks use the names of earlier ones.
     names = {}
-    for block in blocks:
+    for block in blocks(page):
         exec(compile(block, str(page), "exec"), names)
 
 
@@ -43,12 +51,105 @@ def test_code_of_a_notebook(notebook, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_files_that_a_page_names_are_there(page):
+def test_files_that_a_page_names_exist(page):
     text = page.read_text()
     prose = re.sub(r"```.*?```", "", text, flags=re.S)
-    for link in re.findall(r"\]\(([^)#]+)\)", prose):
-        assert (page.parent / link).exists(), link
+    for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", prose):
+        # The home page of the site is the README.
+        target = ROOT / "README.md" if link == "index.md" else page.parent / link
+        assert target.exists(), link
     for name in re.findall(r"(?:runners\.|python -m dvae_tf\.runners\.)([a-z0-9_]+)", text):
         assert (ROOT / "runners" / f"{name}.py").exists(), name
     for name in re.findall(r"examples/(\w+\.py)", text):
         assert (ROOT / "examples" / name).exists(), name
+    for name in re.findall(r"`(tests/[\w/.]+|results/[\w/]+\.json)`", text):
+        assert (ROOT / name).exists(), name
+
+
+def test_the_readme_is_short():
+    assert len((ROOT / "README.md").read_bytes()) <= 8_000
+
+
+def test_files_of_the_equations_exist():
+    names = re.findall(r"`([\w/]+\.py)`", (DOCS / "equations.md").read_text())
+    assert names
+    assert not [name for name in names if not (ROOT / "dvae_tf" / name).exists()]
+
+
+# ------------------------------------------------------------------------------------------- the site
+
+
+def build(root, site):
+    """Runs MkDocs as `make docs` does."""
+    pytest.importorskip("mkdocs", reason="mkdocs is not installed: pip install '.[docs]'")
+    return subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(site)],
+        cwd=root,
+        env=os.environ | {"NO_MKDOCS_2_WARNING": "1"},
+        capture_output=True,
+        text=True,
+    )
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("site")
+    built = build(ROOT, folder)
+    assert built.returncode == 0, built.stdout + built.stderr
+    return folder
+
+
+def public_names():
+    """Page of the reference -> names that it has to hold."""
+    for page in sorted((DOCS / "api").glob("*.md")):
+        for module in re.findall(r"^::: ([\w.]+)", page.read_text(), re.M):
+            room = importlib.import_module(module)
+            own = [
+                name
+                for name, value in vars(room).items()
+                if not name.startswith("_") and getattr(value, "__module__", None) == module
+            ]
+            for name in getattr(room, "__all__", own):
+                yield page.stem, f"{module}.{name}"
+
+
+def test_the_site(site):
+    """Every public name is on it, every formula is MathML, and nothing is loaded from elsewhere."""
+    pages = {page: (site / "api" / f"{page}.html").read_text() for page, _ in public_names()}
+    assert not [name for page, name in public_names() if f'id="{name}"' not in pages[page]]
+    rooms = {name.split(".")[1] for _, name in public_names()}
+    assert rooms >= {
+        *("config", "data", "evaluation", "export", "models", "partition"),
+        *("priors", "samplers", "smoothing", "training"),
+    }
+    html = "".join(page.read_text() for page in site.rglob("*.html"))
+    assert "<math" in html
+    assert "arithmatex" not in html
+    loaded = re.findall(r'<(?:script|link|img|iframe)[^>]*?(?:src|href)="((?:https?:)?//[^"]*)"', html)
+    css = "".join(sheet.read_text() for sheet in site.rglob("*.css"))
+    assert not loaded + re.findall(r"url\([\"']?((?:https?:)?//[^)]*)", css)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[a page](nowhere.md)", "nowhere.md"),
+        ("[a section](priors.md#nothing)", "#nothing"),
+        ("::: dvae_tf.priors.Nothing", "dvae_tf.priors.Nothing"),
+        (r"A formula: $\nothing + 1$.", "nothing"),
+    ],
+    ids=["page", "anchor", "name", "formula"],
+)
+def test_what_is_broken_fails(text, message, tmp_path):
+    root = tmp_path / "copy"
+    root.mkdir()
+    for file in ROOT.iterdir():
+        if not file.name.startswith(".") and file.name not in ("docs", "runs"):
+            (root / file.name).symlink_to(file)
+    shutil.copytree(DOCS, root / "docs")
+    page = root / "docs" / "limits.md"
+    page.write_text(f"{page.read_text()}\n{text}\n")
+    built = build(root, tmp_path / "site")
+    assert built.returncode != 0
+    assert message in built.stdout + built.stderr

@@ -1,0 +1,95 @@
+"""What MkDocs does not do by itself: formulas as MathML, the notebook, and pages that live outside of `docs/`."""
+
+import html
+import itertools
+import json
+import pathlib
+import re
+from typing import Any
+from xml.etree import ElementTree
+
+from latex2mathml import converter
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.exceptions import PluginError
+from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
+
+ROOT = pathlib.Path(__file__).parent.parent
+_PAGES = {
+    "index.md": "README.md",
+    "changelog.md": "CHANGELOG.md",
+    "contributing.md": "CONTRIBUTING.md",
+    "security.md": "SECURITY.md",
+}
+_FORMULA = re.compile(r'<(span|div) class="arithmatex">\\([(\[])(.*?)\\[)\]]</\1>', re.S)
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Adds the pages at the root of the repository, the notebook, and the pictures of results."""
+    for page, source in _PAGES.items():
+        files.append(File.generated(config, page, content=_moved((ROOT / source).read_text())))
+    for file in [file for file in files if file.src_uri.endswith(".ipynb")]:
+        files.remove(file)
+        text = _notebook(json.loads(pathlib.Path(file.abs_src_path).read_text()))
+        files.append(File.generated(config, file.src_uri.replace(".ipynb", ".md"), content=text))
+    for picture in sorted((ROOT / "results").rglob("*.png")):
+        name = picture.relative_to(ROOT).as_posix()
+        files.append(File.generated(config, name, abs_src_path=str(picture)))
+    return files
+
+
+def on_page_markdown(markdown: str, **_: Any) -> str:
+    """Links that hold in the repository are made to hold on the site."""
+    markdown = re.sub(r"\]\(((?:\.\./)*)\.\./results/", r"](\1results/", markdown)
+    return re.sub(r"\]\(([\w/.]+)\.ipynb\)", r"](\1.md)", markdown)
+
+
+def on_page_content(content: str, page: Page, **_: Any) -> str:
+    """Formulas, of the page and of docstrings, become MathML, which browsers render by themselves."""
+
+    def formula(match: re.Match[str]) -> str:
+        latex = html.unescape(match[3]).strip()
+        mathml = converter.convert(latex, display="block" if match[2] == "[" else "inline")
+        # HTML needs no namespace.
+        element = ElementTree.fromstring(re.sub(r' xmlns="[^"]*"', "", mathml))
+        _space_functions(element)
+        mathml = ElementTree.tostring(element, "unicode")
+        if "\\" in mathml:
+            raise PluginError(f"{page.file.src_uri}: a LaTeX command that is not known in {latex!r}")
+        return mathml
+
+    return _FORMULA.sub(formula, content)
+
+
+def _space_functions(element: ElementTree.Element) -> None:
+    """A thin space between a function and its argument, as in log p, where there is no bracket."""
+    children = list(element)
+    for child, following in reversed(list(itertools.pairwise(children))):
+        name = child[0] if child.tag in ("msub", "msup", "msubsup") else child
+        is_function = name.tag == "mi" and len(name.text or "") > 1
+        if element.tag in ("math", "mrow", "mstyle") and is_function and following.tag not in ("mo", "mspace"):
+            element.insert(children.index(child) + 1, ElementTree.Element("mspace", width="0.167em"))
+    for child in children:
+        _space_functions(child)
+
+
+def _moved(text: str) -> str:
+    """Links of a page at the root, from within the site."""
+    for page, source in _PAGES.items():
+        text = text.replace(f"]({source})", f"]({page})")
+    return text.replace("](docs/", "](")
+
+
+def _notebook(notebook: dict[str, Any]) -> str:
+    """A notebook with its stored outputs, as Markdown."""
+    parts = []
+    for cell in notebook["cells"]:
+        source = "".join(cell["source"])
+        parts.append(source if cell["cell_type"] == "markdown" else f"```python\n{source}\n```")
+        for output in cell.get("outputs", ()):
+            data = output.get("data", {})
+            if "image/png" in data:
+                parts.append(f"![](data:image/png;base64,{''.join(data['image/png']).strip()})")
+            elif text := "".join(output.get("text", data.get("text/plain", ()))):
+                parts.append(f"```text\n{text.rstrip()}\n```")
+    return "\n\n".join(parts) + "\n"
