@@ -1,4 +1,4 @@
-"""What MkDocs does not do by itself: formulas as MathML, the notebook, and pages that live outside of `docs/`."""
+"""Hooks of MkDocs: formulas as MathML, the notebook as a page, and pages from outside of `docs/`."""
 
 import html
 import itertools
@@ -67,7 +67,11 @@ def _space_functions(element: ElementTree.Element) -> None:
     for child, following in reversed(list(itertools.pairwise(children))):
         name = child[0] if child.tag in ("msub", "msup", "msubsup") else child
         is_function = name.tag == "mi" and len(name.text or "") > 1
-        if element.tag in ("math", "mrow", "mstyle") and is_function and following.tag not in ("mo", "mspace"):
+        if (
+            element.tag in ("math", "mrow", "mstyle")
+            and is_function
+            and following.tag not in ("mo", "mspace")
+        ):
             element.insert(children.index(child) + 1, ElementTree.Element("mspace", width="0.167em"))
     for child in children:
         _space_functions(child)

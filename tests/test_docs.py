@@ -1,7 +1,7 @@
 """The documentation builds without a warning, and its code runs as it stands."""
 
 import importlib
-import importlib.util
+import inspect
 import json
 import os
 import pathlib
@@ -63,7 +63,7 @@ def test_files_that_a_page_names_exist(page):
     for name in re.findall(r"examples/(\w+\.py)", text):
         assert (ROOT / "examples" / name).exists(), name
     for name in re.findall(r"`(tests/[\w/.]+|results/[\w/]+\.json)`", text):
-        assert (ROOT / name).exists(), name
+        assert (ROOT / name).exists() or "NAME" in name, name
 
 
 def test_the_readme_is_short():
@@ -99,29 +99,37 @@ def site(tmp_path_factory):
     return folder
 
 
-def public_names():
-    """Page of the reference -> names that it has to hold."""
-    for page in sorted((DOCS / "api").glob("*.md")):
-        for module in re.findall(r"^::: ([\w.]+)", page.read_text(), re.M):
-            room = importlib.import_module(module)
-            own = [
-                name
-                for name, value in vars(room).items()
-                if not name.startswith("_") and getattr(value, "__module__", None) == module
-            ]
-            for name in getattr(room, "__all__", own):
-                yield page.stem, f"{module}.{name}"
+# Page of the reference -> the modules whose public names it has to hold.
+ROOMS = (
+    *("config", "data", "evaluation", "export", "models", "partition", "plots", "priors", "runs", "samplers"),
+    *("smoothing", "training"),
+)
+REFERENCE = {room: [room] for room in ROOMS} | {
+    "bounds": ["posterior", "kl", "objectives", "networks"],
+    "rbm": ["rbm", "rbm.exact"],
+}
+
+
+def public_names(module):
+    """`__all__` but for modules; without one, the public functions and classes defined there."""
+    values = vars(importlib.import_module(module))
+    own = [name for name, value in values.items() if getattr(value, "__module__", None) == module]
+    names = values.get("__all__", [name for name in own if not name.startswith("_")])
+    return [name for name in names if not inspect.ismodule(values[name])]
 
 
 def test_the_site(site):
     """Every public name is on it, every formula is MathML, and nothing is loaded from elsewhere."""
-    pages = {page: (site / "api" / f"{page}.html").read_text() for page, _ in public_names()}
-    assert not [name for page, name in public_names() if f'id="{name}"' not in pages[page]]
-    rooms = {name.split(".")[1] for _, name in public_names()}
-    assert rooms >= {
-        *("config", "data", "evaluation", "export", "models", "partition"),
-        *("priors", "samplers", "smoothing", "training"),
-    }
+    missing = []
+    for page, modules in REFERENCE.items():
+        ids = set(re.findall(r'id="(dvae_tf\.[^"]*)"', (site / "api" / f"{page}.html").read_text()))
+        for module in modules:
+            for name in public_names(f"dvae_tf.{module}"):
+                # A function of the same name as its module is found below the module.
+                full = f"dvae_tf.{module}.{name}"
+                if not ids & {full, f"{full}.{name}"}:
+                    missing.append(full)
+    assert not missing
     html = "".join(page.read_text() for page in site.rglob("*.html"))
     assert "<math" in html
     assert "arithmatex" not in html
