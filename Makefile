@@ -21,7 +21,7 @@ $(STAMP): constraints.txt setup.py | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[docs,test]"
 	touch $@
 
-demo: $(STAMP)  ## Train on the embedded digits, measure, compare; pictures in runs/demo.
+demo: $(STAMP)  ## Train on binarised MNIST, compare, draw; pictures in runs/demo.
 	$(BIN)/python -m runners.demo --log_dir=runs/demo
 
 lint: $(STAMP)
