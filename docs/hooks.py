@@ -1,5 +1,6 @@
-"""Hooks of MkDocs: formulas as MathML, the notebook as a page, and pages from outside of `docs/`."""
+"""Hooks of MkDocs: formulas as MathML, the API reference, the notebook, and pages from outside of `docs/`."""
 
+import ast
 import html
 import itertools
 import json
@@ -21,6 +22,7 @@ _PAGES = {
     "contributing.md": "CONTRIBUTING.md",
     "security.md": "SECURITY.md",
 }
+_REFERENCE = re.compile(r"^{{ reference: ([\w.]+) }}$", re.M)
 _FORMULA = re.compile(r'<(span|div) class="arithmatex">\\([(\[])(.*?)\\[)\]]</\1>', re.S)
 
 
@@ -39,7 +41,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Links that hold in the repository are made to hold on the site."""
+    """Expands references; links that hold in the repository are made to hold on the site."""
+    markdown = _REFERENCE.sub(lambda match: _reference(match[1]), markdown)
     markdown = re.sub(r"\]\(((?:\.\./)*)\.\./results/", r"](\1results/", markdown)
     return re.sub(r"\]\(([\w/.]+)\.ipynb\)", r"](\1.md)", markdown)
 
@@ -49,16 +52,70 @@ def on_page_content(content: str, page: Page, **_: Any) -> str:
 
     def formula(match: re.Match[str]) -> str:
         latex = html.unescape(match[3]).strip()
-        mathml = converter.convert(latex, display="block" if match[2] == "[" else "inline")
-        # HTML needs no namespace.
-        element = ElementTree.fromstring(re.sub(r' xmlns="[^"]*"', "", mathml))
+        # The converter knows `align*`, which for it means what `aligned` does.
+        mathml = converter.convert(
+            latex.replace("{aligned}", "{align*}"), display="block" if match[2] == "[" else "inline"
+        )
+        try:
+            # HTML needs no namespace.
+            element = ElementTree.fromstring(re.sub(r' xmlns="[^"]*"', "", mathml))
+        except ElementTree.ParseError as error:
+            raise PluginError(
+                f"{page.file.src_uri}: {latex!r} does not convert to MathML: {error}"
+            ) from error
         _space_functions(element)
         mathml = ElementTree.tostring(element, "unicode")
         if "\\" in mathml:
-            raise PluginError(f"{page.file.src_uri}: a LaTeX command that is not known in {latex!r}")
+            raise PluginError(f"{page.file.src_uri}: {latex!r} has a LaTeX command that does not convert")
         return mathml
 
     return _FORMULA.sub(formula, content)
+
+
+def _reference(package: str) -> str:
+    """Directives of mkdocstrings: the docstring of each module, and what the package exports of it."""
+    source = ROOT / package.replace(".", "/") / "__init__.py"
+    if not source.exists():
+        return f"::: {package}\n"
+    exported, modules = [], {}
+    for statement in ast.parse(source.read_text()).body:
+        if isinstance(statement, ast.ImportFrom) and statement.level == 1:
+            modules[statement.module or ""] = [alias.name for alias in statement.names]
+        elif isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == "__all__":
+            exported = ast.literal_eval(statement.value)
+    own = set(exported).difference(*modules.values())
+    parts = [_directive(package, members=False), *(_member(f"{package}.{name}", 2) for name in sorted(own))]
+    for module, names in modules.items():
+        if not module:
+            # A module that is exported itself.
+            parts += [_heading(name) + _directive(f"{package}.{name}") for name in names if name in exported]
+        elif public := [name for name in names if name in exported]:
+            parts.append(_heading(module) + _directive(f"{package}.{module}", members=False))
+            # By the package's name, unless a module of the same name hides it.
+            parts += [
+                _member(f"{package}.{module}.{name}" if name in modules else f"{package}.{name}", 3)
+                for name in public
+            ]
+    return "\n".join(parts)
+
+
+def _heading(module: str) -> str:
+    return f"## {module.replace('_', ' ')}\n\n"
+
+
+def _member(name: str, level: int) -> str:
+    constant = name.rpartition(".")[2].isupper()
+    return _directive(
+        name,
+        heading_level=level,
+        show_root_heading=True,
+        show_root_toc_entry=True,
+        show_if_no_docstring=constant,
+    )
+
+
+def _directive(name: str, **options: Any) -> str:
+    return f"::: {name}\n    options: {json.dumps(options)}\n"
 
 
 def _space_functions(element: ElementTree.Element) -> None:
