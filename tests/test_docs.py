@@ -21,9 +21,8 @@ LONG = ("export", "log_partition", "samplers", "training")
 
 
 def blocks(page):
-    """The Python code of a page, without the examples that it includes, which have tests of their own."""
-    code = re.findall(r"```python\n(.*?)```", page.read_text(), re.S)
-    return [block for block in code if not block.startswith("--8<--")]
+    """The Python code of a page."""
+    return re.findall(r"```python\n(.*?)```", page.read_text(), re.S)
 
 
 @pytest.mark.parametrize(
