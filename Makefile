@@ -11,7 +11,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 2
 # Each of pytest's workers uses all threads of TensorFlow: two workers on two cores are enough.
 WORKERS ?= 2
 
-.PHONY: demo test test-slow soak lint format clean
+.PHONY: demo docs test test-slow soak lint format clean
 
 $(BIN)/python:
 	@$(or $(PYTHON),false) -c "$(SUPPORTED)" || { echo "PYTHON: expected Python 3.11, 3.12 or 3.13 with venv, got $(or $(PYTHON),none)"; exit 2; }
@@ -19,10 +19,10 @@ $(BIN)/python:
 
 # Byte code is compiled on first import: compiling all of it takes a third of the installation.
 $(STAMP): constraints.txt setup.py | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt -e ".[test]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt -e ".[docs,test]"
 	touch $@
 
-demo: $(STAMP)  ## Train on the embedded digits, measure, compare; pictures in runs/demo.
+demo: $(STAMP)  ## Train on binarised MNIST, compare, draw; pictures in runs/demo.
 	$(BIN)/python -m runners.demo --log_dir=runs/demo
 
 lint: $(STAMP)
@@ -42,6 +42,9 @@ test-slow: $(STAMP)  ## Tests that take minutes each.
 
 soak: $(STAMP)  ## Tests that take hours: runs killed repeatedly, hundreds of thousands of damaged files.
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m soak
+
+docs: $(STAMP)  ## The documentation, into .build/site; a broken link or a missing reference fails.
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 clean:
 	rm -rf $(VENV) .build *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -8,6 +8,11 @@ import setuptools
 ROOT = pathlib.Path(__file__).parent
 VERSION = re.search(r'__version__ = "(.+)"', (ROOT / "dvae_tf/__init__.py").read_text())[1]
 URL = "https://github.com/dvae-tf/dvae_tf"
+DOCS = [
+    "latex2mathml",
+    "mkdocs-material",
+    "mkdocstrings[python]",
+]
 TEST = [
     "dill",
     "hypothesis",
@@ -95,7 +100,7 @@ setuptools.setup(
         "tensorflow-probability>=0.25",
         "tf-keras>=2.21",  # tensorflow-probability needs it without declaring it
     ],
-    extras_require={"cuda": ["tensorflow[and-cuda]>=2.21"], "test": TEST},
+    extras_require={"cuda": ["tensorflow[and-cuda]>=2.21"], "docs": DOCS, "test": TEST},
     entry_points={
         "console_scripts": [
             "dvae-demo = dvae_tf.runners.demo:main",

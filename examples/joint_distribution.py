@@ -1,6 +1,6 @@
 """Boltzmann priors among the distributions of TensorFlow Probability: joints, independents, KL divergences.
 
-python examples/joint_distribution.py
+Run it by `python examples/joint_distribution.py`.
 """
 
 import sys

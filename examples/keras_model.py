@@ -47,7 +47,7 @@ class BinaryAutoencoder(keras.Model):
         zeta = q.sample(seed=tf.cast(self.seeds.next(), tf.int32))
         log_prior = self.prior(training=training).log_prob(zeta)
         kl = tf.reduce_mean(tf.reduce_sum(q.log_prob(zeta), -1) - log_prior)
-        # Warmed up, or the code would be given up before it says anything.
+        # KL warm-up: without it the code is ignored.
         self.add_loss(tf.minimum(1.0, tf.cast(self.prior.num_updates, tf.float32) / 1_000) * kl)
         return self.decoder(zeta)
 

@@ -1,4 +1,4 @@
-"""A classifier with a binary bottleneck: 100 labels, beside logistic regression on the same 100.
+"""A classifier with a binary bottleneck and 100 labels, compared with logistic regression on the same labels.
 
 All 1,297 training digits shape the code, 32 + 32 bits under a Boltzmann prior; the class is read from it.
 """
@@ -48,7 +48,7 @@ class Classifier(keras.Model):
         zeta = q.sample(seed=tf.cast(self.seeds.next(), tf.int32))
         log_prior = self.prior(training=True).log_prob(zeta)
         kl = tf.reduce_mean(tf.reduce_sum(q.log_prob(zeta), -1) - log_prior)
-        # Warmed up, or the code would be given up before it says anything.
+        # KL warm-up: without it the code is ignored.
         self.add_loss(tf.minimum(1.0, tf.cast(self.prior.num_updates, tf.float32) / 1_000) * kl)
         return {"pixels": self.decoder(zeta), "label": self.head(zeta)}
 
