@@ -119,19 +119,20 @@ def _directive(name: str, **options: Any) -> str:
 
 
 def _space_functions(element: ElementTree.Element) -> None:
-    """A thin space between a function and its argument, as in log p, where there is no bracket."""
+    """Thin spaces around the name of a function, as in a log b, but not before a bracket: log(b)."""
     children = list(element)
-    for child, following in reversed(list(itertools.pairwise(children))):
-        name = child[0] if child.tag in ("msub", "msup", "msubsup") else child
-        is_function = name.tag == "mi" and len(name.text or "") > 1
-        if (
-            element.tag in ("math", "mrow", "mstyle")
-            and is_function
-            and following.tag not in ("mo", "mspace")
-        ):
-            element.insert(children.index(child) + 1, ElementTree.Element("mspace", width="0.167em"))
+    if element.tag in ("math", "mrow", "mstyle"):
+        for before, after in reversed(list(itertools.pairwise(children))):
+            operators = before.tag in ("mo", "mspace") and before.text != ")", after.tag in ("mo", "mspace")
+            if (_is_function(before) and not operators[1]) or (_is_function(after) and not operators[0]):
+                element.insert(children.index(after), ElementTree.Element("mspace", width="0.167em"))
     for child in children:
         _space_functions(child)
+
+
+def _is_function(element: ElementTree.Element) -> bool:
+    name = element[0] if element.tag in ("msub", "msup", "msubsup") else element
+    return name.tag == "mi" and len(name.text or "") > 1
 
 
 def _moved(text: str) -> str:
