@@ -482,12 +482,17 @@ class DVAE(keras.Model):
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments; your own parts must be serializable by Keras."""
         serialize = keras.saving.serialize_keras_object
+
+        def network(layer: keras.layers.Layer) -> dict[str, Any]:
+            # The constructor builds it: Keras's own way warns of layers that have no `build` method.
+            return {key: value for key, value in serialize(layer).items() if key != "build_config"}
+
         return {
             "name": self.name,
             "recipe": self.recipe.to_json(),
             "mean_x": np.asarray(self.mean_x).tolist(),
-            "encoder": [serialize(each) for each in self.posterior.encoders] if self._own_encoder else None,
-            "decoder": serialize(self.decoder) if self._own_decoder else None,
+            "encoder": [network(each) for each in self.posterior.encoders] if self._own_encoder else None,
+            "decoder": network(self.decoder) if self._own_decoder else None,
             "likelihood": serialize(self.likelihood),
             "dtype": serialize(self.dtype_policy),
         }
