@@ -88,7 +88,7 @@ def evaluate(
       ValueError: if a number is below 1 or the images do not fit the model.
     """
     images = _checked(model, images)
-    estimate = model.anchor_log_partition(fold_in(seed, Tag.ANNEALING), num_temperatures, both_sides=True)
+    estimate = model.measure_log_partition(fold_in(seed, Tag.ANNEALING), num_temperatures, both_sides=True)
     measured = image_nll(model, images, num_importance_samples, seed, batch_size, progress)
     count = len(images)
     nll = float(measured.nll.mean())

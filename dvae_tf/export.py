@@ -1,10 +1,9 @@
-"""A trained model as a SavedModel that needs TensorFlow alone: neither this package nor TFP.
+"""Export of a trained model as a SavedModel that needs neither this package nor TFP, only TensorFlow.
 
-Every signature takes and gives tensors only, and draws from an explicit seed: the same seed gives what the
-live model gives.
+The inputs and outputs of all signatures are tensors. Random draws follow from an explicit seed: the same seed
+gives the same results as the live model.
 """
 
-import functools
 import os
 import pathlib
 import shutil
@@ -15,8 +14,6 @@ import tensorflow as tf
 
 from . import storage
 from .models import DVAE
-from .models.dvae import likelihood_block
-from .objectives import streamed_bound
 from .runs import provenance
 
 DESCRIPTION_FILE = "export.json"
@@ -28,22 +25,24 @@ def save(
     num_importance_samples: int = 1000,
     num_sweeps: int = 1000,
 ) -> pathlib.Path:
-    """Writes a SavedModel, whole or not at all, and `export.json` beside its graph.
+    r"""Writes a SavedModel, completely or not at all, and `export.json` next to its graph.
 
-    Its signatures; B and N are free, X are the pixels, D the bits, a seed is `int32[2]`:
+    Signatures (`B` and `N` are free, `X` is the number of pixels, `D` that of bits, a seed is `int32[2]`):
 
-        encode          x float32 [B, X], seed           probabilities, code    float32 [B, D]
-        decode          code float32 [B, D]              probabilities          float32 [B, X]
-        sample          num_samples int32 [], seed       images, code           float32 [N, X], [N, D]
-        log_likelihood  x float32 [B, X], seed           log_likelihood         float32 [B]
-        reconstruct     x float32 [B, X], seed           probabilities          float32 [B, X]
+    | signature | inputs | outputs |
+    | --- | --- | --- |
+    | `encode` | `x` float32 `[B, X]`, `seed` | `probabilities`, `code` float32 `[B, D]` |
+    | `decode` | `code` float32 `[B, D]` | `probabilities` float32 `[B, X]` |
+    | `sample` | `num_samples` int32 `[]`, `seed` | `images` float32 `[N, X]`, `code` float32 `[N, D]` |
+    | `log_likelihood` | `x` float32 `[B, X]`, `seed` | `log_likelihood` float32 `[B]` |
+    | `reconstruct` | `x` float32 `[B, X]`, `seed` | `probabilities` float32 `[B, X]` |
 
-    `log_likelihood` is the importance-weighted bound of log p(x) in nats, with the log Z that the prior
-    stores inside. `sample` goes on from the stored chains. `encode` draws the code, of which later groups
-    of probabilities depend on earlier bits; `reconstruct` decodes such a draw.
+    `log_likelihood` is the importance-weighted bound of $\log p(x)$ in nats, with the $\log Z$ stored in the
+    prior. `sample` continues the stored chains. `encode` draws the code; the probabilities of a later group
+    depend on the bits drawn before it. `reconstruct` decodes such a draw.
 
     Args:
-      model: trained; anchor its log Z first (`DVAE.anchor_log_partition`).
+      model: a trained model whose $\log Z$ has been measured (`DVAE.measure_log_partition`).
       path: a new folder.
       num_importance_samples: K of `log_likelihood`.
       num_sweeps: block Gibbs sweeps of `sample`.
@@ -53,7 +52,7 @@ def save(
 
     Raises:
       ValueError: if a count is below 1.
-      FileExistsError: if there is something at `path`.
+      FileExistsError: if `path` exists.
     """
     for name, count in (("num_importance_samples", num_importance_samples), ("num_sweeps", num_sweeps)):
         if count < 1:
@@ -66,7 +65,7 @@ def save(
     shutil.rmtree(partial, ignore_errors=True)
     try:
         module = tf.Module()
-        # What the graphs read; a Keras layer would have to be known to whoever loads it.
+        # The variables alone: loading a Keras layer would need its class.
         module.state = tuple(variable.value for variable in model.variables)
         functions = _functions(model, num_importance_samples, num_sweeps)
         tf.saved_model.save(module, str(partial), functions)
@@ -79,7 +78,7 @@ def save(
 
 
 def signatures(path: str | os.PathLike[str]) -> dict[str, tuple[str, str]]:
-    """What the signatures of a SavedModel take and give: names, dtypes and shapes, as text."""
+    """The inputs and outputs of a SavedModel's signatures: names, dtypes and shapes, as text."""
 
     def text(specs: dict[str, tf.TensorSpec]) -> str:
         return ", ".join(f"{name} {spec.dtype.name} {_shape(spec)}" for name, spec in sorted(specs.items()))
@@ -112,15 +111,8 @@ def _functions(model: DVAE, num_importance_samples: int, num_sweeps: int) -> dic
         drawn = model.sample(num_samples, seed, num_sweeps)
         return {"images": drawn.images, "code": drawn.z}
 
-    @tf.function(jit_compile=True)
-    def bound(x: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        num_images = tf.shape(x)[0]
-        block = likelihood_block(num_importance_samples, num_images)
-        draw = functools.partial(model.binary_log_weights, x, block)
-        return streamed_bound(draw, num_images, num_importance_samples, block, seed).log_likelihood
-
     def log_likelihood(x: tf.Tensor, seed: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {"log_likelihood": bound(x, seed) - tf.cast(model.prior.log_partition, tf.float32)}
+        return {"log_likelihood": model.log_likelihood(x, num_importance_samples, seed)}
 
     def reconstruct(x: tf.Tensor, seed: tf.Tensor) -> dict[str, tf.Tensor]:
         return {"probabilities": model.decode(model.encode(x, 1, seed).z[0])}

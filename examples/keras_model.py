@@ -1,9 +1,12 @@
-"""A Boltzmann prior as one more layer of an ordinary Keras model: convolutions, `compile`, `fit`.
+"""A Boltzmann prior as a layer of an ordinary Keras model: convolutions, `compile`, `fit`, `save`.
 
-Called in training the prior moves its chains; before each validation its tracking population updates log Z.
+Called in training, the prior advances its chains. Before each validation its tracking population updates
+log Z.
 """
 
 import sys
+import tempfile
+from typing import Any
 
 import keras
 import numpy as np
@@ -13,23 +16,16 @@ from keras import layers
 from dvae_tf import data, priors, samplers, smoothing
 
 
+@keras.saving.register_keras_serializable("examples")
 class BinaryAutoencoder(keras.Model):
-    """Convolutions, a code of 128 relaxed bits, convolutions; the KL enters by `add_loss`."""
+    """Convolutions, a code of 128 relaxed bits, transposed convolutions; the KL enters by `add_loss`."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.encoder = keras.Sequential(
-            [
-                keras.Input((8, 8, 1)),
-                layers.Conv2D(32, 3, 2, "same", activation="relu"),
-                layers.Conv2D(64, 3, 2, "same", activation="relu"),
-                layers.Flatten(),
-                layers.Dense(128),
-            ]
-        )
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        down = [layers.Conv2D(units, 3, 2, "same", activation="relu") for units in (32, 64)]
+        self.encoder = keras.Sequential([*down, layers.Flatten(), layers.Dense(128)])
         self.decoder = keras.Sequential(
             [
-                keras.Input((128,)),
                 layers.Dense(2 * 2 * 64, activation="relu"),
                 layers.Reshape((2, 2, 64)),
                 layers.Conv2DTranspose(32, 3, 2, "same", activation="relu"),
@@ -39,39 +35,41 @@ class BinaryAutoencoder(keras.Model):
         self.smoothing = smoothing.Power(beta=20.0)
         sampler = samplers.PersistentGibbs(num_chains=100, num_sweeps=10)
         self.prior = priors.BoltzmannPrior(64, 64, self.smoothing, sampler, num_tracking_chains=100)
-        self.seeds = keras.random.SeedGenerator(0)
 
     def call(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
-        """Log-odds of the pixels; adds KL(q || p) of the relaxed code, nats an image."""
+        """Returns the log-odds of the pixels; adds KL(q || p) of the relaxed code, in nats per image."""
         q = self.smoothing(self.encoder(x - 0.3))
-        zeta = q.sample(seed=tf.cast(self.seeds.next(), tf.int32))
+        step = tf.cast(self.prior.num_updates, tf.int32)
+        zeta = q.sample(seed=tf.stack([0, step]))  # a saved model continues with the same draws
         log_prior = self.prior(training=training).log_prob(zeta)
         kl = tf.reduce_mean(tf.reduce_sum(q.log_prob(zeta), -1) - log_prior)
-        # KL warm-up: without it the code is ignored.
-        self.add_loss(tf.minimum(1.0, tf.cast(self.prior.num_updates, tf.float32) / 1_000) * kl)
+        self.add_loss(tf.minimum(1.0, tf.cast(step, tf.float32) / 1_000) * kl)  # avoids posterior collapse
         return self.decoder(zeta)
 
 
+@keras.saving.register_keras_serializable("examples")
 def pixel_loss(x: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
-    """-log p(x | zeta), nats an image."""
+    """-log p(x | zeta), in nats per image."""
     return tf.reduce_sum(tf.nn.sigmoid_cross_entropy_with_logits(x, logits), [1, 2, 3])
 
 
 def main(epochs: int = 150) -> None:
-    """Trains and samples."""
+    """Trains, saves, loads and samples."""
     keras.utils.set_random_seed(0)
     train, validation = (split.reshape(-1, 8, 8, 1) for split in data.load("digits")[:2])
     model = BinaryAutoencoder()
     model.compile(keras.optimizers.Adam(3e-3), loss=pixel_loss, jit_compile=True)
     track = keras.callbacks.LambdaCallback(on_test_begin=lambda logs: model.prior.track())
     model.fit(train, train, 100, epochs, 2, [track], validation_data=(validation, validation))
-    # Six of three layers, as many backwards; the machine's two biases and its couplings.
     print(f"{len(model.trainable_variables)} trainable variables")
 
     log_z = model.prior.measure_log_partition(
         num_temperatures=1_000, num_chains=500, seed=(0, 1), both_sides=True
     )
     print(f"log Z = {log_z.log_partition:.2f} ± {log_z.standard_error:.2f}")
+    with tempfile.TemporaryDirectory() as folder:
+        model.save(f"{folder}/model.keras")  # the prior's chains, its log Z and the optimizer included
+        model = keras.saving.load_model(f"{folder}/model.keras")
     z = model.prior.sample_binary(num_samples=6, num_sweeps=500, seed=(0, 2))
     for rows in np.asarray(model.decoder(z))[..., 0].transpose(1, 0, 2) > 0:
         print("  ".join("".join(" #"[pixel] for pixel in row.astype(int)) for row in rows))

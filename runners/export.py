@@ -39,7 +39,7 @@ def _export(_: Sequence[str]) -> None:
             raise ValueError(f"{name}: expected a folder, got none")
     model = models.load(values.log_dir)
     if values.ais_temperatures:
-        found = model.anchor_log_partition((0, values.seed), values.ais_temperatures, both_sides=True)
+        found = model.measure_log_partition((0, values.seed), values.ais_temperatures, both_sides=True)
         doubt = "" if found.converged else " NOT CONVERGED"
         console.print(f"log Z {found.log_partition:.3f} ± {found.standard_error:.3f}{doubt}")
     path = export.save(model, values.out, values.iw_samples, values.num_sweeps)

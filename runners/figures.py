@@ -328,7 +328,7 @@ def _gumbolt(console: Console) -> _Drawn:
     found: dict[str, list[float]] = {"step": []}
     for step, model in _along_training(console, recipe, images, _FRACTIONS):
         seed = fold_in((0, recipe.seed), Tag.PICTURES, step)
-        model.anchor_log_partition(seed)
+        model.measure_log_partition(seed)
         found["step"].append(step)
         for split, x in chosen.items():
             relaxed = tf.reduce_mean(model.relaxed_bound(tf.constant(x), seed)[0])

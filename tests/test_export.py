@@ -101,7 +101,7 @@ def trained_model(baseline, sampler="pcd"):
     model.compile()
     for _ in range(3):
         model.update(tf.constant(some_input(model, 20)[0]))
-    model.anchor_log_partition((0, 1))
+    model.measure_log_partition((0, 1))
     return model
 
 

@@ -36,7 +36,7 @@ def distributed_update(model: DVAE, strategy: tf.distribute.Strategy) -> Update:
     expected, found = model.recipe.num_replicas, strategy.num_replicas_in_sync
     if expected != found:
         raise ValueError(f"strategy: expected the recipe's {expected} replica(s), got {found}")
-    variables = [*model.variables, model.optimizer.iterations]
+    variables = model.update_variables
     # Set when the program is traced: an update, for its structure, shapes and dtypes.
     layout: list[ReplicaUpdate] = []
 

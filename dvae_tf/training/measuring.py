@@ -36,7 +36,7 @@ def validate(model: DVAE, images: np.ndarray, step: int, means: dict[str, float]
     log_z_before = float(model.prior.log_partition)
     # Taken first: measuring log Z resets the families of a population.
     diagnostics = model.prior.diagnostics()
-    estimate = model.anchor_log_partition(seed)
+    estimate = model.measure_log_partition(seed)
     nll = evaluation.image_nll(model, images, recipe.validation_iw_samples, seed, recipe.eval_batchsize).nll
     kl_weight = float(model.kl_weight(step))
     # The objectives used the previous log Z, which on average was half of its change too low.

@@ -81,7 +81,7 @@ def test_a_step_moves_every_trainable_variable(baseline):
 def test_likelihood_of_the_discrete_model(baseline):
     """Evaluation knows nothing of the relaxation: against enumeration, log Z by its own means."""
     model = rough_model("tiny-2", baseline=baseline)
-    found = model.anchor_log_partition((0, 1))
+    found = model.measure_log_partition((0, 1))
     assert found.standard_error == 0
     x = all_bits(NUM_PIXELS)[::9].astype(np.float32)
     estimate = model.estimate_likelihood(x, 3_000, (0, 2))
