@@ -17,7 +17,7 @@ from tensorflow_probability import distributions as tfd
 
 from ..config import Recipe
 from ..networks import Network
-from ..numerics import Seed, Tag, as_seed, fold_in, integer_seed, log_mean_exp, uniform
+from ..numerics import Seed, Tag, as_seed, draw_bits, fold_in, integer_seed, log_mean_exp, uniform
 from ..objectives import LikelihoodEstimate, streamed_bound
 from ..partition import LogPartition
 from ..posterior import Posterior
@@ -522,7 +522,7 @@ def _block_size(num_samples: int, num_images: int | tf.Tensor) -> int | tf.Tenso
 
 def binarize(probs: tf.Tensor, seed: Seed) -> tf.Tensor:
     """Draws binary images from pixel probabilities."""
-    return tf.cast(uniform(tf.shape(probs), seed, probs.dtype) < probs, probs.dtype)
+    return draw_bits(probs, uniform(tf.shape(probs), seed, probs.dtype))
 
 
 def _images_of(data: Any) -> tf.Tensor:
