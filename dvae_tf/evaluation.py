@@ -1,8 +1,13 @@
-"""Likelihoods of the discrete model, with error bars (DVAE# paper, Sec. 4, last paragraphs).
+r"""Likelihoods of the discrete model, with error bars (DVAE# paper, Sec. 4, last paragraphs).
 
-NLL = -mean over images of log (1/K) sum_k p~(z_k) p(x | z_k) / q(z_k | x) + log Z: the importance-weighted
-bound on the discrete model, and log Z exactly where it can be enumerated, otherwise annealed from both sides
-(`partition.estimate`), which puts the NLL into a bracket. In expectation the first term overstates the NLL.
+$$
+\mathrm{NLL} = -\frac{1}{N} \sum_x \log \frac{1}{K} \sum_k
+\frac{e^{-E(z_k)} \, p(x | z_k)}{q(z_k | x)} + \log Z, \qquad z_k \sim q(z | x)
+$$
+
+The first term is the importance-weighted bound of the discrete model: in expectation it overestimates the
+NLL, less with larger $K$. $\log Z$ is exact where it can be enumerated, otherwise annealed from both sides
+(`partition.estimate`), which brackets the NLL.
 """
 
 from collections.abc import Callable
@@ -14,25 +19,24 @@ import tensorflow as tf
 from .models import DVAE
 from .numerics import Seed, Tag, as_seed, fold_in
 
-# A unit counts as active if the variance over images of its posterior mean is above this.
+# A unit is active if the variance of its posterior mean over images is above this.
 _ACTIVE_VARIANCE = 0.01
 
 
 class Evaluation(NamedTuple):
-    """A measured model; everything in nats.
+    """The measured likelihood of a model; nats.
 
     Attributes:
-      nll: negative log-likelihood, mean over the images.
+      nll: negative log-likelihood, mean over the images; an upper bound in expectation.
       standard_error: of `nll` as an estimate for the population that the images are drawn from: the
-        deviation of the images over the square root of their number.
-      monte_carlo_error: of `nll` for these very images: importance samples and log Z together.
+        standard deviation over images divided by the square root of their number.
+      monte_carlo_error: of `nll` for these very images, from importance samples and log Z together.
       log_partition: log Z.
-      log_partition_standard_error: of it; 0 where log Z is exact.
-      log_partition_effective_sample_size: of the annealed chains; None where there are none.
+      log_partition_standard_error: of log Z; 0 where it is exact.
+      log_partition_effective_sample_size: of the annealed chains; None if there are none.
       log_partition_method: "two-sided", "exact" or "normalized".
-      log_partition_converged: whether both sides of it agree; an NLL that leans on one that has not
-        converged is not to be believed.
-      nll_bracket: the NLL with log Z at its lower and at its upper side.
+      log_partition_converged: whether both sides of log Z agree; otherwise the NLL is not reliable.
+      nll_bracket: the NLL at the lower and at the upper side of log Z.
       active_units: number of units whose posterior mean varies over the images.
       num_images: how many images.
       num_importance_samples: K.
@@ -72,16 +76,16 @@ def evaluate(
 ) -> Evaluation:
     """Measures the negative log-likelihood of images under the discrete model.
 
-    log Z is measured afresh, and stored in the model's prior. Memory is bounded by the batch size: the
-    importance samples are streamed.
+    log Z is measured anew and stored in the model's prior. The importance samples are streamed, so memory
+    depends on the batch size only.
 
     Args:
       model: a `DVAE`.
       images: [N, X], zeros and ones.
       num_importance_samples: K.
       seed: an `int32[2]` seed or an integer.
-      batch_size: images at a time.
-      num_temperatures: of AIS.
+      batch_size: images per batch.
+      num_temperatures: of annealed importance sampling.
       progress: called with (images done, images in all).
 
     Raises:
@@ -152,7 +156,7 @@ def image_nll(
     batch_size: int = 100,
     progress: Callable[[int, int], None] | None = None,
 ) -> ImageNLL:
-    """The negative log-likelihood of each image at the log Z that the model's prior stores."""
+    """The negative log-likelihood of each image with the log Z that the model's prior stores."""
     images = _checked(model, images)
     if batch_size < 1:
         raise ValueError(f"batch_size: expected at least 1, got {batch_size}")
@@ -160,7 +164,7 @@ def image_nll(
     nll, variance = np.zeros(count), np.zeros(count)
     for start in range(0, count, batch_size):
         batch = images[start : start + batch_size]
-        # A short last batch is filled up, so that one program serves all.
+        # A short last batch is padded, so that one compiled program serves all.
         padded = np.resize(batch, (batch_size, images.shape[1]))
         estimate = model.estimate_likelihood(
             padded, num_importance_samples, fold_in(seed, start // batch_size)
@@ -174,7 +178,7 @@ def image_nll(
 
 
 def active_units(model: DVAE, images: Any, seed: Seed = (0, 0), at_most: int = 2000) -> np.ndarray:
-    """Whether the q(z = 1 | x) of a unit has a variance above 0.01 over (the first) images: bool [D]."""
+    """Whether the variance of q(z = 1 | x) over the (first) images is above 0.01, bool [D]."""
     logits = model.encode(_checked(model, images)[:at_most], 1, as_seed(seed)).logits[0]
     variance = tf.math.reduce_variance(tf.math.sigmoid(logits), 0)
     return (variance > _ACTIVE_VARIANCE).numpy()

@@ -257,10 +257,10 @@ def announce(console: Console, recipe: config.Recipe, images: data.Images) -> No
 
 
 def log_partition_text(result: Result) -> str:
-    """log Z, with its standard error unless it has none, and with a verdict unless it has converged."""
-    if result.log_partition_standard_error == 0:
-        return f"{result.log_partition:.3f}"
-    text = f"{result.log_partition:.3f} ± {result.log_partition_standard_error:.3f}"
+    """log Z, with its standard error unless that rounds to 0, and a verdict unless it has converged."""
+    text = f"{result.log_partition:.3f}"
+    if result.log_partition_standard_error >= 0.0005:
+        text += f" ± {result.log_partition_standard_error:.3f}"
     verdicts = {True: "", False: ", not converged", None: ", convergence not recorded"}
     return text + verdicts[result.log_partition_converged]
 

@@ -40,8 +40,8 @@ def _export(_: Sequence[str]) -> None:
     model = models.load(values.log_dir)
     if values.ais_temperatures:
         found = model.measure_log_partition((0, values.seed), values.ais_temperatures, both_sides=True)
-        doubt = "" if found.converged else " NOT CONVERGED"
-        console.print(f"log Z {found.log_partition:.3f} ± {found.standard_error:.3f}{doubt}")
+        verdict = "" if found.converged else ", not converged"
+        console.print(f"log Z {found.log_partition:.3f} ± {found.standard_error:.3f}{verdict}")
     path = export.save(model, values.out, values.iw_samples, values.num_sweeps)
     table = Table("signature", "takes", "gives", title=str(path))
     for name, (takes, gives) in export.signatures(path).items():

@@ -24,7 +24,7 @@ from support import smoothing_reference
 NUM_PIXELS = 3
 X = np.array([1.0, 0.0, 1.0])
 BATCH, CALLS = 2_000, 120
-# Of the largest of some forty z-scores: a one-in-a-thousand event is 4.2.
+# The largest of forty z-scores exceeds 4.2 once in a thousand.
 LARGEST = 4.5
 
 

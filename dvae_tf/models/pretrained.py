@@ -1,9 +1,9 @@
-"""Headline cells of the papers' tables as trained weights, by the short names that `load` takes."""
+"""Trained weights of headline cells, by the short names that `models.load` takes."""
 
 import pathlib
 
 _PACKAGE = pathlib.Path(__file__).parents[1]
-# An installation carries the cells inside the package; a checkout has them among its results.
+# An installation has the weights inside of the package, a checkout among its results.
 _PLACES = (_PACKAGE / "pretrained", _PACKAGE.parent / "results")
 
 # name -> dataset / struct / cell.
@@ -15,10 +15,10 @@ PRETRAINED = {
 
 
 def pretrained_folder(name: str) -> pathlib.Path | None:
-    """The folder of a cell's configuration and weights; None if the name is not a key of `PRETRAINED`.
+    """The folder with configuration and weights of a short name; None if it is not a key of `PRETRAINED`.
 
     Raises:
-      FileNotFoundError: if the cell is not there: neither an installation nor a whole checkout.
+      FileNotFoundError: if the weights are missing: neither an installation nor a complete checkout.
     """
     if name not in PRETRAINED:
         return None

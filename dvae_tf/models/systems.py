@@ -1,4 +1,4 @@
-"""What the names in `config.SYSTEMS` stand for: each part of a baseline, built from its recipe."""
+"""Builds the parts of a system that the names in `config.SYSTEMS` stand for, from a recipe."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -23,7 +23,7 @@ def _shared(layer: Callable[[Any], smoothing.Relaxation]) -> Callable[[Recipe], 
     return lambda recipe: [layer(recipe)] * recipe.structure.num_groups
 
 
-def _of_its_own(layer: Callable[[Any], smoothing.Relaxation]) -> Callable[[Recipe], list]:
+def _separate(layer: Callable[[Any], smoothing.Relaxation]) -> Callable[[Recipe], list]:
     """A relaxation for each group."""
     return lambda recipe: [layer(recipe) for _ in range(recipe.structure.num_groups)]
 
@@ -36,7 +36,7 @@ RELAXATIONS: dict[str, Callable[[Recipe], Sequence[smoothing.Relaxation]]] = {
     "uniform_exponential": _shared(lambda recipe: smoothing.UniformExponential(recipe.beta)),
     "power": _shared(lambda recipe: smoothing.Power(recipe.beta)),
     "gaussian": _shared(lambda recipe: smoothing.Gaussian(recipe.beta)),
-    "shifted_gaussian": _of_its_own(lambda recipe: smoothing.ShiftedGaussian()),
+    "shifted_gaussian": _separate(lambda recipe: smoothing.ShiftedGaussian()),
     "concrete": _shared(lambda recipe: smoothing.Concrete(recipe.temperature)),
 }
 

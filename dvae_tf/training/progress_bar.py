@@ -56,11 +56,12 @@ class ProgressBar(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Prints the validation."""
         logs = logs or {}
+        error = logs["log_partition_standard_error"]
+        error = f" ± {error:.3f}" if error else ""
         converged = "" if logs["log_partition_converged"] else " (not converged)"
         self.console.print(
             f"step {logs['step']:,.0f}: validation NLL {logs['val_nll']:.2f}"
-            f"{' (best)' if logs['is_best'] else ''}, log Z {logs['log_partition']:.2f} ± "
-            f"{logs['log_partition_standard_error']:.3f}{converged}"
+            f"{' (best)' if logs['is_best'] else ''}, log Z {logs['log_partition']:.2f}{error}{converged}"
         )
 
     def on_train_end(self, logs: Any = None) -> None:

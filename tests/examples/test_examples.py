@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 EXAMPLES = pathlib.Path(__file__).parents[2] / "examples"
-# What the entry point of each takes to be quick, and lines that it prints.
+# Arguments that make each example quick, and lines that it prints.
 RUNS = {
     "joint_distribution.py": ((500,), ["KL of the bits: 5.9", "KL of the relaxed pair, beta = 100"]),
     "keras_model.py": ((2,), ["15 trainable variables", "log Z = "]),

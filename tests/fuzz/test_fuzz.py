@@ -19,12 +19,12 @@ from dvae_tf import data, storage
 from fuzz import mutations, seeds
 
 ROOT = pathlib.Path(__file__).parents[2]
-# Of the CPU, for one file; and by the clock, for a machine that is busy.
+# Seconds for one file: of CPU time, and by the clock on a busy machine.
 _SECONDS, _PATIENCE = 5, 120
 # More than any of the small files has to take, parsed.
 _MEMORY = 128 << 20
 
-# Of one process: TFDS keeps some kilobytes of every builder, and its memory is limited.
+# Files of one process: TFDS keeps some kilobytes of every builder.
 _FILES = 5_000
 
 # kind -> the name of the file, seeds, mutations that know the format, files of the fast test and of the slow.

@@ -28,7 +28,7 @@ from fuzz import seeds
 
 # Beyond what the process has when it starts.
 MEMORY = 256 << 20
-# Of an archive: what valid files of the tests stay far below.
+# Limit on an archive, far above all valid files of the tests.
 _MAX_BYTES = 16 << 20
 
 
@@ -91,7 +91,7 @@ def _mat(path: pathlib.Path) -> None:
         assert array.dtype.kind in "biuf"
 
 
-# What must fail, so that the checks can be believed.
+# Negative controls: these must fail.
 
 
 def _nameless(path: pathlib.Path) -> None:

@@ -225,7 +225,7 @@ def test_own_parts_that_keras_cannot_find_are_named(tmp_path):
     assert found.likelihood is laplace_pixels
 
 
-# --- training goes on ---------------------------------------------------------------------------
+# --- training resumes ---------------------------------------------------------------------------
 
 OPTIMIZERS = {
     "recipe": lambda: None,

@@ -54,7 +54,7 @@ def test_the_last_good_state_survives_and_the_file_is_named(case, tmp_path):
         assert not found.damaged
         if case != "best weights":
             storage.read_arrays(folder / "best.npz")
-    # With room again it goes on.
+    # With free space again the run resumes.
     code, said = runs.train(folder, **options)
     assert code == 0, said
     assert storage.read_json(folder / "result.json")["num_steps"] == 90

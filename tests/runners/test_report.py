@@ -339,7 +339,7 @@ onload = () => {{
 def test_browser_shows_every_picture_without_errors_or_sideways_scrolling(page_file, width, tmp_path):
     outer = tmp_path / "outer.html"
     outer.write_text(MEASURE.format(page=page_file.as_uri(), width=width))
-    # A page may look into another one's file only if told so.
+    # A page may read the file of another one only if allowed to.
     flags = ("--allow-file-access-from-files", "--window-size=1400,1000", "--dump-dom")
     dom, messages = browse(tmp_path, *flags, outer.as_uri())
     measured = re.search(r"measured (\d+),(\d+),(\d+),(\d+)", dom)

@@ -24,7 +24,7 @@ from support import smoothing_reference
 
 X = np.array([1.0, 0.0, 1.0])
 BETAS = (2.0, 4.0, 8.0, 16.0, 32.0)
-# Of the parameters.
+# Seed of the parameters.
 SEED = 5
 TEMPERATURES = (1.0, 0.5, 0.25, 0.125)
 

@@ -1,4 +1,4 @@
-"""A training in a process of its own that kills itself where it is told to; run by the tests of reliability.
+"""A training in its own process that kills itself at a given point; run by the tests of reliability.
 
     python -m support.killed_run FOLDER JSON
 

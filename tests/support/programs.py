@@ -75,7 +75,7 @@ def environment():
 
 @functools.cache
 def _nursery():
-    # What one process has compiled, the next one need not.
+    # Processes share compiled programs.
     cache = tempfile.TemporaryDirectory()
     atexit.register(cache.cleanup)
     return subprocess.Popen(

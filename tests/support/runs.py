@@ -7,7 +7,7 @@ import numpy as np
 from dvae_tf import storage
 from support import programs
 
-# Of the result, what a clock says.
+# Fields of the result that depend on the clock.
 CLOCKS = ("seconds", "test_seconds")
 
 

@@ -185,7 +185,7 @@ def test_a_number_that_is_not_finite_stops_the_run_and_names_the_step(tmp_path):
         np.isfinite(array).all() for array in newest_state(tmp_path).values() if array.dtype.kind == "f"
     )
     assert not (tmp_path / "result.json").exists()
-    # The last good checkpoint is one to go on from.
+    # The run can be resumed from the last good checkpoint.
     assert np.isfinite(training.train(settings, images, tmp_path).test_nll)
 
 
