@@ -18,25 +18,33 @@ _SAMPLERS: dict[str, Callable[..., Sampler]] = {
 }
 
 
-def _shared(layer: Callable[[Any], smoothing.Relaxation]) -> Callable[[Recipe], list]:
+_Relaxations = Callable[[Recipe], Sequence[smoothing.Relaxation]]
+
+
+def _shared(relaxation: Callable[[Any], smoothing.Relaxation]) -> _Relaxations:
     """One relaxation for all groups."""
-    return lambda recipe: [layer(recipe)] * recipe.structure.num_groups
+    return lambda recipe: [relaxation(recipe)] * recipe.structure.num_groups
 
 
-def _separate(layer: Callable[[Any], smoothing.Relaxation]) -> Callable[[Recipe], list]:
-    """A relaxation for each group."""
-    return lambda recipe: [layer(recipe) for _ in range(recipe.structure.num_groups)]
+def _smoothing(kind: Callable[[Any], smoothing.Smoothing]) -> _Relaxations:
+    """One smoothing for all groups, with the sharpness of the recipe."""
+    return _shared(lambda recipe: kind(recipe.beta))
+
+
+def _shifted_gaussians(recipe: Recipe) -> Sequence[smoothing.Relaxation]:
+    """A shifted Gaussian for each group, which has trainable standard deviations."""
+    return [smoothing.ShiftedGaussian() for _ in range(recipe.structure.num_groups)]
 
 
 # recipe -> one relaxation for each group of the posterior.
-RELAXATIONS: dict[str, Callable[[Recipe], Sequence[smoothing.Relaxation]]] = {
-    "spike_exponential": _shared(lambda recipe: smoothing.SpikeExponential(recipe.beta)),
-    "exponential": _shared(lambda recipe: smoothing.Exponential(recipe.beta)),
-    "logistic": _shared(lambda recipe: smoothing.Logistic(recipe.beta)),
-    "uniform_exponential": _shared(lambda recipe: smoothing.UniformExponential(recipe.beta)),
-    "power": _shared(lambda recipe: smoothing.Power(recipe.beta)),
-    "gaussian": _shared(lambda recipe: smoothing.Gaussian(recipe.beta)),
-    "shifted_gaussian": _separate(lambda recipe: smoothing.ShiftedGaussian()),
+RELAXATIONS: dict[str, _Relaxations] = {
+    "spike_exponential": _smoothing(smoothing.SpikeExponential),
+    "exponential": _smoothing(smoothing.Exponential),
+    "logistic": _smoothing(smoothing.Logistic),
+    "uniform_exponential": _smoothing(smoothing.UniformExponential),
+    "power": _smoothing(smoothing.Power),
+    "gaussian": _smoothing(smoothing.Gaussian),
+    "shifted_gaussian": _shifted_gaussians,
     "concrete": _shared(lambda recipe: smoothing.Concrete(recipe.temperature)),
 }
 
