@@ -1,10 +1,12 @@
 """Imports TensorFlow without the start-up messages that say nothing about a run.
 
 TensorFlow's native libraries report build options and the absence of CUDA while they are imported, before any
-log level applies. These messages are dropped; all others are shown.
+log level applies. These messages are dropped. So are warnings that a compiled kernel is traced again: the
+library's kernels are compiled for each shape. All other messages are shown.
 """
 
 import contextlib
+import logging
 import os
 import pathlib
 import re
@@ -30,10 +32,15 @@ def import_tensorflow() -> None:
         import tensorflow as tf
 
         tf.config.list_physical_devices("GPU")
+    tf.get_logger().addFilter(_is_no_retracing)
     has_gpu = any(pathlib.Path("/dev").glob("nvidia[0-9]*"))
     for message in messages:
         if not _INFORMATIVE.match(message) and (has_gpu or not _NO_CUDA.match(message)):
             print(message, file=sys.stderr)
+
+
+def _is_no_retracing(record: logging.LogRecord) -> bool:
+    return "triggered tf.function retracing" not in record.getMessage()
 
 
 @contextlib.contextmanager

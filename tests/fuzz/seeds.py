@@ -1,6 +1,5 @@
 """Small valid files of every kind that the library reads."""
 
-import dataclasses
 import io
 import json
 
@@ -8,7 +7,8 @@ import numpy as np
 import scipy.io
 import scipy.sparse
 
-from dvae_tf import config, runs, storage
+from dvae_tf import config, storage
+from support.results import REQUIRED
 
 # As `mat_files.read` takes them: the layout of the published files, smaller.
 MAT_SHAPES = {"data": (16, "train"), "testdata": (16, "test"), "targetchar": (1, "train")}
@@ -67,14 +67,8 @@ def configs() -> list[bytes]:
 
 
 def results() -> list[bytes]:
-    kinds = {str: "name", int: 3, float: 90.5, float | None: None}
-    required = {
-        field.name: kinds[field.type]
-        for field in dataclasses.fields(runs.Result)
-        if field.default is dataclasses.MISSING
-    }
     optional = {"test_nll_bracket": [90.4, 90.6], "versions": {"numpy": "2"}, "later": [{"a": [1, None]}]}
-    return [json.dumps(required).encode(), json.dumps(required | optional).encode()]
+    return [json.dumps(REQUIRED).encode(), json.dumps(REQUIRED | optional).encode()]
 
 
 def mat() -> list[bytes]:

@@ -279,7 +279,7 @@ def test_of_a_damaged_checkpoint_the_one_before_is_taken(folders, tmp_path):
     ("file", "content", "message"),
     [
         ("result.json", "[]", "expected a result, got list"),
-        ("result.json", '{"test_nll": "low"}', r"expected numbers for \['test_nll'"),
+        ("result.json", '{"test_nll": "low"}', r"expected values for \['active_units'"),
         ("result.json", "{", "expected a JSON file"),
         ("config.json", '{"colour": 1}', "unknown fields"),
         ("best.npz", "no archive", "expected an archive"),
