@@ -78,10 +78,10 @@ class DVAE(keras.Model):
 
     Saved with `model.save("model.keras")` and loaded with `keras.saving.load_model` (import `dvae_tf.models`
     first), it has the same variables (the sampler's chains and $\log Z$ among them), the same optimizer state
-    and the same random streams: `fit` continues as if the model had not been saved. Your own encoders, decoder
+    and the same random streams: `fit` continues as if the model had not been saved. Your own encoder, decoder
     and likelihood must be serializable by Keras (`keras.saving.register_keras_serializable`, or
-    `custom_objects`); Keras does not store the state of a `keras.random.SeedGenerator`, that of `Dropout`
-    included. `keras.models.clone_model` returns a model with the same configuration and newly initialised
+    `custom_objects`); Keras does not store the state of a `keras.random.SeedGenerator`, such as that of
+    `Dropout`. `keras.models.clone_model` returns a model with the same configuration and newly initialised
     variables.
 
     Args:

@@ -8,7 +8,6 @@ import tensorflow as tf
 from dvae_tf import models
 from support.keras_files import assert_same_state, assert_same_variables
 from support.tiny import NUM_PIXELS, all_bits, recipe
-from support.tiny import tiny_structures as tiny_structures
 
 X = all_bits(NUM_PIXELS)[::3].astype(np.float32)
 

@@ -14,7 +14,6 @@ from conformance.objects import MODELS, NETWORKS, PRIORS, SMOOTHINGS
 from dvae_tf import config, models, priors, samplers, smoothing
 from support.keras_files import assert_same_state, assert_same_variables, saved_and_loaded
 from support.tiny import NUM_PIXELS, all_bits, recipe, rough_model
-from support.tiny import tiny_structures as tiny_structures
 
 X = all_bits(NUM_PIXELS)[::3].astype(np.float32)
 LAYERS = SMOOTHINGS | PRIORS | NETWORKS

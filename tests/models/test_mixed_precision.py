@@ -8,7 +8,6 @@ import tensorflow as tf
 from dvae_tf import data, models, training
 from support.runs import differences, final
 from support.tiny import NUM_PIXELS, all_bits, recipe, rough_model
-from support.tiny import tiny_structures as tiny_structures
 
 X = all_bits(NUM_PIXELS).astype(np.float32)
 POLICIES = ("float32", "mixed_bfloat16", "mixed_float16")
