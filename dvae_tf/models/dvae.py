@@ -76,11 +76,13 @@ class RelaxedBound(NamedTuple):
 class DVAE(keras.Model):
     r"""A variational autoencoder with a binary code and the parts that its recipe's baseline names.
 
-    Saved with `model.save("model.keras")` and loaded with `keras.saving.load_model`, it has the same
-    variables (the sampler's chains and $\log Z$ among them), the same optimizer state and the same random
-    streams: `fit` continues as if the model had not been saved. Your own encoders, decoder and likelihood
-    must be serializable by Keras (`keras.saving.register_keras_serializable`, or `custom_objects`).
-    `keras.models.clone_model` returns a model with the same configuration and newly initialised variables.
+    Saved with `model.save("model.keras")` and loaded with `keras.saving.load_model` (import `dvae_tf.models`
+    first), it has the same variables (the sampler's chains and $\log Z$ among them), the same optimizer state
+    and the same random streams: `fit` continues as if the model had not been saved. Your own encoder, decoder
+    and likelihood must be serializable by Keras (`keras.saving.register_keras_serializable`, or
+    `custom_objects`); Keras does not store the state of a `keras.random.SeedGenerator`, such as that of
+    `Dropout`. `keras.models.clone_model` returns a model with the same configuration and newly initialised
+    variables.
 
     Args:
       recipe: the parts of the model, and how it is trained.
@@ -495,6 +497,7 @@ class DVAE(keras.Model):
             "decoder": network(self.decoder) if self._own_decoder else None,
             "likelihood": serialize(self.likelihood),
             "dtype": serialize(self.dtype_policy),
+            "frozen": [number for number, layer in enumerate(self._flatten_layers()) if not layer.trainable],
         }
 
     @classmethod
@@ -503,9 +506,15 @@ class DVAE(keras.Model):
         config = dict(config)
         config["recipe"] = Recipe.from_json(config["recipe"])
         for part in ("encoder", "decoder", "likelihood", "dtype"):
-            # Files of version 0.1 have no dtype.
+            # Files of version 0.1 have neither dtype nor frozen layers.
             config[part] = keras.saving.deserialize_keras_object(config.get(part), custom_objects)
-        return cls(**config)
+        frozen = config.pop("frozen", None)
+        model = cls(**config)
+        if frozen is not None:
+            # Setting a layer sets the layers inside, which come after it.
+            for number, layer in enumerate(model._flatten_layers()):
+                layer.trainable = number not in frozen
+        return model
 
     def evaluate(self, *args: Any, **kwargs: Any) -> Any:
         r"""Measures $\log Z$, then evaluates as Keras does."""

@@ -113,6 +113,25 @@ def test_a_model_that_is_not_compiled(tmp_path):
     assert not keras.saving.load_model(tmp_path / "compiled.keras", compile=False).compiled
 
 
+def test_frozen_layers(tmp_path):
+    model = rough_model("tiny-2")
+    model.prior.trainable = False
+    model.posterior.encoders[0].first[0].trainable = False
+    found = saved_and_loaded(trained(compiled(model)), tmp_path)
+    assert [each.path for each in found.trainable_variables] == [
+        each.path for each in model.trainable_variables
+    ]
+    assert len(found.trainable_variables) == len(rough_model("tiny-2").trainable_variables) - 4
+    assert_same_state(found, model)
+
+
+def test_a_configuration_of_version_0_1():
+    """It has neither a dtype policy nor frozen layers."""
+    model = rough_model("tiny-2")
+    older = {name: value for name, value in model.get_config().items() if name not in ("dtype", "frozen")}
+    assert models.DVAE.from_config(older).get_config() == model.get_config()
+
+
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
 def test_the_dtype_policy_is_that_of_the_model(policy, tmp_path):
     """Not that of the process that loads it."""
@@ -127,6 +146,7 @@ def test_the_dtype_policy_is_that_of_the_model(policy, tmp_path):
 NEW_PROCESS = """
 import sys
 import keras, numpy as np
+from dvae_tf import models
 
 keras.config.set_dtype_policy("mixed_bfloat16")
 model = keras.saving.load_model(sys.argv[1])
@@ -136,17 +156,14 @@ np.savez(sys.argv[2], *variables, images=model.sample(3, 1, 2).images)
 
 
 @pytest.mark.slow
-def test_a_process_that_has_not_imported_the_library(tmp_path):
+def test_a_new_process(tmp_path):
     settings = config.recipe("digits", "1-layer-small", "dvaes_power", 1, num_chains=5, num_sweeps=1)
     model = models.DVAE(settings, np.full(NUM_PIXELS, 0.4))
     for variable in model.variables:
         variable.assign(np.asarray(variable) + 1)
     model.save(tmp_path / "model.keras")
-    subprocess.run(
-        [sys.executable, "-c", NEW_PROCESS, str(tmp_path / "model.keras"), str(tmp_path / "found.npz")],
-        check=True,
-        timeout=240,
-    )
+    files = [str(tmp_path / name) for name in ("model.keras", "found.npz")]
+    subprocess.run([sys.executable, "-c", NEW_PROCESS, *files], check=True, timeout=240)
     found = np.load(tmp_path / "found.npz")
     for number, variable in enumerate(model.variables):
         np.testing.assert_array_equal(found[f"arr_{number}"], variable, variable.path)
