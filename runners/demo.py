@@ -53,9 +53,13 @@ def _demo(_: Sequence[str]) -> None:
     images = data.load(_DATASET)
     quick = {"validation_iw_samples": 10, "ais_temperatures": 1_000}
     recipe = common.recipe_from_flags(_DATASET, **quick)
-    common.announce(console, recipe, images)
     if flags.FLAGS.dry_run:
+        common.announce(console, recipe, images)
         return
+    console.print(
+        f"{len(images.train):,} images of binarised MNIST, {images.source}; {recipe.baseline}, "
+        f"{recipe.struct}, {recipe.num_train_iter:,} training steps with each prior."
+    )
     rows = []
     for name, couplings in (("Boltzmann prior", True), ("W = 0", False)):
         console.rule(name)
