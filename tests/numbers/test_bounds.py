@@ -110,7 +110,8 @@ def test_terms_are_finite(name, num_groups, logits, seed, scale):
         signed = np.where(states, -1.0, 1.0) * rows[:, np.newaxis].astype(np.float64)
         log_q = -np.logaddexp(0, signed).sum(-1)
         expected = (np.exp(log_q) * (log_q - reference.joint_log_probs(exact)[0].ravel())).sum(-1)
-        assert expected.min() >= 0
+        # The oracle itself is rounded: 1e-37 below 0 has occurred in a soak test.
+        assert expected.min() >= -1e-12
         rounding = 64 * np.finfo(np.float32).eps * (1 + sum(np.abs(each).sum() for each in machine))
         np.testing.assert_allclose(found, np.tile(expected, (3, 1)), rtol=1e-5, atol=rounding)
 
