@@ -30,7 +30,7 @@ from dvae_tf import (
     storage,
     training,
 )
-from dvae_tf.numerics import Tag, bernoulli_entropy, fold_in, log_mean_exp, uniform
+from dvae_tf.numerics import Tag, bernoulli_entropy, draw_bits, fold_in, log_mean_exp, uniform
 from dvae_tf.runs import provenance
 
 from . import common
@@ -183,8 +183,8 @@ class _Augmented:
         logits = self.mean_field(_MANY_ITERATIONS)
         found = []
         for index, (logit, ratio) in enumerate(zip(logits, self.ratio, strict=True)):
-            draws = uniform([_KL_SAMPLES, len(logit)], fold_in(seed, index), logit.dtype)
-            z = tf.cast(draws < tf.math.sigmoid(logit), logit.dtype)
+            rho = uniform([_KL_SAMPLES, len(logit)], fold_in(seed, index), logit.dtype)
+            z = draw_bits(tf.math.sigmoid(logit), rho)
             log_m = tf.reduce_sum(z * logit - tf.math.softplus(logit), -1)
             found.append(log_mean_exp(self.log_unnormalised(z, ratio) - log_m, axis=0))
         return tf.stack(found)
