@@ -28,7 +28,7 @@ def test_importing_the_package_alone_is_cheap():
         "print(time.perf_counter() - start, *sys.modules)\n"
     )
     seconds, *modules = out.split()
-    assert float(seconds) < 0.5
+    assert float(seconds) < 5  # 0.004 s on an idle machine; TensorFlow takes 4 s and more
     assert "dvae_tf" in modules
     assert not {"tensorflow", "keras", "numpy"} & set(modules)
 

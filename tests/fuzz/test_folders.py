@@ -139,7 +139,7 @@ def test_a_pipe_is_not_waited_for(folder):
             read(folder / "best.npz")
     with pytest.raises(storage.StorageError, match="config.json"):
         models.load(folder)
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 30
 
 
 # --- Links -------------------------------------------------------------------------------------
