@@ -88,6 +88,7 @@ class Interruption(keras.callbacks.Callback):
             raise KeyboardInterrupt
 
 
+@pytest.mark.slow
 def test_backup_and_restore(tmp_path):
     whole, broken, resumed = new(), new(), new()
     expected = fit(whole).history

@@ -132,7 +132,7 @@ def test_a_configuration_of_version_0_1():
     assert models.DVAE.from_config(older).get_config() == model.get_config()
 
 
-@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+@pytest.mark.parametrize("policy", [pytest.param("mixed_bfloat16", marks=pytest.mark.slow), "mixed_float16"])
 def test_the_dtype_policy_is_that_of_the_model(policy, tmp_path):
     """Not that of the process that loads it."""
     model, full = (models.DVAE(recipe("tiny-2"), X.mean(0), dtype=dtype) for dtype in (policy, "float32"))
