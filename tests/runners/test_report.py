@@ -91,7 +91,7 @@ def folders(tmp_path_factory):
     shutil.copy(found[0] / "config.json", committed)
     result = storage.read_json(found[0] / "result.json")
     result |= {"data_source": HOSTILE, "git_commit": HOSTILE, "versions": {HOSTILE: HOSTILE}}
-    for name in ("log_partition_converged", "test_nll_bracket", "seconds"):
+    for name in ("log_partition_method", "log_partition_converged", "test_nll_bracket", "seconds"):
         del result[name]
     storage.write_json(committed / "result.json", result)
     return [*found, committed]
@@ -169,7 +169,8 @@ def test_table_of_results(page_file, folders):
     low, high = results[0]["test_nll_bracket"]
     assert f"{low:.3f} to {high:.3f}" in rows[0]
     assert "<td>yes</td>" in rows[0]
-    assert rows[2].count("not recorded") == 2
+    # The bracket, the verdict, and the verdict again next to log Z.
+    assert rows[2].count("not recorded") == 3
 
 
 def test_what_is_missing_is_said(page_file):
@@ -191,11 +192,17 @@ def test_result_that_has_not_converged_is_never_the_best(folders, tmp_path):
         shutil.copy(folders[0] / "config.json", folder)
         result = storage.read_json(folders[0] / "result.json")
         storage.write_json(
-            folder / "result.json", result | {"test_nll": nll, "log_partition_converged": converged}
+            folder / "result.json",
+            result
+            | {
+                "test_nll": nll,
+                "log_partition_method": "two-sided",
+                "log_partition_converged": converged,
+            },
         )
     report.write([str(tmp_path / "0"), str(tmp_path / "1")], str(tmp_path / "page"), none)
     part = section(Page(tmp_path / "page"), "Result")
-    assert "NOT CONVERGED" in part
+    assert "not converged" in part
     assert "<b>20.00" not in part
     assert "<b>30.00" in part
 
