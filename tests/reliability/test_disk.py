@@ -21,7 +21,8 @@ CASES = {
     ),
     "best weights": (("write", 1), {"limit": 1000}, {}, "best.npz: " + FULL),
     "events": (("steps", 38), {"limit": 1000}, {"num_tracking_chains": 5}, "events: " + FULL),
-    "result": (("test", 60), {"limit": 3000}, {}, "[a-z]+.(png|json): " + FULL),
+    "result": (("test", 60), {"limit": 500}, {}, "test_image_nll.npz: " + FULL),
+    "pictures": (("test", 60), {"limit": 3000}, {}, "[a-z_]+.png: " + FULL),
     "read-only": (
         ("steps", 38),
         {"read_only": True},
@@ -32,7 +33,7 @@ CASES = {
         ("test", 60),
         {"read_only": True},
         {},
-        "[a-z]+.(png|json): " + CLOSED,
+        "test_image_nll.npz: " + CLOSED,
     ),
 }
 
@@ -45,7 +46,8 @@ def test_the_last_good_state_survives_and_the_file_is_named(case, tmp_path):
     code, said = runs.train(folder, kill=kill, **fate, **options)
     assert code == 1
     assert re.search(f"StorageError: {re.escape(str(folder))}/{message}", said), said
-    assert not (folder / "result.json").exists()
+    # Pictures come last: a fault of theirs does not cost the result.
+    assert (folder / "result.json").exists() == (case == "pictures")
     assert not [file for file in folder.iterdir() if file.name.endswith(".partial")]
     found = RunFolder(folder).read_checkpoint(recipe(**{**killed_run.SMALL, **options}))
     last = {"steps": kill[1] // 30 * 30, "write": 30 * kill[1], "test": 90}[kill[0]]
