@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import tensorflow as tf
-from absl import app, flags
+from absl import app, flags, logging
 from rich.console import Console
 from rich.table import Table
 
@@ -202,6 +202,8 @@ def start(main: Callable[[Sequence[str]], None], description: str | None) -> Non
         return rest
 
     def guarded(argv: Sequence[str]) -> None:
+        if not flags.FLAGS["verbosity"].present:
+            logging.set_verbosity(logging.WARNING)  # absl shows informative messages of TensorFlow by default
         use_gpu_sparingly()
         try:
             main(argv)

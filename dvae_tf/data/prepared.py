@@ -97,7 +97,7 @@ def _prepare(builder: Any, published: Published, manual_dir: str | os.PathLike[s
             f"{builder.name}: {found}, and {published.urls[0]} cannot be downloaded ({reason}). Put the "
             f"files into a folder and pass it as manual_dir{published.alternative}"
         )
-    logging.info("Preparing %s in %s, which takes about a minute.", builder.name, builder.data_dir)
+    logging.warning("Preparing %s in %s, which takes about a minute.", builder.name, builder.data_dir)
     with _quiet():
         if absent:
             with _as_data_error(f"{downloads}: expected to download {builder.name} to it"):
