@@ -8,7 +8,7 @@ import tensorflow as tf
 from .. import evaluation
 from ..data import Images, likely_shape
 from ..models import DVAE
-from ..numerics import Seed, Tag, fold_in, split
+from ..numerics import Tag, fold_in, split
 from .machine import energies_png, machine_png, usage_png
 from .sheets import COLUMNS, interleave, sheet_png, titled_sheet_png
 
@@ -32,7 +32,8 @@ def run_pictures(model: DVAE, images: Images) -> RunPictures:
     title = f"{model.recipe.baseline}, {model.recipe.struct}, {model.recipe.dataset}"
     samples = model.sample(_NUM_SAMPLES, seed).images.numpy()
     chosen = _evenly_spaced(images.test, _NUM_PAIRS)
-    pairs = interleave(chosen, _reconstruct(model, chosen, seed))
+    reconstructions = model.decode(model.encode(chosen, 1, seed).z[0]).numpy()
+    pairs = interleave(chosen, reconstructions)
     return RunPictures(
         titled_sheet_png(samples, images.image_shape, f"{title}: pixel means at samples of the prior"),
         titled_sheet_png(
@@ -78,10 +79,6 @@ def report_pictures(model: DVAE, images: Images | None) -> dict[str, bytes]:
     found["energies"] = energies_png(draws, codes)
     rbm = getattr(model.prior, "rbm", None)
     return found if rbm is None else found | {"machine": machine_png(rbm)}
-
-
-def _reconstruct(model: DVAE, images: np.ndarray, seed: Seed) -> np.ndarray:
-    return model.decode(model.encode(images, 1, seed).z[0]).numpy()
 
 
 def _evenly_spaced(rows: np.ndarray, at_most: int) -> np.ndarray:

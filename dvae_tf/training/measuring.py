@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from .. import evaluation
+from ..config import Recipe
 from ..data import Images
 from ..evaluation import Evaluation
 from ..models import DVAE
@@ -128,7 +129,7 @@ def tracking_error(model: DVAE, history: History) -> float | None:
     return max(abs(before - measured) for before, measured in pairs)
 
 
-def check_images(recipe: Any, images: Images, own_likelihood: bool) -> None:
+def check_images(recipe: Recipe, images: Images, own_likelihood: bool) -> None:
     """Checks that images fit a recipe.
 
     Raises:
