@@ -18,8 +18,8 @@ def symmetric_floor(zeta):
 def test_the_floor_at_zero_makes_no_difference_to_training(tmp_path, monkeypatch):
     images = data.load("digits")
     nll = {}
-    for name, floor in (("nearest", power._inside), ("symmetric", symmetric_floor)):
-        monkeypatch.setattr(power, "_inside", floor)
+    for name, floor in (("nearest", power.inside_unit_interval), ("symmetric", symmetric_floor)):
+        monkeypatch.setattr(power, "inside_unit_interval", floor)
         nll[name] = []
         for seed in (0, 1, 2):
             recipe = config.recipe(
@@ -33,7 +33,7 @@ def test_the_floor_at_zero_makes_no_difference_to_training(tmp_path, monkeypatch
                 ais_temperatures=2000,
                 eval_iw_samples=1000,
             )
-            nll[name].append(training.train(recipe, images, tmp_path / f"{name}{seed}")["test_nll"])
+            nll[name].append(training.train(recipe, images, tmp_path / f"{name}{seed}").test_nll)
     spread = np.std(list(nll.values()), axis=1, ddof=1).max()
     print(f"\ntest NLL on digits, three seeds: {nll}")
     assert abs(np.mean(nll["nearest"]) - np.mean(nll["symmetric"])) < 4 * spread / np.sqrt(3) + 0.02
