@@ -17,6 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 from .models import DVAE
+from .models.inputs import checked_images
 from .numerics import Seed, Tag, as_seed, fold_in
 
 # A unit is active if the variance of its posterior mean over images is above this.
@@ -185,9 +186,7 @@ def active_units(model: DVAE, images: Any, seed: Seed = (0, 0), at_most: int = 2
 
 
 def _checked(model: DVAE, images: Any) -> np.ndarray:
-    images = np.asarray(images, np.float32)
-    if images.ndim != 2 or images.shape[1] != model.mean_x.shape[0] or not len(images):
-        raise ValueError(
-            f"images: expected shape [N, {model.mean_x.shape[0]}] with N above 0, got {images.shape}"
-        )
+    images = checked_images(images, model.num_pixels, model.pixel_values, "images").numpy()
+    if not len(images):
+        raise ValueError(f"images: expected at least one, got shape {images.shape}")
     return images

@@ -140,9 +140,11 @@ def structures(monkeypatch):
     """Linear networks of two and four units, in one group and in two; log Z exact."""
     for units in (2, 4):
         for groups in (1, 2):
-            structure = config.Structure(groups, units // groups, (), "1-lin")
+            structure = config.Structure(groups, units // groups, ())
             monkeypatch.setitem(config.STRUCTURES, f"{groups}-{units}", structure)
-    monkeypatch.setitem(config.DATASETS, "three", config.DatasetFacts(False))
+    for row in ("1-lin", "2-nonlin"):
+        monkeypatch.setitem(config.BETA, ("three", row), config.BETA["mnist", "1-lin"])
+    monkeypatch.setitem(config.DATASETS, "three", config.DatasetFacts(False, betas="three"))
     monkeypatch.setattr(
         priors.BoltzmannPrior, "binary", lambda layer, state=None: priors.BoltzmannMachine(*layer.rbm)
     )

@@ -6,21 +6,24 @@ Plain numbers and names only: `models.systems` builds the parts that the names s
 from .published import PUBLISHED, PublishedNLL
 from .recipe import Recipe, recipe
 from .structures import BETA, DATASETS, STRUCTURES, Betas, DatasetFacts, Structure
-from .systems import BASELINES, SAMPLERS, SYSTEMS, System
+from .systems import BASELINES, LIKELIHOODS, SAMPLERS, SYSTEMS, LikelihoodFacts, System, register_system
 
 __all__ = [
     "BASELINES",
     "BETA",
     "DATASETS",
+    "LIKELIHOODS",
     "PUBLISHED",
     "SAMPLERS",
     "STRUCTURES",
     "SYSTEMS",
     "Betas",
     "DatasetFacts",
+    "LikelihoodFacts",
     "PublishedNLL",
     "Recipe",
     "Structure",
     "System",
     "recipe",
+    "register_system",
 ]

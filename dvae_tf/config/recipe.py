@@ -8,13 +8,16 @@ import dataclasses
 import json
 import math
 import re
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+import numpy as np
 
 from .published import PUBLISHED, PublishedNLL
 from .structures import BETA, DATASETS, STRUCTURES, Structure
-from .systems import BASELINES, SAMPLERS, SYSTEMS, System
+from .systems import LIKELIHOODS, SAMPLERS, SYSTEMS, System
 
-_DATASET_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,7 +25,8 @@ class Recipe:
     """Everything that determines a run; the defaults are the published recipe.
 
     The size of the sampler is the exception: the paper used 1000 states and 40 sweeps, the default is a
-    size for two CPU cores. A `dataset` that is not in `DATASETS` is the user's own.
+    size for two CPU cores. A `dataset` that is not in `DATASETS` is the user's own, and so is a `struct` that
+    is not in `STRUCTURES`. NumPy numbers become Python's.
     """
 
     dataset: str
@@ -31,6 +35,13 @@ class Recipe:
     k: int
     beta: float | None
     dynamic_binarization: bool
+    # Sizes of the code and of its networks; None takes those of `struct`.
+    num_groups: int | None = None
+    units: int | None = None
+    hidden: tuple[int, ...] | None = None
+    likelihood: str = "bernoulli"
+    # The run folder or pretrained model whose weights and chains training starts from.
+    init_from: str | None = None
     temperature: float | None = None
     prior_temperature: float | None = None
     seed: int = 0
@@ -71,18 +82,30 @@ class Recipe:
     ais_chains: int = 1_000
 
     def __post_init__(self) -> None:
-        if not isinstance(self.dataset, str) or not _DATASET_NAME.fullmatch(self.dataset):
-            raise ValueError(
-                f"dataset: expected a name of letters, digits and any of . _ -, got {self.dataset!r}"
-            )
+        for name in ("dataset", "struct"):
+            _check_own_name(name, getattr(self, name))
         for name, known in (
-            ("struct", STRUCTURES),
-            ("baseline", BASELINES),
+            ("baseline", SYSTEMS),
             ("sampler", SAMPLERS),
+            ("likelihood", LIKELIHOODS),
         ):
             _check_name(name, getattr(self, name), known)
+        if not isinstance(self.init_from, str | None):
+            raise ValueError(f"init_from: expected a folder or a name, got {self.init_from!r}")
         for field in dataclasses.fields(self):
-            _check_number(field, getattr(self, field.name))
+            value = getattr(self, field.name)
+            if isinstance(value, np.generic):
+                value = value.item()
+                object.__setattr__(self, field.name, value)
+            _check_number(field, value)
+        self._set_sizes()
+        if self.dynamic_binarization and LIKELIHOODS[self.likelihood].pixels != "bits":
+            raise ValueError(
+                f"dynamic_binarization: expected false for {self.likelihood}, a likelihood of "
+                f"{LIKELIHOODS[self.likelihood].pixels}, got {self.dynamic_binarization}"
+            )
+        if self.ais_chains < 2:
+            raise ValueError(f"ais_chains: expected at least 2 for a standard error, got {self.ais_chains}")
         self._check_sharpness()
         for name in ("train_batchsize", "num_chains"):
             if getattr(self, name) % self.num_replicas:
@@ -99,6 +122,16 @@ class Recipe:
                 "lr_steps: expected pairs (fraction, factor) with fractions rising from 0 to below 1, "
                 f"got {self.lr_steps}"
             )
+
+    def _set_sizes(self) -> None:
+        """Sizes that are not given are those of `struct`; given ones must agree with them."""
+        structure = _structure(self.struct, vars(self))
+        for name, field in _SIZES.items():
+            object.__setattr__(self, name, getattr(structure, field))
+        if (known := STRUCTURES.get(self.struct, structure)) != structure:
+            raise ValueError(f"struct: expected another name than {self.struct!r}, which is {known}")
+        if structure.num_units < 2:
+            raise ValueError(f"units: expected at least 2 in all groups together, got {self.units}")
 
     def _check_sharpness(self) -> None:
         """A baseline has a beta or temperatures, as its row of `SYSTEMS` says; never both."""
@@ -120,8 +153,8 @@ class Recipe:
 
     @property
     def structure(self) -> Structure:
-        """The row of `STRUCTURES`."""
-        return STRUCTURES[self.struct]
+        """The sizes of the code and of its networks."""
+        return Structure(*(getattr(self, name) for name in _SIZES))
 
     @property
     def published(self) -> PublishedNLL | None:
@@ -130,8 +163,11 @@ class Recipe:
 
     @property
     def kl_warmup_steps(self) -> float:
-        """Training steps over which the weight of the KL term rises linearly from 0 to 1."""
-        return self.kl_warmup_fraction * self.num_train_iter
+        """Training steps over which the weight of the KL term rises linearly from 0 to 1.
+
+        Weights that training starts from are past it.
+        """
+        return 0.0 if self.init_from else self.kl_warmup_fraction * self.num_train_iter
 
     @property
     def validation_interval(self) -> int:
@@ -164,7 +200,8 @@ class Recipe:
             steps = tuple((float(start), float(factor)) for start, factor in values["lr_steps"])
         except (TypeError, ValueError, OverflowError) as error:
             raise ValueError(f"lr_steps: expected pairs of numbers: {error}") from error
-        return cls(**values | {"lr_steps": steps})
+        hidden = values.get("hidden")
+        return cls(**values | {"lr_steps": steps, "hidden": None if hidden is None else _hidden(hidden)})
 
 
 def recipe(
@@ -175,8 +212,10 @@ def recipe(
     Args:
       dataset: a key of `DATASETS`, or a name for your own data; then `dynamic_binarization` must be among
         the changes, and the sharpness defaults to that of MNIST.
-      struct: a key of `STRUCTURES`.
-      baseline: one of `BASELINES`.
+      struct: a key of `STRUCTURES`, or a name for your own `num_groups`, `units` (of each group) and `hidden`
+        (sizes of hidden layers), which must be among the changes then. With a key of `STRUCTURES`, changed
+        sizes change the name as well (`Structure.name`).
+      baseline: a key of `SYSTEMS`.
       k: importance samples of the training bound.
       beta: the sharpness; None means the published one of the cell (and stays None for the systems that
         have a temperature instead).
@@ -185,10 +224,16 @@ def recipe(
     Raises:
       ValueError: if a name is unknown (the message lists the known ones) or a number out of range.
     """
-    _check_name("baseline", baseline, BASELINES)
-    _check_name("struct", struct, STRUCTURES)
+    _check_name("baseline", baseline, SYSTEMS)
+    _check_own_name("struct", struct)
+    structure = _structure(struct, changes)
+    if struct in STRUCTURES:
+        struct = structure.name
+    changes = changes | dict(zip(_SIZES, structure, strict=True))
     if dataset in DATASETS:
-        changes = {"dynamic_binarization": DATASETS[dataset].dynamic_binarization} | changes
+        likelihood = LIKELIHOODS.get(changes.get("likelihood", Recipe.likelihood))
+        bits = likelihood is None or likelihood.pixels == "bits"
+        changes = {"dynamic_binarization": bits and DATASETS[dataset].dynamic_binarization} | changes
     elif "dynamic_binarization" not in changes:
         _check_name("dataset", dataset, DATASETS)
     if changes.get("sampler") == "pa":
@@ -196,26 +241,75 @@ def recipe(
         changes = {"num_tracking_chains": changes.get("num_chains", Recipe.num_chains)} | changes
     system = SYSTEMS[baseline]
     if beta is None and system.beta is not None:
-        beta = _published_beta(system.beta, dataset, struct)
+        beta = _published_beta(system.beta, dataset, structure)
     return Recipe(dataset, struct, baseline, k, beta, **{**system.recipe, **changes})
 
 
-def _published_beta(column: str | float, dataset: str, struct: str) -> float:
+def _structure(struct: str, given: Mapping[str, Any]) -> Structure:
+    """The sizes of a named structure, with those that are given."""
+    known = STRUCTURES.get(struct)
+    sizes: dict[str, Any] = {}
+    for name, field in _SIZES.items():
+        size = given.get(name)
+        if size is None and known is None:
+            raise ValueError(
+                f"struct: expected one of {', '.join(STRUCTURES)}, or a name of your own with "
+                f"{', '.join(_SIZES)}; got {struct!r} without {name}"
+            )
+        if size is None:
+            size = getattr(known, field)
+        sizes[field] = _hidden(size) if name == "hidden" else size
+    return Structure(**sizes)
+
+
+def _published_beta(column: str | float, dataset: str, structure: Structure) -> float:
     if not isinstance(column, str):
         return column
     betas = DATASETS[dataset].betas if dataset in DATASETS else "mnist"
-    return float(getattr(BETA[betas, STRUCTURES[struct].beta_row], column))
+    return float(getattr(BETA[betas, structure.beta_row], column))
+
+
+def _hidden(sizes: Any) -> tuple[int, ...]:
+    """Sizes of hidden layers, checked."""
+    given = sizes.tolist() if isinstance(sizes, np.ndarray) else sizes
+    if isinstance(given, Sequence) and not isinstance(given, str):
+        found = tuple(size.item() if isinstance(size, np.generic) else size for size in given)
+        if all(type(size) is int and 0 < size < _LIMIT for size in found):
+            return found
+    raise ValueError(f"hidden: expected sizes of hidden layers, integers above 0, got {sizes!r}")
+
+
+def _check_own_name(argument: str, name: Any) -> None:
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise ValueError(f"{argument}: expected a name of letters, digits and any of . _ -, got {name!r}")
 
 
 def _check_name(argument: str, name: Any, known: Any) -> None:
     if not isinstance(name, str) or name not in known:
-        raise ValueError(f"{argument}: expected one of {', '.join(known)}; got {name!r}")
+        raise ValueError(
+            f"{argument}: expected one of {', '.join(known)}; got {name!r}. Parts of your own are registered "
+            "first (`dvae_tf.models.register_…`)"
+        )
 
 
 # Fields added since version 0.1, absent from older configurations, and fields renamed since.
-_ADDED = {"temperature", "prior_temperature", "patience", "num_tracking_chains", "num_replicas"}
+_ADDED = {
+    "temperature",
+    "prior_temperature",
+    "patience",
+    "num_tracking_chains",
+    "num_replicas",
+    "num_groups",
+    "units",
+    "hidden",
+    "likelihood",
+    "init_from",
+}
 _RENAMED = {"num_witnesses": "num_tracking_chains"}
 _MAY_BE_ZERO = {"seed", "weight_decay", "kl_warmup_fraction", "num_tracking_chains"}
+
+# Fields with the sizes of the code and of its networks, and those of `Structure`.
+_SIZES = {"num_groups": "num_groups", "units": "units_per_group", "hidden": "hidden_units"}
 
 # Sizes and seeds are int32.
 _LIMIT = 2**31

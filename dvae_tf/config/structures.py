@@ -7,27 +7,49 @@ from typing import NamedTuple
 
 
 class Structure(NamedTuple):
-    """Groups of the posterior, hidden tanh layers of every network, and the row of `BETA`."""
+    """The sizes of a code and of its networks.
+
+    Attributes:
+      num_groups: groups of the posterior.
+      units_per_group: binary units of each group.
+      hidden_units: sizes of the hidden tanh layers of every network; none for linear ones.
+    """
 
     num_groups: int
     units_per_group: int
     hidden_units: tuple[int, ...]
-    beta_row: str
 
     @property
     def num_units(self) -> int:
         """D, the number of binary units; the first half is the left side of the Boltzmann machine."""
         return self.num_groups * self.units_per_group
 
+    @property
+    def beta_row(self) -> str:
+        """The row of `BETA`."""
+        if self.num_groups > 1:
+            return "2-nonlin"
+        return "1-nonlin" if self.hidden_units else "1-lin"
+
+    @property
+    def name(self) -> str:
+        """Its key in `STRUCTURES` or, for other sizes, `GROUPSxUNITS-HIDDEN-HIDDEN…`."""
+        for name, known in STRUCTURES.items():
+            if known == self:
+                return name
+        return "-".join(
+            [f"{self.num_groups}x{self.units_per_group}", *map(str, self.hidden_units or ["lin"])]
+        )
+
 
 STRUCTURES = {
-    "1-layer-lin": Structure(1, 200, (), "1-lin"),
-    "1-layer-nonlin": Structure(1, 200, (200, 200), "1-nonlin"),
-    "2-layer-lin": Structure(2, 200, (200,), "2-nonlin"),
-    "2-layer-nonlin": Structure(2, 200, (200, 200), "2-nonlin"),
-    "4-layer-nonlin": Structure(4, 100, (200, 200), "2-nonlin"),
-    "1-layer-small": Structure(1, 32, (64,), "1-nonlin"),
-    "2-layer-small": Structure(2, 16, (64,), "2-nonlin"),
+    "1-layer-lin": Structure(1, 200, ()),
+    "1-layer-nonlin": Structure(1, 200, (200, 200)),
+    "2-layer-lin": Structure(2, 200, (200,)),
+    "2-layer-nonlin": Structure(2, 200, (200, 200)),
+    "4-layer-nonlin": Structure(4, 100, (200, 200)),
+    "1-layer-small": Structure(1, 32, (64,)),
+    "2-layer-small": Structure(2, 16, (64,)),
 }
 
 

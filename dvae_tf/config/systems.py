@@ -61,5 +61,43 @@ SYSTEMS = {
 }
 BASELINES = tuple(SYSTEMS)
 
-# Persistent contrastive divergence, population annealing, parallel tempering.
-SAMPLERS = ("pcd", "pa", "pt")
+# Samplers of the negative phase: name -> what it stands for.
+SAMPLERS = {
+    "pcd": "persistent contrastive divergence",
+    "pa": "population annealing",
+    "pt": "parallel tempering",
+}
+
+
+class LikelihoodFacts(NamedTuple):
+    """What a recipe needs to know of a likelihood of the pixels.
+
+    Attributes:
+      pixels: what an image consists of: "bits", or "levels" in [0, 1].
+    """
+
+    pixels: str
+
+
+LIKELIHOODS = {
+    "bernoulli": LikelihoodFacts("bits"),
+    "continuous_bernoulli": LikelihoodFacts("levels"),
+    "discretized_logistic": LikelihoodFacts("levels"),
+}
+
+
+def register_system(name: str, system: System) -> None:
+    """Adds a row to `SYSTEMS`, which recipes and programs then take as a baseline.
+
+    Its parts are those of the library, or registered by `dvae_tf.models`.
+
+    Args:
+      name: the name of the baseline.
+      system: its parts, by name.
+
+    Raises:
+      ValueError: if a published system has this name.
+    """
+    if name in BASELINES:
+        raise ValueError(f"name: expected a name that no published system has, got {name!r}")
+    SYSTEMS[name] = system

@@ -1,14 +1,22 @@
 """The Keras model of a discrete VAE, and what the names of its parts stand for."""
 
-from .dvae import DVAE, BinaryCode, RelaxedBound, Samples
+from .dvae import DVAE, BinaryCode, Samples
+from .likelihoods import Bernoulli, ContinuousBernoulli, DiscretizedLogistic, Likelihood
 from .pretrained import PRETRAINED
+from .recipe_training import RelaxedBound
 from .replicas import ReplicaUpdate, StepReport, combine
+from .systems import PriorParts, register_likelihood, register_prior, register_relaxation, register_sampler
 from .weights import load, load_weights, save_weights
 
 __all__ = [
     "DVAE",
     "PRETRAINED",
+    "Bernoulli",
     "BinaryCode",
+    "ContinuousBernoulli",
+    "DiscretizedLogistic",
+    "Likelihood",
+    "PriorParts",
     "RelaxedBound",
     "ReplicaUpdate",
     "Samples",
@@ -16,5 +24,9 @@ __all__ = [
     "combine",
     "load",
     "load_weights",
+    "register_likelihood",
+    "register_prior",
+    "register_relaxation",
+    "register_sampler",
     "save_weights",
 ]

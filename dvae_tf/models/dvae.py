@@ -7,6 +7,7 @@ $q(z \mid x)$ factored by groups. Training uses the relaxation $\zeta$ of the co
 likelihoods are those of the discrete model (DVAE# paper, Sec. 4).
 """
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -17,19 +18,21 @@ from tensorflow_probability import distributions as tfd
 
 from ..config import Recipe
 from ..networks import Network
-from ..numerics import Seed, Tag, as_seed, draw_bits, fold_in, integer_seed, log_mean_exp, uniform
+from ..numerics import Seed, Tag, as_seed, integer_seed
 from ..objectives import LikelihoodEstimate, streamed_bound
 from ..partition import LogPartition
 from ..posterior import Posterior
+from ..priors import Prior
+from ..samplers import Sampler
 from ..smoothing import Relaxation
-from .optimizer import recipe_optimizer, step_variables, update_counter
-from .pixels import bernoulli_pixels
-from .replicas import ReplicaUpdate, StepReport, combine
-from .systems import BOUNDS, KL_TERMS, PRIORS, RELAXATIONS
+from ..support import as_count
+from .inputs import checked_codes, checked_images
+from .likelihoods import Bernoulli, Likelihood
+from .recipe_training import RecipeTraining, RelaxedBound
+from .systems import BOUNDS, KL_TERMS, LIKELIHOODS, PRIORS, RELAXATIONS, PriorParts
 
 # Rows (images x samples) in one block of a likelihood estimate; bounds its memory.
 _ROWS = 10_000
-_PIXEL_CLIP = 1e-3
 
 
 class BinaryCode(NamedTuple):
@@ -58,22 +61,8 @@ class Samples(NamedTuple):
     z: tf.Tensor
 
 
-class RelaxedBound(NamedTuple):
-    r"""The training objective and its two terms, in nats.
-
-    Attributes:
-      bound: the objective of each image, `[B]`.
-      log_likelihood: $\log p(x \mid \zeta)$, `[K, B]`.
-      kl: estimate of $\log q(\zeta \mid x) - \log p(\zeta)$, `[K, B]`.
-    """
-
-    bound: tf.Tensor
-    log_likelihood: tf.Tensor
-    kl: tf.Tensor
-
-
 @keras.saving.register_keras_serializable("dvae_tf")
-class DVAE(keras.Model):
+class DVAE(RecipeTraining):
     r"""A variational autoencoder with a binary code and the parts that its recipe's baseline names.
 
     Saved with `model.save("model.keras")` and loaded with `keras.saving.load_model` (import `dvae_tf.models`
@@ -93,13 +82,25 @@ class DVAE(keras.Model):
         None builds the published network.
       decoder: your own decoder: a layer from codes `[..., D]` to the parameters of the pixels. None builds
         the published network.
-      likelihood: maps the decoder's output to the distribution of an image, event shape `[X]`.
+      likelihood: maps the decoder's output to the distribution of an image, event shape `[X]`: a
+        `Likelihood`, or any such function, whose images are only checked to be finite. None takes that of the
+        recipe.
+      relaxation: your own relaxation of the bits (a smoothing, `Concrete`, …), or a list of one for each
+        group. None takes that of the recipe's baseline.
+      prior: your own prior of the code. None takes that of the recipe's baseline.
+      sampler: your own sampler of the negative phase, with the recipe's number of chains for each replica.
+        None takes that of the recipe.
+      image_shape: (height, width) of the images, for pictures and exports; None if it is not known.
+      kl_warmup: whether training begins with the recipe's warm-up of the KL terms; a model that
+        `models.load` returns is past it.
       name: name of the model.
-      dtype: dtype or dtype policy of the library's networks. None uses Keras's global policy. Log densities,
-        the prior and all variables are float32 under a mixed-precision policy.
+      dtype: dtype policy of the library's networks: "float32", "mixed_float16" or "mixed_bfloat16". None uses
+        Keras's global policy if it is one of these, otherwise "float32". Log densities, the prior and all
+        variables are float32.
 
     Raises:
-      ValueError: if `mean_x` or the number of encoders does not fit the recipe.
+      ValueError: if a part does not fit the recipe, `dtype` is another one, or the model is made in the scope
+        of a strategy (`training.train` takes the strategy instead).
     """
 
     def __init__(
@@ -108,19 +109,38 @@ class DVAE(keras.Model):
         mean_x: Any,
         encoder: keras.layers.Layer | Sequence[keras.layers.Layer] | None = None,
         decoder: keras.layers.Layer | None = None,
-        likelihood: Callable[[tf.Tensor], tfd.Distribution] = bernoulli_pixels,
+        likelihood: Callable[[tf.Tensor], tfd.Distribution] | None = None,
+        relaxation: Relaxation | Sequence[Relaxation] | None = None,
+        prior: Prior | None = None,
+        sampler: Sampler | None = None,
+        image_shape: tuple[int, int] | None = None,
+        kl_warmup: bool = True,
         name: str = "dvae",
         dtype: Any = None,
     ) -> None:
+        if tf.distribute.has_strategy():
+            raise ValueError(
+                "strategy: expected a model made outside of the scope of a strategy, which "
+                "dvae_tf.training.train(…, strategy=…) takes instead"
+            )
         # Images stay in float32 under a mixed-precision policy; the networks cast their inputs.
-        super().__init__(name=name, dtype=dtype, autocast=False)
+        super().__init__(name=name, dtype=_float32_policy(dtype), autocast=False)
         mean_x = np.asarray(mean_x, np.float32)
-        if mean_x.ndim != 1:
-            raise ValueError(f"mean_x: expected shape [pixels], got {mean_x.shape}")
+        if mean_x.ndim != 1 or not np.all((mean_x >= 0) & (mean_x <= 1)):
+            raise ValueError(
+                f"mean_x: expected the mean image, [pixels] in [0, 1], got shape {mean_x.shape}"
+                + (f" with values from {mean_x.min()} to {mean_x.max()}" if mean_x.size else "")
+            )
+        if image_shape is not None and math.prod(image_shape) != len(mean_x):
+            raise ValueError(f"image_shape: expected {len(mean_x)} pixels, got {tuple(image_shape)}")
         structure, system = recipe.structure, recipe.system
-        self.recipe = recipe
+        self.recipe, self.num_pixels, self.kl_warmup = recipe, len(mean_x), kl_warmup
+        self.image_shape = None if image_shape is None else tuple(map(int, image_shape))
         self.kl, self.bound = KL_TERMS[system.kl], BOUNDS[system.bound]
-        self.likelihood = likelihood
+        if likelihood is not None and not callable(likelihood):
+            raise ValueError(f"likelihood: expected a function of the decoder's outputs, got {likelihood!r}")
+        self.likelihood = LIKELIHOODS[recipe.likelihood] if likelihood is None else likelihood
+        self.pixel_values = getattr(self.likelihood, "pixels", None)
         self._nll = keras.metrics.Mean("nll")
         self.mean_x = self.add_weight(
             name="mean_x",
@@ -129,8 +149,19 @@ class DVAE(keras.Model):
             initializer=lambda shape, dtype=None: tf.constant(mean_x),
             trainable=False,
         )
-        self._own_encoder, self._own_decoder = encoder is not None, decoder is not None
-        relaxations = RELAXATIONS[system.relaxation](recipe)
+        self.own_parts = frozenset(
+            part
+            for part, given in {
+                "encoder": encoder,
+                "decoder": decoder,
+                "likelihood": likelihood,
+                "relaxation": relaxation,
+                "prior": prior,
+                "sampler": sampler,
+            }.items()
+            if given is not None
+        )
+        relaxations = self._relaxations(relaxation)
         encoders = self._encoders(len(mean_x), relaxations) if encoder is None else encoder
         if isinstance(encoders, keras.layers.Layer):
             encoders = [encoders]
@@ -141,7 +172,7 @@ class DVAE(keras.Model):
             )
         self.posterior = Posterior(encoders, relaxations, dtype=self.dtype_policy, name="posterior")
         self.decoder = self._decoder(mean_x) if decoder is None else decoder
-        self.prior = PRIORS[system.prior](recipe, relaxations[0], self._network)
+        self.prior = self._prior(relaxations[0], sampler) if prior is None else self._own_prior(prior)
         # Tracing once creates all variables now, for any batch size; Keras would create them lazily.
         self.built = True
         tf.function(self).get_concrete_function(tf.TensorSpec([None, len(mean_x)]))
@@ -161,6 +192,38 @@ class DVAE(keras.Model):
             **kw,
         )
 
+    def _relaxations(self, given: Relaxation | Sequence[Relaxation] | None) -> Sequence[Relaxation]:
+        """The relaxation of each group."""
+        num_groups, system = self.recipe.structure.num_groups, self.recipe.system
+        if given is None:
+            given = _registered(RELAXATIONS, "relaxation", system.relaxation)(self.recipe)
+        relaxations = [given] * num_groups if isinstance(given, Relaxation) else list(given)
+        if len(relaxations) != num_groups or not all(isinstance(each, Relaxation) for each in relaxations):
+            raise ValueError(
+                f"relaxation: expected one relaxation of `dvae_tf.smoothing` for all, or for each, of the "
+                f"{num_groups} group(s) of {self.recipe.struct}, got {given!r}"
+            )
+        return relaxations
+
+    def _prior(self, relaxation: Relaxation, sampler: Sampler | None) -> Prior:
+        recipe = self.recipe
+        num_chains = recipe.num_chains // recipe.num_replicas
+        if sampler is not None and getattr(sampler, "num_chains", None) != num_chains:
+            raise ValueError(
+                f"sampler: expected one with the {num_chains} chains of the recipe (num_chains) for each "
+                f"replica, got {sampler!r}"
+            )
+        build = _registered(PRIORS, "prior", recipe.system.prior)
+        return build(PriorParts(recipe, relaxation, self._network, sampler))
+
+    def _own_prior(self, prior: Prior) -> Prior:
+        if not isinstance(prior, Prior):
+            raise ValueError(f"prior: expected a layer such as dvae_tf.priors.BoltzmannPrior, got {prior!r}")
+        expected, found = self.recipe.structure.num_units, prior.binary().event_shape[0]
+        if found != expected:
+            raise ValueError(f"prior: expected one of {expected} units, got {found}")
+        return prior
+
     def _encoders(self, num_pixels: int, relaxations: Sequence[Relaxation]) -> list[Network]:
         units = self.recipe.structure.units_per_group
         return [
@@ -173,12 +236,12 @@ class DVAE(keras.Model):
         ]
 
     def _decoder(self, mean_x: np.ndarray) -> Network:
-        mean = np.clip(mean_x, _PIXEL_CLIP, 1 - _PIXEL_CLIP)
+        likelihood = self.likelihood if isinstance(self.likelihood, Likelihood) else Bernoulli()
         return self._network(
             [self.recipe.structure.num_units],
-            len(mean),
+            len(mean_x) * likelihood.outputs_per_pixel,
             "decoder",
-            output_bias=np.log(mean) - np.log1p(-mean),
+            output_bias=likelihood.initial_outputs(mean_x),
         )
 
     # Codes, images and likelihoods.
@@ -191,12 +254,19 @@ class DVAE(keras.Model):
           num_samples: codes per image, K.
           seed: an `int32[2]` seed.
         """
-        drawn = self.posterior.sample_binary(self._centred(x), num_samples, seed)
+        x = checked_images(x, self.num_pixels, self.pixel_values)
+        if not tf.is_tensor(num_samples):
+            num_samples = as_count("num_samples", num_samples)
+        drawn = self.posterior.sample_binary(x - self.mean_x, num_samples, seed)
         return BinaryCode(drawn.logits, drawn.sample, drawn.log_prob)
 
     def decode(self, z: Any) -> tf.Tensor:
-        """Returns the mean images `[..., X]` of codes `[..., D]`."""
-        return self.pixels(tf.convert_to_tensor(z, tf.float32)).mean()
+        """Returns the mean images `[..., X]` of codes `[..., D]`.
+
+        Raises:
+          ValueError: if the codes have another shape, or are not finite.
+        """
+        return self.pixels(checked_codes(z, self.recipe.structure.num_units)).mean()
 
     def sample(self, num_samples: int, seed: Seed = (0, 0), num_sweeps: int = 1000) -> Samples:
         """Draws images: block Gibbs sweeps from the prior's stored chains, then the decoder.
@@ -206,7 +276,9 @@ class DVAE(keras.Model):
           seed: an `int32[2]` seed.
           num_sweeps: block Gibbs sweeps from the stored chains.
         """
-        z = self.prior.sample_binary(num_samples, num_sweeps, seed)
+        if not tf.is_tensor(num_samples):
+            num_samples = as_count("num_samples", num_samples)
+        z = self.prior.sample_binary(num_samples, as_count("num_sweeps", num_sweeps), seed)
         return Samples(self.decode(z), z)
 
     def log_likelihood(
@@ -246,9 +318,8 @@ class DVAE(keras.Model):
         log_partition: Any = None,
     ) -> LikelihoodEstimate:
         """`log_likelihood` together with its Monte Carlo variance; memory does not grow with K."""
-        if num_importance_samples < 1:
-            raise ValueError(f"num_importance_samples: expected at least 1, got {num_importance_samples}")
-        x = tf.convert_to_tensor(x, tf.float32)
+        num_importance_samples = as_count("num_importance_samples", num_importance_samples)
+        x = checked_images(x, self.num_pixels, self.pixel_values)
         if log_partition is None:
             log_partition = self.prior.log_partition
         num_images = tf.shape(x)[0] if x.shape[0] is None else x.shape[0]
@@ -287,6 +358,7 @@ class DVAE(keras.Model):
         Returns:
           `[K, B]`, nats.
         """
+        x = checked_images(x, self.num_pixels, self.pixel_values)
         code = self.encode(x, num_samples, seed)
         log_prior = self.prior.binary().unnormalized_log_prob(code.z)
         return self.pixels(code.z).log_prob(x) + log_prior - code.log_prob
@@ -310,13 +382,11 @@ class DVAE(keras.Model):
           training: whether batch norms use the statistics of the batch.
           chains: the state of a sampler; None uses all chains of the prior.
         """
-        draw = self.posterior(self._centred(x), num_samples=self.recipe.k, seed=seed, training=training)
+        x = checked_images(x, self.num_pixels, self.pixel_values)
+        draw = self.posterior(x - self.mean_x, num_samples=self.recipe.k, seed=seed, training=training)
         log_likelihood = self.pixels(draw.sample, training).log_prob(x)
         kl = self.kl(draw, self.prior.distribution(chains))
         return RelaxedBound(self.bound(log_likelihood, kl, kl_weight), log_likelihood, kl)
-
-    def _centred(self, x: Any) -> tf.Tensor:
-        return tf.convert_to_tensor(x, tf.float32) - self.mean_x
 
     @tf.function(jit_compile=True)
     def _stream(
@@ -326,118 +396,6 @@ class DVAE(keras.Model):
             return self.binary_log_weights(x, block, block_seed)
 
         return streamed_bound(draw, tf.shape(x)[0], num_samples, block, seed)
-
-    # Training, in the library's loop or in `fit`.
-
-    def compile(self, optimizer: Any = None, **kwargs: Any) -> None:
-        """Compiles with the recipe's Adam and learning-rate schedule unless an optimizer is given.
-
-        Under the `mixed_float16` policy Keras wraps the optimizer in a `LossScaleOptimizer`.
-        """
-        kwargs.setdefault("jit_compile", True)
-        super().compile(optimizer=recipe_optimizer(self.recipe) if optimizer is None else optimizer, **kwargs)
-        self.optimizer.build(self.trainable_variables)
-
-    def get_compile_config(self) -> dict[str, Any]:
-        """The arguments of `compile`, for Keras's saving."""
-        config = super().get_compile_config()
-        if config:
-            # Keras stores the optimizer as it was given, without the wrapper.
-            config["auto_scale_loss"] = isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer)
-        return config
-
-    def compile_from_config(self, config: dict[str, Any]) -> None:
-        """Compiles with the result of `get_compile_config`."""
-        self.compile(**keras.saving.deserialize_keras_object(config))
-
-    def update(self, x: tf.Tensor) -> StepReport:
-        """Takes one training step: negative phase, gradient of the bound, optimizer.
-
-        All random draws are functions of the recipe's seed and the number of the step.
-
-        Args:
-          x: images, `[B, X]`; pixel probabilities if the recipe binarises in each step.
-        """
-        replicas = range(self.recipe.num_replicas)
-        return self.apply_update(combine([self.replica_update(x, replica) for replica in replicas]))
-
-    @property
-    def update_variables(self) -> list[keras.Variable]:
-        """All variables that `replica_update` reads: the model's, and a few of its optimizer's."""
-        return [*self.variables, *step_variables(self.optimizer)]
-
-    def replica_update(
-        self, x: tf.Tensor, replica: Any = 0, values: Sequence[tuple[Any, tf.Tensor]] | None = None
-    ) -> ReplicaUpdate:
-        """Computes the update of one replica from its part of the batch and its chains; assigns nothing.
-
-        Args:
-          x: the whole batch, `[B, X]`.
-          replica: index of the replica, below `recipe.num_replicas`.
-          values: pairs of a variable of `update_variables` and the value to use instead of reading it, for
-            computations on another device.
-
-        Returns:
-          The update, its gradients multiplied by the optimizer's loss scale; no gradient flows through it.
-        """
-        recipe = self.recipe
-        if values is None:
-            # The tape does not watch the variables that Keras's regularizers read inside the scope.
-            values = [(each, tf.convert_to_tensor(each)) for each in self.trainable_variables]
-        given = {id(variable): value for variable, value in values}
-        # Records assignments, such as those of batch norms, for `apply_update`.
-        scope = keras.StatelessScope(values, collect_losses=True)
-        with scope:
-            step = tf.convert_to_tensor(update_counter(self.optimizer))
-            stream = (replica,) if recipe.num_replicas > 1 else ()
-            if stream:
-                x = tf.gather(tf.reshape(x, [recipe.num_replicas, -1, x.shape[-1]]), replica)
-            if recipe.dynamic_binarization:
-                x = binarize(x, fold_in((0, recipe.seed), Tag.BINARIZATION, step, *stream))
-            chains, chain_energy = self.prior.step_chains(replica)
-            parameters = [variable.value for variable in self.trainable_variables]
-            with tf.GradientTape() as tape:
-                tape.watch(parameters)
-                relaxed = self.relaxed_bound(
-                    x,
-                    fold_in((0, recipe.seed), Tag.POSTERIOR, step, *stream),
-                    self.kl_weight(tf.convert_to_tensor(self.optimizer.iterations)),
-                    training=True,
-                    chains=chains,
-                )
-                objective = tf.reduce_mean(relaxed.bound)
-                loss = self.optimizer.scale_loss(tf.add_n([-objective, *self.losses]))
-            gradients = tape.gradient(loss, parameters, unconnected_gradients=tf.UnconnectedGradients.ZERO)
-        report = StepReport(
-            objective, tf.reduce_mean(relaxed.log_likelihood), tf.reduce_mean(relaxed.kl), chain_energy
-        )
-        others = self.non_trainable_variables
-        found = [scope.get_current_value(each) for each in others]
-        statistics = {
-            number: value
-            for number, (variable, value) in enumerate(zip(others, found, strict=True))
-            if value is not None and value is not given.get(id(variable))
-        }
-        return ReplicaUpdate(gradients, statistics, chains, report)
-
-    def apply_update(self, update: ReplicaUpdate) -> StepReport:
-        """Assigns the combined update of all replicas: statistics, chains, parameters.
-
-        Under loss scaling, a step whose gradient overflows leaves the parameters as they are.
-        """
-        for number, value in update.statistics.items():
-            self.non_trainable_variables[number].assign(value)
-        self.prior.assign_chains(update.chains)
-        counter = update_counter(self.optimizer)
-        step = tf.convert_to_tensor(counter)
-        self.optimizer.apply(update.gradients, self.trainable_variables)
-        # A step that loss scaling skips counts as well, or the next one would repeat its draws.
-        counter.assign(step + 1)
-        return update.report
-
-    def kl_weight(self, step: tf.Tensor) -> tf.Tensor:
-        """The weight of the KL terms at a step, in `[0, 1]`: a linear warm-up."""
-        return tf.minimum(1.0, tf.cast(step, tf.float32) / max(self.recipe.kl_warmup_steps, 1.0))
 
     def measure_log_partition(
         self, seed: Seed, num_temperatures: int | None = None, both_sides: bool = False
@@ -459,27 +417,9 @@ class DVAE(keras.Model):
 
     def call(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
         """Returns reconstructions of images `[B, X]`: mean images at the most probable code."""
-        drawn = self.posterior(self._centred(x), num_samples=1, seed=(0, 0), training=training)
+        x = checked_images(x, self.num_pixels, self.pixel_values)
+        drawn = self.posterior(x - self.mean_x, num_samples=1, seed=(0, 0), training=training)
         return self.pixels(tf.cast(drawn.logits[0] > 0, tf.float32), training).mean()
-
-    def train_step(self, data: Any) -> dict[str, tf.Tensor]:
-        """Takes one `update` on a batch, for `fit`."""
-        report = self.update(_images_of(data))
-        return report._asdict()
-
-    def test_step(self, data: Any) -> dict[str, tf.Tensor]:
-        """Measures the negative log-likelihood of a batch, `nll` in `evaluate` and `val_nll` in `fit`."""
-        x = _images_of(data)
-        seed = fold_in((0, self.recipe.seed), Tag.VALIDATION)
-        log_weights = self.binary_log_weights(x, self.recipe.validation_iw_samples, seed)
-        bound = log_mean_exp(log_weights) - self.prior.log_partition
-        self._nll.update_state(-bound)
-        return {"nll": self._nll.result()}
-
-    @property
-    def metrics(self) -> list[keras.metrics.Metric]:
-        """The running mean of the negative log-likelihood."""
-        return [self._nll]
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments; your own parts must be serializable by Keras."""
@@ -489,13 +429,21 @@ class DVAE(keras.Model):
             # The constructor builds it: Keras's own way warns of layers that have no `build` method.
             return {key: value for key, value in serialize(layer).items() if key != "build_config"}
 
+        parts = {
+            "encoder": lambda: [network(each) for each in self.posterior.encoders],
+            "decoder": lambda: network(self.decoder),
+            "likelihood": lambda: serialize(self.likelihood),
+            "relaxation": lambda: [serialize(each) for each in dict.fromkeys(self.posterior.relaxations)],
+            "prior": lambda: serialize(self.prior),
+            "sampler": lambda: serialize(self.prior.sampler),
+        }
         return {
             "name": self.name,
             "recipe": self.recipe.to_json(),
             "mean_x": np.asarray(self.mean_x).tolist(),
-            "encoder": [network(each) for each in self.posterior.encoders] if self._own_encoder else None,
-            "decoder": network(self.decoder) if self._own_decoder else None,
-            "likelihood": serialize(self.likelihood),
+            **{part: value() if part in self.own_parts else None for part, value in parts.items()},
+            "image_shape": self.image_shape,
+            "kl_warmup": self.kl_warmup,
             "dtype": serialize(self.dtype_policy),
             "frozen": [number for number, layer in enumerate(self._flatten_layers()) if not layer.trainable],
         }
@@ -505,9 +453,11 @@ class DVAE(keras.Model):
         """Rebuilds the model from `get_config`."""
         config = dict(config)
         config["recipe"] = Recipe.from_json(config["recipe"])
-        for part in ("encoder", "decoder", "likelihood", "dtype"):
+        for part in ("encoder", "decoder", "likelihood", "relaxation", "prior", "sampler", "dtype"):
             # Files of version 0.1 have neither dtype nor frozen layers.
             config[part] = keras.saving.deserialize_keras_object(config.get(part), custom_objects)
+        if (relaxations := config["relaxation"]) is not None and len(relaxations) == 1:
+            config["relaxation"] = relaxations[0]
         frozen = config.pop("frozen", None)
         model = cls(**config)
         if frozen is not None:
@@ -516,10 +466,33 @@ class DVAE(keras.Model):
                 layer.trainable = number not in frozen
         return model
 
-    def evaluate(self, *args: Any, **kwargs: Any) -> Any:
-        r"""Measures $\log Z$, then evaluates as Keras does."""
-        self.measure_log_partition(fold_in((0, self.recipe.seed), Tag.ANNEALING))
-        return super().evaluate(*args, **kwargs)
+
+def _registered(table: dict[str, Any], kind: str, name: str) -> Any:
+    """A part by name.
+
+    Raises:
+      ValueError: if there is no such part.
+    """
+    if name not in table:
+        raise ValueError(
+            f"{kind}: expected one of {', '.join(table)}, got {name!r}; register your own with "
+            f"dvae_tf.models.register_{kind}"
+        )
+    return table[name]
+
+
+def _float32_policy(dtype: Any) -> Any:
+    """The dtype policy of the networks: variables are float32 whatever Keras's default.
+
+    Raises:
+      ValueError: if a policy that is asked for has other variables.
+    """
+    policy = keras.dtype_policies.get(dtype)
+    if policy.variable_dtype == "float32":
+        return policy
+    if dtype is not None:
+        raise ValueError(f"dtype: expected float32, mixed_float16 or mixed_bfloat16, got {policy.name}")
+    return keras.dtype_policies.get("float32")
 
 
 def _block_size(num_samples: int, num_images: int | tf.Tensor) -> int | tf.Tensor:
@@ -527,13 +500,3 @@ def _block_size(num_samples: int, num_images: int | tf.Tensor) -> int | tf.Tenso
     if isinstance(num_images, int):
         return min(int(num_samples), max(1, _ROWS // max(1, num_images)))
     return tf.minimum(num_samples, tf.maximum(1, _ROWS // tf.maximum(1, num_images)))
-
-
-def binarize(probs: tf.Tensor, seed: Seed) -> tf.Tensor:
-    """Draws binary images from pixel probabilities."""
-    return draw_bits(probs, uniform(tf.shape(probs), seed, probs.dtype))
-
-
-def _images_of(data: Any) -> tf.Tensor:
-    """The images of a batch of Keras: x, (x,) or (x, y, ...)."""
-    return tf.cast(data[0] if isinstance(data, tuple | list) else data, tf.float32)

@@ -1,22 +1,35 @@
-"""Builds the parts of a system that the names in `config.SYSTEMS` stand for, from a recipe."""
+"""Builds the parts of a system that the names in `config.SYSTEMS` and in recipes stand for.
+
+Names of your own parts are registered with `register_relaxation`, `register_prior`, `register_sampler` and
+`register_likelihood`, and systems made of them with `config.register_system`; recipes and programs then take
+them as they take the library's. Registering a name again replaces your earlier part.
+"""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import tensorflow as tf
 
-from .. import kl, objectives, priors, smoothing
+from .. import config, kl, objectives, priors, smoothing
 from ..config import Recipe
 from ..networks import Network
 from ..samplers import ParallelTempering, PersistentGibbs, PopulationAnnealing, Sampler
+from .likelihoods import Bernoulli, ContinuousBernoulli, DiscretizedLogistic, Likelihood
 
-_SAMPLERS: dict[str, Callable[..., Sampler]] = {
+# (number of chains, number of sweeps) -> the sampler of the negative phase.
+SAMPLERS: dict[str, Callable[[int, int], Sampler]] = {
     "pcd": PersistentGibbs,
     "pa": PopulationAnnealing,
     "pt": ParallelTempering,
 }
 
+# Distributions of an image, given the outputs of the decoder.
+LIKELIHOODS: dict[str, Likelihood] = {
+    "bernoulli": Bernoulli(),
+    "continuous_bernoulli": ContinuousBernoulli(),
+    "discretized_logistic": DiscretizedLogistic(),
+}
 
 _Relaxations = Callable[[Recipe], Sequence[smoothing.Relaxation]]
 
@@ -33,7 +46,12 @@ def _smoothing(kind: Callable[[Any], smoothing.Smoothing]) -> _Relaxations:
 
 def _shifted_gaussians(recipe: Recipe) -> Sequence[smoothing.Relaxation]:
     """A shifted Gaussian for each group, which has trainable standard deviations."""
-    return [smoothing.ShiftedGaussian() for _ in range(recipe.structure.num_groups)]
+    # Keras would number the names by what else the process has made, and files store variables by name.
+    names = [
+        "shifted_gaussian",
+        *(f"shifted_gaussian_{group}" for group in range(1, recipe.structure.num_groups)),
+    ]
+    return [smoothing.ShiftedGaussian(name=name) for name in names]
 
 
 # recipe -> one relaxation for each group of the posterior.
@@ -49,12 +67,16 @@ RELAXATIONS: dict[str, _Relaxations] = {
 }
 
 
-def _machine(kind: Callable[..., priors.Prior], recipe: Recipe, **kwargs: Any) -> priors.Prior:
-    num_units = recipe.structure.num_units
+def _machine(
+    kind: Callable[..., priors.Prior], recipe: Recipe, sampler: Sampler | None, **kwargs: Any
+) -> priors.Prior:
+    num_units, num_chains = recipe.structure.num_units, recipe.num_chains // recipe.num_replicas
+    if sampler is None:
+        sampler = SAMPLERS[recipe.sampler](num_chains, recipe.num_sweeps)
     return kind(
         num_units // 2,
         num_units - num_units // 2,
-        sampler=_SAMPLERS[recipe.sampler](recipe.num_chains // recipe.num_replicas, recipe.num_sweeps),
+        sampler=sampler,
         num_replicas=recipe.num_replicas,
         num_tracking_chains=recipe.num_tracking_chains,
         couplings=recipe.couplings,
@@ -75,22 +97,40 @@ def _directed(
     return priors.DirectedPrior(units, conditionals, relaxation, name="prior")
 
 
-# (recipe, the posterior's relaxation, builder of networks) -> the layer that owns the prior.
-PRIORS: dict[str, Callable[[Any, smoothing.Relaxation, Callable[..., Network]], priors.Prior]] = {
-    "boltzmann": lambda recipe, relaxation, network: _machine(priors.BoltzmannPrior, recipe),
-    "overlapping": lambda recipe, relaxation, network: _machine(
+class PriorParts(NamedTuple):
+    """What a prior is built from.
+
+    Attributes:
+      recipe: of the model.
+      relaxation: the relaxation of the posterior's first group.
+      network: makes a network with the hidden layers of the recipe:
+        `network(input_sizes, num_outputs, name)`.
+      sampler: your own sampler of the negative phase; None for that of the recipe.
+    """
+
+    recipe: Any
+    relaxation: smoothing.Relaxation
+    network: Callable[..., Network]
+    sampler: Sampler | None
+
+
+# parts -> the layer that owns the prior.
+PRIORS: dict[str, Callable[[PriorParts], priors.Prior]] = {
+    "boltzmann": lambda parts: _machine(priors.BoltzmannPrior, parts.recipe, parts.sampler),
+    "overlapping": lambda parts: _machine(
         priors.BoltzmannPrior,
-        recipe,
-        smoothing=relaxation,
-        num_mean_field_iterations=recipe.num_mean_field_iterations,
+        parts.recipe,
+        parts.sampler,
+        smoothing=parts.relaxation,
+        num_mean_field_iterations=parts.recipe.num_mean_field_iterations,
     ),
-    "gaussian_integral": lambda recipe, relaxation, network: _machine(
-        priors.GaussianIntegralPrior, recipe, beta=recipe.beta
+    "gaussian_integral": lambda parts: _machine(
+        priors.GaussianIntegralPrior, parts.recipe, parts.sampler, beta=parts.recipe.beta
     ),
-    "gumbolt": lambda recipe, relaxation, network: _machine(priors.GumBoltPrior, recipe),
-    "directed": lambda recipe, relaxation, network: _directed(recipe, network),
-    "relaxed_directed": lambda recipe, relaxation, network: _directed(
-        recipe, network, smoothing.Concrete(recipe.prior_temperature)
+    "gumbolt": lambda parts: _machine(priors.GumBoltPrior, parts.recipe, parts.sampler),
+    "directed": lambda parts: _directed(parts.recipe, parts.network),
+    "relaxed_directed": lambda parts: _directed(
+        parts.recipe, parts.network, smoothing.Concrete(parts.recipe.prior_temperature)
     ),
 }
 
@@ -108,3 +148,68 @@ BOUNDS: dict[str, Callable[[tf.Tensor, tf.Tensor, tf.Tensor | float], tf.Tensor]
     "elbo": objectives.elbo,
     "importance_weighted": objectives.importance_weighted_bound,
 }
+
+
+# The names of the library's own parts.
+_TAKEN = frozenset(RELAXATIONS) | frozenset(PRIORS) | frozenset(SAMPLERS) | frozenset(LIKELIHOODS)
+
+
+def _register(table: dict[str, Any], name: str, part: Any) -> None:
+    if not isinstance(name, str) or not name or name in _TAKEN:
+        raise ValueError(f"name: expected a name that no part of the library has, got {name!r}")
+    table[name] = part
+
+
+def register_relaxation(name: str, build: _Relaxations) -> None:
+    """Names a relaxation of the bits, for the rows of `config.register_system`.
+
+    Args:
+      name: the value of `System.relaxation`.
+      build: from a recipe to the relaxation of each group, in a list; `lambda recipe:
+        [MySmoothing(recipe.beta)] * recipe.structure.num_groups` shares one among all.
+
+    Raises:
+      ValueError: if a part of the library has this name.
+    """
+    _register(RELAXATIONS, name, build)
+
+
+def register_prior(name: str, build: Callable[[PriorParts], priors.Prior]) -> None:
+    """Names a prior, for the rows of `config.register_system`.
+
+    Args:
+      name: the value of `System.prior`.
+      build: from `PriorParts` to the layer.
+
+    Raises:
+      ValueError: if a part of the library has this name.
+    """
+    _register(PRIORS, name, build)
+
+
+def register_sampler(name: str, build: Callable[[int, int], Sampler]) -> None:
+    """Names a sampler of the negative phase, for `sampler` of recipes.
+
+    Args:
+      name: the value of `Recipe.sampler`.
+      build: from the numbers of chains and of sweeps to the sampler, such as the class of your sampler.
+
+    Raises:
+      ValueError: if a part of the library has this name.
+    """
+    _register(SAMPLERS, name, build)
+    config.SAMPLERS[name] = "your own"
+
+
+def register_likelihood(name: str, likelihood: Likelihood) -> None:
+    """Names a likelihood of the pixels, for `likelihood` of recipes.
+
+    Args:
+      name: the value of `Recipe.likelihood`.
+      likelihood: the likelihood.
+
+    Raises:
+      ValueError: if a part of the library has this name.
+    """
+    _register(LIKELIHOODS, name, likelihood)
+    config.LIKELIHOODS[name] = config.LikelihoodFacts(likelihood.pixels)

@@ -11,30 +11,18 @@ from ..config import Recipe
 from ..runs import BEST_FILE, CONFIG_FILE, WEIGHTS_FILE, file_in, read_recipe
 from .dvae import DVAE
 from .pretrained import pretrained_folder
+from .variable_names import current_names, named_variables
 
 _MEAN_X = "dvae/mean_x"
+# The states of the sampler, [..., chains, units].
+_CHAINS = ("prior/sampler_left", "prior/sampler_right")
 # A model of so few numbers may be made whatever its archive holds.
 _HARMLESS = 10_000
 
 
-# Parts of the paths of variables that versions before 0.2 named otherwise: old -> new.
-_RENAMED = {"witness_": "tracking_", "num_witnessed": "num_tracked"}
-
-
-def current_names(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Arrays by the paths that their variables have today; files of earlier versions use older ones."""
-    renamed = {}
-    for path, array in arrays.items():
-        folder, slash, name = path.rpartition("/")
-        for old, new in _RENAMED.items():
-            name = new + name.removeprefix(old) if name.startswith(old) else name
-        renamed[folder + slash + name] = array
-    return renamed
-
-
 def save_weights(model: DVAE, path: str | pathlib.Path) -> None:
     """Writes all variables of the model (weights, batch-norm means, chains, log Z) as one archive."""
-    storage.write_arrays(pathlib.Path(path), storage.variable_arrays(model.variables))
+    storage.write_arrays(pathlib.Path(path), storage.variable_arrays(named_variables(model)))
 
 
 def load_weights(model: DVAE, path: str | pathlib.Path) -> None:
@@ -43,17 +31,23 @@ def load_weights(model: DVAE, path: str | pathlib.Path) -> None:
     Raises:
       StorageError: if the file is damaged or of another model; then nothing has changed.
     """
-    path = pathlib.Path(path)
-    storage.assign_variables(model.variables, current_names(storage.read_arrays(path)), path)
+    _assign(model, storage.read_arrays(path := pathlib.Path(path)), path)
+
+
+def _assign(model: DVAE, arrays: Mapping[str, np.ndarray], path: pathlib.Path) -> None:
+    variables = named_variables(model)
+    storage.assign_variables(variables, current_names(arrays, variables), path)
 
 
 def load(log_dir: str | pathlib.Path, **parts: Any) -> DVAE:
     """Rebuilds a trained model from a run folder, a folder of committed results, or a short name.
 
+    Compiled and trained further, it does not repeat the warm-up of the KL terms.
+
     Args:
       log_dir: a folder with `config.json` and `best.npz` (the best weights of a run by validation) or
         `weights.npz`; or a key of `PRETRAINED`, if there is no such folder.
-      **parts: the `encoder`, `decoder` and `likelihood` that the model was built with, if any.
+      **parts: your own parts that the model was built with, if any, as `DVAE` takes them.
 
     Raises:
       FileNotFoundError: if there are no weights.
@@ -61,26 +55,59 @@ def load(log_dir: str | pathlib.Path, **parts: Any) -> DVAE:
         to another model; the message names the file.
       ValueError: if `parts` do not fit.
     """
-    folder = pathlib.Path(log_dir)
-    if not folder.is_dir():
-        folder = pretrained_folder(str(log_dir)) or folder
+    folder = _folder(log_dir)
     recipe = read_recipe(folder)
-    found = [path for name in (BEST_FILE, WEIGHTS_FILE) if (path := file_in(folder, name)).is_file()]
-    if not found:
-        raise FileNotFoundError(f"log_dir: {folder} holds neither {BEST_FILE} nor {WEIGHTS_FILE}")
-    arrays = current_names(storage.read_arrays(found[0]))
+    file = _weights_file(folder, "log_dir")
+    arrays = storage.read_arrays(file)
     mean_x = arrays.get(_MEAN_X, np.zeros(1, np.float32))
-    _check_sizes(recipe, mean_x, arrays, found[0], "encoder" in parts and "decoder" in parts)
+    _check_sizes(recipe, mean_x, arrays, file, "encoder" in parts and "decoder" in parts)
     try:
-        model = DVAE(recipe, mean_x, **parts)
+        model = DVAE(recipe, mean_x, kl_warmup=False, **parts)
     except ValueError as error:
         if parts:
             raise
         raise storage.StorageError(
             f"{folder / CONFIG_FILE}: no model can be built from it: {error}"
         ) from error
-    storage.assign_variables(model.variables, arrays, found[0])
+    _assign(model, arrays, file)
     return model
+
+
+def start_from(model: DVAE, source: str | pathlib.Path) -> None:
+    """Assigns the weights of a trained model to one of the same parts, and takes over its chains.
+
+    If only the number of chains differs, the chains are repeated, or the first ones taken.
+
+    Args:
+      model: a new model.
+      source: a folder or a name, as `load` takes it.
+
+    Raises:
+      FileNotFoundError: if there are no weights.
+      StorageError: if a file is damaged or the weights do not fit the model; then nothing has changed.
+    """
+    folder = _folder(source)
+    file = _weights_file(folder, "init_from")
+    variables = named_variables(model)
+    arrays = current_names(storage.read_arrays(file), variables)
+    for name, variable in variables.items():
+        array, shape = arrays.get(name), tuple(variable.shape)
+        if name in _CHAINS and array is not None and array.shape[-1:] == shape[-1:]:
+            arrays[name] = np.resize(array, shape)
+    storage.assign_variables(variables, arrays, file)
+
+
+def _folder(source: str | pathlib.Path) -> pathlib.Path:
+    """The folder of weights that a path or a short name stands for."""
+    folder = pathlib.Path(source).expanduser()
+    return folder if folder.is_dir() else pretrained_folder(str(source)) or folder
+
+
+def _weights_file(folder: pathlib.Path, argument: str) -> pathlib.Path:
+    for name in (BEST_FILE, WEIGHTS_FILE):
+        if (file := file_in(folder, name)).is_file():
+            return file
+    raise FileNotFoundError(f"{argument}: {folder} holds neither {BEST_FILE} nor {WEIGHTS_FILE}")
 
 
 def _check_sizes(

@@ -11,7 +11,7 @@ import tensorflow as tf
 from .. import plots, storage
 from ..data import Images
 from ..models import DVAE
-from ..models.weights import current_names
+from ..models.variable_names import current_names, named_state, named_variables
 from ..numerics import Tag, fold_in
 from ..runs import Checkpoint, History, Result, RunFolder
 from . import faults
@@ -39,9 +39,9 @@ class Recorder:
         return int(self._model.optimizer.iterations)
 
     @property
-    def _state(self) -> list[Any]:
-        """The variables that determine the rest of the run."""
-        return [*self._model.weights, *self._model.optimizer.variables]
+    def _state(self) -> dict[str, Any]:
+        """The variables that determine the rest of the run, by name."""
+        return named_state(self._model)
 
     def restore(self) -> None:
         """Restores the newest intact checkpoint, if there is one; warns of damaged ones."""
@@ -71,10 +71,11 @@ class Recorder:
         groups, file = checkpoint.groups, checkpoint.file
         history = History.from_arrays(groups.get("history", {}), file)
         progress = Progress.from_arrays(groups.get("progress", {}), file)
-        state, best = (current_names(groups.get(name, {})) for name in ("state", "best"))
+        variables, everything = named_variables(self._model), self._state
+        best = current_names(groups.get("best", {}), variables)
         if history.step:
-            storage.check_variables(self._model.variables, best, file)
-        storage.assign_variables(self._state, state, file)
+            storage.check_variables(variables, best, file)
+        storage.assign_variables(everything, current_names(groups.get("state", {}), everything), file)
         self.history, self.progress, self.best = history, progress, best
 
     def checkpoint(self) -> pathlib.Path:
@@ -103,7 +104,7 @@ class Recorder:
         is_best = self.history.best == len(self.history.step) - 1
         self.progress.clear()
         if is_best:
-            self.best = storage.variable_arrays(self._model.variables)
+            self.best = storage.variable_arrays(named_variables(self._model))
         self.checkpoint()
         if is_best:
             self.folder.write_best(self.best)
@@ -131,7 +132,7 @@ class Recorder:
 
     def load_best(self) -> None:
         """Assigns the best weights to the model."""
-        storage.assign_variables(self._model.variables, self.best, self.folder.best_weights)
+        storage.assign_variables(named_variables(self._model), self.best, self.folder.best_weights)
 
     def finish(self, result: Result, image_nll: np.ndarray) -> None:
         """Writes the result, then the pictures: a fault of the pictures does not cost the result."""

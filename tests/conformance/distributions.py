@@ -3,7 +3,7 @@
 from conformance.cases import bits, distribution, positive, real, unit
 from conformance.functions import MACHINE
 from dvae_tf import priors, smoothing
-from dvae_tf.models.pixels import BernoulliPixels
+from dvae_tf.models.likelihoods import BernoulliPixels, DiscretizedLogisticPixels
 from dvae_tf.priors import BoltzmannMachine
 
 LOG_Z = real()
@@ -28,8 +28,11 @@ def _relaxed(relaxation, **options):
 LAYER = smoothing.Power(3.0)
 
 DISTRIBUTIONS = {
-    "models.pixels.BernoulliPixels": distribution(
+    "models.likelihoods.BernoulliPixels": distribution(
         lambda logits: BernoulliPixels(logits=logits, dtype=logits.dtype), (real(None, 3),), bits(None, 3)
+    ),
+    "models.likelihoods.DiscretizedLogisticPixels": distribution(
+        DiscretizedLogisticPixels, (real(None, 3), positive(3)), bits(None, 3)
     ),
     "priors.BoltzmannMachine": distribution(BoltzmannMachine, (*MACHINE, LOG_Z), bits(2, None, 7), _machine),
     "priors.DirectedBernoulli": distribution(

@@ -3,7 +3,7 @@
 import tensorflow as tf
 
 from conformance.cases import SEED, bits, flags, function, positive, real, typed, unit
-from dvae_tf import kl, models, numerics, objectives, partition, priors, rbm, samplers, smoothing
+from dvae_tf import kl, numerics, objectives, partition, priors, rbm, samplers, smoothing
 from dvae_tf.posterior import PosteriorSample
 from dvae_tf.rbm import exact
 
@@ -250,12 +250,6 @@ PARTITION = {
     ),
 }
 
-PIXELS = {
-    "pixels.bernoulli_pixels": function(
-        lambda logits, x: models.pixels.bernoulli_pixels(logits).log_prob(x), real(2, None, 3), bits(None, 3)
-    )
-}
-
 PRIORS = {
     "log_partition_surrogate": function(
         priors.log_partition_surrogate, *MACHINE, bits(5, 3), bits(5, 4), real(), positive(5)
@@ -267,7 +261,6 @@ PRIORS = {
 
 TABLES = {
     "kl": KL,
-    "models": PIXELS,
     "numerics": NUMERICS,
     "objectives": OBJECTIVES,
     "partition": PARTITION,

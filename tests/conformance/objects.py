@@ -9,7 +9,7 @@ import tensorflow as tf
 from conformance.cases import SEED, bits, layer, odds, real, unit
 from conformance.distributions import _binary, _smoothed
 from conformance.functions import MACHINE
-from dvae_tf import priors, samplers, smoothing
+from dvae_tf import models, priors, samplers, smoothing
 from dvae_tf.networks import Network
 from dvae_tf.posterior import Posterior
 from support.tiny import NUM_PIXELS, rough_model
@@ -175,10 +175,28 @@ MODELS = {
     )
 }
 
+
+def _likelihood(kind):
+    """A likelihood of the pixels: log p(x | outputs) and the mean image."""
+
+    def density(likelihood, outputs, x):
+        distribution = likelihood(outputs)
+        return distribution.log_prob(x), distribution.mean()
+
+    takes = (real(2, None, 3 * kind.outputs_per_pixel), bits(None, 3))
+    return layer(lambda dtype: kind(), density=(density, takes, {}))
+
+
+LIKELIHOODS = {
+    name: _likelihood(getattr(models, name))
+    for name in ("Bernoulli", "ContinuousBernoulli", "DiscretizedLogistic")
+}
+
 OBJECTS = (
     {f"smoothing.{name}": case for name, case in SMOOTHINGS.items()}
     | {f"samplers.{name}": case for name, case in SAMPLERS.items()}
     | {f"priors.{name}": case for name, case in PRIORS.items()}
+    | {f"models.{name}": case for name, case in LIKELIHOODS.items()}
     | NETWORKS
     | MODELS
 )

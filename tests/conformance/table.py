@@ -10,7 +10,8 @@ CASES = FUNCTIONS | DISTRIBUTIONS | OBJECTS
 # Reason -> names.
 _REASONS = {
     "an abstract class or a protocol: its subclasses are cases": """
-        priors.Prior priors.relaxed_machine.RelaxedMachine samplers.Sampler samplers.SamplerState
+        models.Likelihood priors.Prior priors.relaxed_machine.RelaxedMachine
+        samplers.Sampler samplers.SamplerState
         smoothing.Family smoothing.Relaxation smoothing.RelaxedBinary smoothing.Smoothing
         smoothing.SymmetricFamily""",
     "a tuple of tensors that cases take or return": """
@@ -28,8 +29,12 @@ _REASONS = {
     "plain numbers and names": """
         config.Betas config.DatasetFacts config.Recipe config.Structure config.System config.recipe
         config.BASELINES config.BETA config.DATASETS config.PUBLISHED config.PublishedNLL config.SAMPLERS
-        config.STRUCTURES config.SYSTEMS evaluation.Evaluation evaluation.ImageNLL evaluation.PairedDifference
+        config.LIKELIHOODS config.LikelihoodFacts config.STRUCTURES config.SYSTEMS
+        evaluation.Evaluation evaluation.ImageNLL evaluation.PairedDifference
         models.PRETRAINED numerics.Tag numerics.check_count numerics.integer_seed""",
+    "adds to the tables of parts; tested by models/test_parts.py": """
+        config.register_system models.PriorParts models.register_likelihood models.register_prior
+        models.register_relaxation models.register_sampler""",
     "combines results of `DVAE.replica_update`; tested by reliability/test_replicas.py": "models.combine",
     "files and arrays of data": """
         data.DataError data.Images data.batch_indices data.binarize_once data.check data.from_arrays

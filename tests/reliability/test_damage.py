@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from dvae_tf import models, runs, storage, training
+from dvae_tf.models.variable_names import named_state, named_variables
 from dvae_tf.runs import RunFolder
 from dvae_tf.training.progress import Progress
 from support import killed_run
@@ -136,8 +137,8 @@ def test_variables_that_are_not_the_models_are_refused(change, tmp_path):
     run.bind(settings)
     model = models.DVAE(settings, images.train.mean(0))
     model.compile()
-    state = storage.variable_arrays([*model.weights, *model.optimizer.variables])
-    best = storage.variable_arrays(model.variables)
+    state = storage.variable_arrays(named_state(model))
+    best = storage.variable_arrays(named_variables(model))
     if change == "missing":
         del state["prior/weights"]
         message = r"missing variables \['prior/weights'\]"

@@ -8,9 +8,9 @@ from dvae_tf import config, models
 
 NUM_PIXELS = 6
 STRUCTURES = {
-    "tiny": config.Structure(1, 6, (8,), "tiny"),
-    "tiny-lin": config.Structure(1, 6, (), "tiny"),
-    "tiny-2": config.Structure(2, 3, (8,), "tiny"),
+    "tiny": config.Structure(1, 6, (8,)),
+    "tiny-lin": config.Structure(1, 6, ()),
+    "tiny-2": config.Structure(2, 3, (8,)),
 }
 
 
@@ -18,7 +18,7 @@ def add_tiny_structures(monkeypatch):
     """Adds the tiny structures and a 2x3-pixel dataset to the tables."""
     for name, structure in STRUCTURES.items():
         monkeypatch.setitem(config.STRUCTURES, name, structure)
-    monkeypatch.setitem(config.BETA, ("mnist", "tiny"), config.Betas(*[20.0] * 8))
+    monkeypatch.setitem(config.BETA, ("mnist"), config.Betas(*[20.0] * 8))
     monkeypatch.setitem(config.DATASETS, "tiny", config.DatasetFacts(False))
 
 
