@@ -13,7 +13,7 @@ from absl import app, flags, logging
 from rich.console import Console
 from rich.table import Table
 
-from dvae_tf import config, data, training
+from dvae_tf import config, data, storage, training
 from dvae_tf.models import DVAE
 from dvae_tf.runs import Result
 from dvae_tf.storage import StorageError
@@ -179,7 +179,7 @@ def train(recipe: config.Recipe, load: Callable[[], data.Images]) -> None:
         return
     result = training.train(recipe, images, values.log_dir, strategy=strategy)
     show_result(console, result)
-    console.print(f"Run folder: {values.log_dir}")
+    console.print(f"Run folder: {storage.as_path(values.log_dir)}")
 
 
 def start(main: Callable[[Sequence[str]], None], description: str | None) -> None:

@@ -4,7 +4,6 @@ The model is trained with a Boltzmann prior, and with its couplings W held at 0.
 mixture of Bernoullis and with committed weights of a long training, on the same test images.
 """
 
-import pathlib
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -49,7 +48,7 @@ def main() -> None:
 
 def _demo(_: Sequence[str]) -> None:
     console = Console()
-    folder = pathlib.Path(flags.FLAGS.log_dir)
+    folder = storage.as_path(flags.FLAGS.log_dir)
     images = data.load(_DATASET)
     quick = {"validation_iw_samples": 10, "ais_temperatures": 1_000}
     recipe = common.recipe_from_flags(_DATASET, **quick)

@@ -78,7 +78,7 @@ def read_array(path: str | os.PathLike[str]) -> np.ndarray:
       DataError: If the file cannot be read, or does not hold the array.
     """
     text, _, key = os.fspath(path).partition(".npz:")
-    file = pathlib.Path(f"{text}.npz" if key else text)
+    file = storage.as_path(f"{text}.npz" if key else text)
     if not file.is_file():
         got = "a folder" if file.is_dir() else "nothing"
         raise images.DataError(f"{file}: expected a file, got {got}")

@@ -63,7 +63,7 @@ def load(
         in `data_dir` nor read from it.
     """
     if data_dir is not None:
-        data_dir = pathlib.Path(data_dir).expanduser()
+        data_dir = storage.as_path(data_dir)
     with _as_data_error(f"{data_dir or 'default data_dir'}: expected an undamaged dataset"):
         builder = make_builder(data_dir=data_dir)
     # TFDS moves a complete folder into place, and never prepares into an existing one.
@@ -83,7 +83,7 @@ def _prepare(builder: Any, published: Published, manual_dir: str | os.PathLike[s
     import tensorflow_datasets as tfds
 
     downloads = builder.data_dir_root / "downloads"
-    folder = pathlib.Path(manual_dir or downloads / "manual").expanduser()
+    folder = storage.as_path(manual_dir or downloads / "manual")
     names = [url.rsplit("/", 1)[1] for url in published.urls]
     absent = sorted(name for name in names if not (folder / name).is_file())
     found = f"expected the published files in {folder}, got no {', '.join(absent)}"

@@ -34,7 +34,7 @@ def current_names(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 def save_weights(model: DVAE, path: str | pathlib.Path) -> None:
     """Writes all variables of the model (weights, batch-norm means, chains, log Z) as one archive."""
-    storage.write_arrays(pathlib.Path(path), storage.variable_arrays(model.variables))
+    storage.write_arrays(storage.as_path(path), storage.variable_arrays(model.variables))
 
 
 def load_weights(model: DVAE, path: str | pathlib.Path) -> None:
@@ -43,7 +43,7 @@ def load_weights(model: DVAE, path: str | pathlib.Path) -> None:
     Raises:
       StorageError: if the file is damaged or of another model; then nothing has changed.
     """
-    path = pathlib.Path(path)
+    path = storage.as_path(path)
     storage.assign_variables(model.variables, current_names(storage.read_arrays(path)), path)
 
 
@@ -61,7 +61,7 @@ def load(log_dir: str | pathlib.Path, **parts: Any) -> DVAE:
         to another model; the message names the file.
       ValueError: if `parts` do not fit.
     """
-    folder = pathlib.Path(log_dir)
+    folder = storage.as_path(log_dir)
     if not folder.is_dir():
         folder = pretrained_folder(str(log_dir)) or folder
     recipe = read_recipe(folder)
