@@ -67,9 +67,7 @@ class Inputs:
                     f"requested others, of {requested.data_source} ({str(other)[:_SHOWN]}…)"
                 )
         if self.image_shape != requested.image_shape:
-            found.append(
-                f"image_shape: folder has {self.image_shape}, requested {requested.image_shape}"
-            )
+            found.append(f"image_shape: folder has {self.image_shape}, requested {requested.image_shape}")
         for name in sorted(self.parts.keys() | requested.parts.keys()):
             old, new = self.parts.get(name), requested.parts.get(name)
             if old is None or new is None:

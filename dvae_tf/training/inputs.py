@@ -9,6 +9,7 @@ import json
 import marshal
 import platform
 import types
+import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -22,7 +23,14 @@ from ..runs import BEST_FILE, Inputs, RunFolder, file_in, read_inputs
 
 _SPLITS = ("train", "validation", "test")
 # Keys of a Keras configuration that depend on where a class is defined, or on whether a layer has been built.
-_CIRCUMSTANCES = {"module", "registered_name", "build_config", "build_input_shape", "shared_object_id"}
+_CIRCUMSTANCES = {
+    "module",
+    "registered_name",
+    "build_config",
+    "build_input_shape",
+    "compile_config",
+    "shared_object_id",
+}
 # Packages whose code is recorded by their versions, in the result.
 _LIBRARIES = {"builtins", "dvae_tf", "keras", "numpy", "tensorflow", "tensorflow_probability"}
 # Longer lists are recorded by their digest.
@@ -43,6 +51,30 @@ def inputs_of(images: Images, parts: Mapping[str, Any]) -> Inputs:
         {split: _array_digest(getattr(images, split)) for split in _SPLITS},
         {name: describe(part) for name, part in parts.items() if part is not None},
     )
+
+
+def check_mean_image(folder: RunFolder, images: Images) -> None:
+    """Compares images with what a folder without `inputs.json` knows of its own: their mean, their number.
+
+    Raises:
+      ValueError: if they are others.
+    """
+    if read_inputs(folder.path) is not None:
+        return
+    try:
+        best = storage.read_arrays(file_in(folder.path, BEST_FILE))
+    except storage.StorageError:
+        best = {}
+    means = [array for path, array in best.items() if path.endswith("/mean_x")]
+    mean = images.train.mean(0)
+    result = folder.result
+    if any(each.shape != mean.shape or not np.allclose(each, mean, atol=1e-5) for each in means) or (
+        result is not None and result.num_test_images != len(images.test)
+    ):
+        raise ValueError(
+            f"log_dir: {folder.path} belongs to a run of other images than those of {images.source}; "
+            "choose another folder"
+        )
 
 
 def describe(part: Any) -> Any:
@@ -96,7 +128,8 @@ def _configured(part: Any) -> dict[str, Any]:
     """The class of an object, and its configuration if Keras can save it, otherwise its plain attributes."""
     if isinstance(part, keras.layers.Layer):
         try:
-            saved = keras.saving.serialize_keras_object(part)
+            with warnings.catch_warnings(action="ignore"):  # of lambdas, which are not loaded here
+                saved = keras.saving.serialize_keras_object(part)
         except Exception:  # whatever a `get_config` may raise
             return {"class_name": type(part).__qualname__}
         return _without_circumstances(saved, _stable_names(saved))
@@ -122,15 +155,16 @@ def _layer_names(saved: Any) -> Iterator[tuple[str, str]]:
         config, kind = saved.get("config"), str(saved.get("class_name"))
         if isinstance(config, dict) and isinstance(config.get("name"), str) and "DTypePolicy" not in kind:
             yield config["name"], kind
-    for each in saved.values() if isinstance(saved, dict) else saved if isinstance(saved, list | tuple) else ():
+    for each in (
+        saved.values() if isinstance(saved, dict) else saved if isinstance(saved, list | tuple) else ()
+    ):
         yield from _layer_names(each)
 
 
 def _without_circumstances(saved: Any, names: Mapping[str, str]) -> Any:
     """A Keras configuration as JSON values that do not depend on the process."""
     if isinstance(saved, dict):
-        if saved.get("class_name") == "__lambda__":
-            code = marshal.loads(codecs.decode(saved["config"]["code"].encode(), "base64"))
+        if (code := _lambda(saved)) is not None:
             return {"function": "<lambda>"} | _code(_code_text(code))
         return {
             key: _without_circumstances(value, names)
@@ -139,12 +173,23 @@ def _without_circumstances(saved: Any, names: Mapping[str, str]) -> Any:
         }
     if isinstance(saved, list | tuple):
         # A built `Sequential` has an input layer more.
-        kept = [each for each in saved if not (isinstance(each, dict) and each.get("class_name") == "InputLayer")]
+        kept = [
+            each for each in saved if not (isinstance(each, dict) and each.get("class_name") == "InputLayer")
+        ]
         found = [_without_circumstances(each, names) for each in kept]
         return found if len(found) <= _MAX_LIST else _digest(json.dumps(found).encode())
     if isinstance(saved, str):
         return names.get(saved, saved)
     return saved if saved is None or isinstance(saved, bool | int | float) else type(saved).__qualname__
+
+
+def _lambda(saved: dict[str, Any]) -> types.CodeType | None:
+    """The code of a lambda as Keras writes it, by itself or as an activation: marshalled, with its file."""
+    held = saved.get("config") if saved.get("class_name") == "__lambda__" else saved
+    match held:
+        case {"code": str(text), "defaults": _, "closure": _} | {"value": [str(text), _, _]}:
+            return marshal.loads(codecs.decode(text.encode(), "base64"))
+    return None
 
 
 def _code_of_classes(*classes: type) -> dict[str, str]:
@@ -186,27 +231,3 @@ def _digest(*contents: Any) -> str:
     for content in contents:
         found.update(content)
     return found.hexdigest()
-
-
-def check_mean_image(folder: RunFolder, images: Images) -> None:
-    """Compares images with what a folder without `inputs.json` knows of its own: their mean, their number.
-
-    Raises:
-      ValueError: if they are others.
-    """
-    if read_inputs(folder.path) is not None:
-        return
-    try:
-        best = storage.read_arrays(file_in(folder.path, BEST_FILE))
-    except storage.StorageError:
-        best = {}
-    means = [array for path, array in best.items() if path.endswith("/mean_x")]
-    mean = images.train.mean(0)
-    result = folder.result
-    if any(each.shape != mean.shape or not np.allclose(each, mean, atol=1e-5) for each in means) or (
-        result is not None and result.num_test_images != len(images.test)
-    ):
-        raise ValueError(
-            f"log_dir: {folder.path} belongs to a run of other images than those of {images.source}; "
-            "choose another folder"
-        )

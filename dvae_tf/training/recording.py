@@ -147,10 +147,16 @@ class Recorder:
                 _draw_pictures(self.folder.path, self._model, self._images, self.history)
 
 
-def draw_missing_pictures(folder: RunFolder, recipe: Recipe, images: Images, parts: Mapping[str, Any]) -> None:
+def draw_missing_pictures(
+    folder: RunFolder, recipe: Recipe, images: Images, parts: Mapping[str, Any]
+) -> None:
     """Draws the pictures of a finished run if one is missing and the folder can be written."""
     path = folder.path
-    if not folder.is_writer or all((path / name).exists() for name in _PICTURES) or not os.access(path, os.W_OK):
+    if (
+        not folder.is_writer
+        or all((path / name).exists() for name in _PICTURES)
+        or not os.access(path, os.W_OK)
+    ):
         return
     with _faults_as_warnings(path):
         history = read_history(path, recipe) or History()

@@ -35,8 +35,8 @@ def train(
 ) -> Result:
     """Trains a model, tests its best weights by validation, and leaves a run folder.
 
-    A folder with an unfinished run of the same recipe, images and parts is resumed, to the last bit as if it had
-    not been interrupted; a folder with a finished run returns its result, also if it is read-only.
+    A folder with an unfinished run of the same recipe, images and parts is resumed, to the last bit as if it
+    had not been interrupted; a folder with a finished run returns its result, also if it is read-only.
 
     Args:
       recipe: what to train, and how.
@@ -57,15 +57,16 @@ def train(
 
     Raises:
       DataError: if the images are not binary (with the library's own pixel likelihood).
-      ValueError: if the images do not fit the recipe, or the folder belongs to another configuration, to other
-        images, or to other parts.
+      ValueError: if the images do not fit the recipe, or the folder belongs to another configuration, to
+        other images, or to other parts.
       PermissionError: if the folder is not writable, or another process is training in it.
       TrainingError: if the objective or a weight is no longer finite, or the objective explodes.
       StorageError: if checkpoints of the folder are damaged or foreign, or a file cannot be written.
       Interrupted: after SIGTERM or SIGINT to any worker, once a checkpoint is written. A second signal is not
         deferred.
     """
-    folder, inputs = _checked(recipe, images, log_dir, strategy, parts)
+    check_run(recipe, images, strategy=strategy, **parts)
+    folder, inputs = _checked_folder(recipe, images, log_dir, strategy, parts)
     if (result := folder.result) is not None:
         draw_missing_pictures(folder, recipe, images, parts)
         return result
@@ -87,11 +88,13 @@ def train(
 def check_run(
     recipe: Recipe,
     images: Images,
-    log_dir: str | os.PathLike[str],
+    log_dir: str | os.PathLike[str] | None = None,
     strategy: tf.distribute.Strategy | None = None,
     **parts: Any,
 ) -> None:
-    """Makes the checks that `train` makes before it builds the model, with the same arguments. Writes nothing.
+    """Makes the checks that `train` makes before it builds the model; None leaves out the folder.
+
+    Writes nothing.
 
     Raises:
       DataError: as `train`.
@@ -99,23 +102,23 @@ def check_run(
       PermissionError: as `train`.
       StorageError: if the configuration, the inputs or the result of the folder is damaged.
     """
-    _checked(recipe, images, log_dir, strategy, parts)
+    if "likelihood" not in parts:
+        check(images)
+    measuring.check_images(recipe, images, "likelihood" in parts)
+    check_replicas(recipe, strategy)
+    if log_dir is not None:
+        _checked_folder(recipe, images, log_dir, strategy, parts)
 
 
-def _checked(
+def _checked_folder(
     recipe: Recipe,
     images: Images,
     log_dir: str | os.PathLike[str],
     strategy: tf.distribute.Strategy | None,
     parts: Mapping[str, Any],
 ) -> tuple[RunFolder, Inputs]:
-    """The folder and the inputs of a run, once they are found to fit."""
-    if "likelihood" not in parts:
-        check(images)
-    measuring.check_images(recipe, images, "likelihood" in parts)
-    check_replicas(recipe, strategy)
-    folder = RunFolder(log_dir, is_first_worker(strategy))
-    inputs = inputs_of(images, parts)
+    """The folder of a run, once it is found to belong to it, and the inputs of the run."""
+    folder, inputs = RunFolder(log_dir, is_first_worker(strategy)), inputs_of(images, parts)
     folder.check(recipe, inputs)
     check_mean_image(folder, images)
     return folder, inputs
