@@ -1,4 +1,4 @@
-"""Supports, dtypes and checks of values that the distributions of `smoothing` and `priors` share."""
+"""Checks of numbers, and the supports, dtypes and checks of values that distributions share."""
 
 import math
 from typing import Any
@@ -9,6 +9,31 @@ from tensorflow_probability import bijectors as tfb
 
 UNIT_INTERVAL = (0.0, 1.0)
 REAL_LINE = (-math.inf, math.inf)
+
+
+def as_count(name: str, value: Any, least: int = 1) -> int:
+    """A number of things as a Python integer, from an integer of Python or NumPy, or a scalar of integers.
+
+    Raises:
+      ValueError: if `value` is no integer (a bool or a float such as 10.0 is none), or below `least`.
+    """
+    count = np.asarray(value)
+    if count.shape or count.dtype.kind not in "iu" or count < least:
+        raise ValueError(f"{name}: expected an integer of at least {least}, got {value!r}")
+    return int(count)
+
+
+def as_number(name: str, value: Any, above: float = -math.inf) -> float:
+    """A finite number as a Python float, from a number of Python or NumPy, or a scalar.
+
+    Raises:
+      ValueError: if `value` is no finite number (a bool or a string is none), or not above the bound.
+    """
+    number = np.asarray(value)
+    if number.shape or number.dtype.kind not in "iuf" or not above < number < math.inf:
+        bound = f" above {above:g}" if math.isfinite(above) else ""
+        raise ValueError(f"{name}: expected a finite number{bound}, got {value!r}")
+    return float(number)
 
 
 def line_onto(support: tuple[float, float]) -> tfb.Bijector:

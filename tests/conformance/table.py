@@ -22,7 +22,8 @@ _REASONS = {
         samplers.ParallelTemperingState samplers.PersistentGibbsInfo samplers.PersistentGibbsState
         samplers.PopulationAnnealingInfo samplers.PopulationAnnealingState""",
     "checks and constants that distributions share; tested by tests/test_support.py": """
-        support.at_least_float32 support.bit_assertions support.in_dtype support.inside_unit_interval
+        support.as_count support.as_number support.at_least_float32 support.bit_assertions
+        support.in_dtype support.inside_unit_interval
         support.line_onto support.number_assertions support.outside support.support_assertions""",
     "plain numbers and names": """
         config.Betas config.DatasetFacts config.Recipe config.Structure config.System config.recipe
