@@ -19,6 +19,7 @@ import tensorflow as tf
 
 from .. import storage
 from ..data import Images
+from ..data.images import sides
 from ..runs import BEST_FILE, Inputs, RunFolder, file_in, read_inputs
 
 _SPLITS = ("train", "validation", "test")
@@ -44,10 +45,9 @@ def inputs_of(images: Images, parts: Mapping[str, Any]) -> Inputs:
       images: the dataset.
       parts: own `encoder`, `decoder` or `likelihood`.
     """
-    height, width = images.image_shape
     return Inputs(
         images.source,
-        (int(height), int(width)),
+        sides(images.image_shape),
         {split: _array_digest(getattr(images, split)) for split in _SPLITS},
         {name: describe(part) for name, part in parts.items() if part is not None},
     )
