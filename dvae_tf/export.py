@@ -57,7 +57,7 @@ def save(
     for name, count in (("num_importance_samples", num_importance_samples), ("num_sweeps", num_sweeps)):
         if count < 1:
             raise ValueError(f"{name}: expected at least 1, got {count}")
-    path = pathlib.Path(path)
+    path = storage.as_path(path)
     if path.exists():
         raise FileExistsError(f"path: expected a new folder, got {path}, which exists")
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -83,7 +83,7 @@ def signatures(path: str | os.PathLike[str]) -> dict[str, tuple[str, str]]:
     def text(specs: dict[str, tf.TensorSpec]) -> str:
         return ", ".join(f"{name} {spec.dtype.name} {_shape(spec)}" for name, spec in sorted(specs.items()))
 
-    loaded = tf.saved_model.load(str(path)).signatures
+    loaded = tf.saved_model.load(str(storage.as_path(path))).signatures
     return {
         name: (text(function.structured_input_signature[1]), text(function.structured_outputs))
         for name, function in loaded.items()

@@ -4,7 +4,6 @@ The reference is the bare matrix products of 40 block Gibbs sweeps of 1000 chain
 XLA program, a lower bound for any sampler of that machine. Timings vary between machines; quote the ratios.
 """
 
-import pathlib
 from collections.abc import Sequence
 
 from absl import flags
@@ -33,7 +32,7 @@ def _benchmark(_: Sequence[str]) -> None:
     figures = _SUITES[flags.FLAGS.suite].run(console, flags.FLAGS.rounds) | provenance.describe()
     console.print(f"Processor: {figures['cpu']}")
     if flags.FLAGS.out:
-        storage.write_json(pathlib.Path(flags.FLAGS.out), figures)
+        storage.write_json(storage.as_path(flags.FLAGS.out), figures)
 
 
 if __name__ == "__main__":

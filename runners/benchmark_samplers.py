@@ -21,7 +21,7 @@ from absl import flags
 from rich.console import Console
 from rich.table import Table
 
-from dvae_tf import partition, rbm
+from dvae_tf import partition, rbm, storage
 from dvae_tf.numerics import split, uniform_pair
 
 from .timing import UNITS, Timing, bare_products, benchmark_machine, in_turn, table
@@ -61,7 +61,7 @@ def run(console: Console, rounds: int) -> dict[str, Any]:
     growth = _growth()
     console.print(_growth_table(growth))
     if values.plot:
-        _growth_plot(growth, pathlib.Path(values.plot))
+        _growth_plot(growth, storage.as_path(values.plot))
     return {
         "negative_phase": {name: timing._asdict() for name, timing in sampling.items()},
         "annealing": annealing,

@@ -4,8 +4,12 @@ Exit codes: 0 for success, 1 for a failed run, 2 for incorrect use (flags, data,
 number for a run that a signal interrupted and that can be resumed.
 """
 
+import contextlib
+import io
+import os
+import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -13,10 +17,9 @@ from absl import app, flags, logging
 from rich.console import Console
 from rich.table import Table
 
-from dvae_tf import config, data, training
+from dvae_tf import config, data, storage, training
 from dvae_tf.models import DVAE
 from dvae_tf.runs import Result
-from dvae_tf.storage import StorageError
 
 from . import devices
 from .cost import estimate_seconds
@@ -100,7 +103,9 @@ def define_flags(struct: str, num_train_iter: int) -> None:
         None,
         "Number of replicas, each with a part of the batch and of the chains; by default one per device.",
     )
-    flags.DEFINE_bool("dry_run", False, "Print the configuration and the estimated time, and exit.")
+    flags.DEFINE_bool(
+        "dry_run", False, "Check everything, print the configuration and the estimated time, and exit."
+    )
     for name, text in _RECIPE_FLAGS.items():
         default = defaults[name].default
         _DEFINE[type(default)](name, default, text)
@@ -172,14 +177,17 @@ def train(recipe: config.Recipe, load: Callable[[], data.Images]) -> None:
     console = Console()
     if not values.dry_run and not values.log_dir:
         raise ValueError("log_dir: expected a folder for the run, got none")
-    strategy = None if values.dry_run else devices.make_strategy(values.strategy, recipe.num_replicas)
+    # A dry run does not wait for other machines.
+    alone = "none" if values.dry_run and values.strategy == "multi_worker" else values.strategy
+    strategy = devices.make_strategy(alone, recipe.num_replicas)
     images = load()
+    training.check_run(recipe, images, values.log_dir or None, strategy)
     announce(console, recipe, images)
     if values.dry_run:
         return
     result = training.train(recipe, images, values.log_dir, strategy=strategy)
     show_result(console, result)
-    console.print(f"Run folder: {values.log_dir}")
+    console.print(f"Run folder: {storage.as_path(values.log_dir)}")
 
 
 def start(main: Callable[[Sequence[str]], None], description: str | None) -> None:
@@ -207,9 +215,11 @@ def start(main: Callable[[Sequence[str]], None], description: str | None) -> Non
         use_gpu_sparingly()
         try:
             main(argv)
+        except UnicodeEncodeError:  # a ValueError, but no fault of a flag
+            raise
         except (ValueError, FileNotFoundError, PermissionError, data.DataError) as error:
             _leave(BAD_USE, str(error))
-        except (training.TrainingError, StorageError) as error:
+        except (training.TrainingError, storage.StorageError) as error:
             _leave(FAILURE, str(error))
         except training.Interrupted as interrupted:
             _leave(_SIGNALLED + interrupted.signal, str(interrupted))
@@ -221,7 +231,26 @@ def start(main: Callable[[Sequence[str]], None], description: str | None) -> Non
         if module.startswith(f"{__package__}."):
             for flag in defined:
                 flags.FLAGS.register_key_flag_for_module(sys.argv[0], flag)
-    app.run(guarded, flags_parser=parse)
+    with _forgiving_output():
+        app.run(guarded, flags_parser=parse)
+
+
+@contextlib.contextmanager
+def _forgiving_output() -> Iterator[None]:
+    """Standard output may lack a character, as ASCII does, or a reader, as after `--help | head -1`."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+    try:
+        try:
+            yield
+        finally:
+            if sys.stdout is not None:
+                sys.stdout.flush()
+    except BrokenPipeError:
+        # The interpreter flushes again when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(_SIGNALLED + signal.SIGPIPE)
 
 
 def _leave(code: int, message: str) -> None:

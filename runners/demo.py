@@ -4,7 +4,6 @@ The model is trained with a Boltzmann prior, and with its couplings W held at 0.
 mixture of Bernoullis and with committed weights of a long training, on the same test images.
 """
 
-import pathlib
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -49,10 +48,16 @@ def main() -> None:
 
 def _demo(_: Sequence[str]) -> None:
     console = Console()
-    folder = pathlib.Path(flags.FLAGS.log_dir)
+    folder = storage.as_path(flags.FLAGS.log_dir)
     images = data.load(_DATASET)
     quick = {"validation_iw_samples": 10, "ais_temperatures": 1_000}
     recipe = common.recipe_from_flags(_DATASET, **quick)
+    cells = {
+        "boltzmann": common.recipe_from_flags(_DATASET, couplings=True, **quick),
+        "factorial": common.recipe_from_flags(_DATASET, couplings=False, **quick),
+    }
+    for name, cell in cells.items():
+        training.check_run(cell, images, folder / name)
     if flags.FLAGS.dry_run:
         common.announce(console, recipe, images)
         return
@@ -61,12 +66,11 @@ def _demo(_: Sequence[str]) -> None:
         f"{recipe.struct}, {recipe.num_train_iter:,} training steps with each prior."
     )
     rows = []
-    for name, couplings in (("Boltzmann prior", True), ("W = 0", False)):
-        console.rule(name)
-        changed = common.recipe_from_flags(_DATASET, couplings=couplings, **quick)
-        target = folder / ("boltzmann" if couplings else "factorial")
-        result = training.train(changed, images, target, [training.ProgressBar(console)], verbose=False)
-        rows.append(Measured(f"{name}, {recipe.num_train_iter:,} steps", runs.read_image_nll(target)))
+    for name, title in (("boltzmann", "Boltzmann prior"), ("factorial", "W = 0")):
+        console.rule(title)
+        target = folder / name
+        result = training.train(cells[name], images, target, [training.ProgressBar(console)], verbose=False)
+        rows.append(Measured(f"{title}, {recipe.num_train_iter:,} steps", runs.read_image_nll(target)))
         console.print(f"{result.seconds or 0:.0f} s of training")
     console.rule("mixture of Bernoullis")
     with console.status("Fitting by expectation maximisation."):

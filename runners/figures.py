@@ -8,7 +8,6 @@ gumbolt      GumBolt Fig. 2b: the relaxed and the discrete objective along train
 Training is short by default; `--full` trains as long as the papers did.
 """
 
-import pathlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -62,7 +61,7 @@ def _draw(_: Sequence[str]) -> None:
     values = flags.FLAGS
     if unknown := sorted(set(values.figures) - set(FIGURES)):
         raise ValueError(f"figures: expected any of {', '.join(FIGURES)}; got {', '.join(unknown)}")
-    folder = pathlib.Path(values.out)
+    folder = storage.as_path(values.out)
     folder.mkdir(parents=True, exist_ok=True)
     for name in values.figures:
         numbers, figure = FIGURES[name](Console())

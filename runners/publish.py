@@ -38,7 +38,7 @@ def main() -> None:
 
 
 def _publish(_: Sequence[str]) -> None:
-    folders = [pathlib.Path(folder) for folder in flags.FLAGS.log_dir]
+    folders = [storage.as_path(folder) for folder in flags.FLAGS.log_dir]
     if not folders or not all((folder / RESULT_FILE).is_file() for folder in folders):
         raise FileNotFoundError(
             f"log_dir: expected finished runs with {RESULT_FILE}, got {[*map(str, folders)]}"
@@ -50,7 +50,7 @@ def _publish(_: Sequence[str]) -> None:
 def _publish_one(source: pathlib.Path) -> pathlib.Path:
     values = flags.FLAGS
     recipe = read_recipe(source)
-    target = pathlib.Path(values.results_dir) / cell_folder(recipe)
+    target = storage.as_path(values.results_dir) / cell_folder(recipe)
     files = _FILES + (_PICTURES if values.pictures else ())
     contents = {name: file_in(source, name).read_bytes() for name in files}
     if values.weights:

@@ -80,10 +80,10 @@ def write(log_dir: Sequence[str], out: str | None, load: Callable[[str], data.Im
       ValueError: if a file cannot be written there.
       StorageError: if a file of a run is damaged, or holds something else than expected.
     """
-    folders = [pathlib.Path(folder) for folder in log_dir]
+    folders = [storage.as_path(folder) for folder in log_dir]
     if not folders or not all((folder / RESULT_FILE).is_file() for folder in folders):
         raise FileNotFoundError(f"log_dir: expected finished runs with {RESULT_FILE}, got {[*log_dir]}")
-    file = pathlib.Path(out or "")
+    file = storage.as_path(out or "")
     if not out or file.is_dir() or not file.parent.is_dir():
         raise ValueError(f"out: expected a file to write, in a folder that is there; got {out}")
     load = functools.cache(load)

@@ -32,9 +32,9 @@ def main() -> None:
 
 
 def _write(_: Sequence[str]) -> None:
-    page = results_page(pathlib.Path(flags.FLAGS.results_dir))
+    page = results_page(storage.as_path(flags.FLAGS.results_dir))
     if flags.FLAGS.out:
-        storage.write_bytes(pathlib.Path(flags.FLAGS.out), page.encode())
+        storage.write_bytes(storage.as_path(flags.FLAGS.out), page.encode())
     else:
         print(page, end="")
 

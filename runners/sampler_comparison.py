@@ -5,7 +5,6 @@ exclude other load), and the schedule is scaled to the steps that fit. `--out` c
 can run in sequence or in several processes; finished runs are not repeated.
 """
 
-import pathlib
 import re
 import time
 from collections.abc import Sequence
@@ -50,7 +49,7 @@ def _compare(_: Sequence[str]) -> None:
     console = Console()
     samplers = {name: _parse(name) for name in values.samplers}
     images = common.load_images(values.dataset)
-    out = pathlib.Path(values.out) if values.out else None
+    out = storage.as_path(values.out) if values.out else None
     rows: dict[str, Any] = {}
     for name, sampler in samplers.items():
         rows[name] = _row(console, name, sampler, images)
@@ -81,7 +80,7 @@ def _row(console: Console, name: str, sampler: dict[str, Any], images: data.Imag
         changes |= sampler | {"seed": values.seed, "num_validations": 10, "eval_iw_samples": 500}
         return config.recipe(values.dataset, values.struct, values.baseline, values.k, **changes)
 
-    folder = pathlib.Path(values.runs_dir) / f"{name.replace(':', '-')}-seed{values.seed}"
+    folder = storage.as_path(values.runs_dir) / f"{name.replace(':', '-')}-seed{values.seed}"
     console.rule(name)
     if (folder / "config.json").exists():
         # A run that was started before keeps its schedule.

@@ -8,7 +8,6 @@ deviation, as in the papers.
 import dataclasses
 import gc
 import math
-import pathlib
 import statistics
 from collections.abc import Sequence
 from typing import Any
@@ -95,7 +94,7 @@ def _table(_: Sequence[str]) -> None:
     wide = Console(width=max(console.width, 24 + 16 * len(columns)))
     wide.print(_rich_table(scale, columns, rows))
     if values.out:
-        storage.write_bytes(pathlib.Path(values.out), _markdown(columns, rows).encode())
+        storage.write_bytes(storage.as_path(values.out), _markdown(columns, rows).encode())
 
 
 def _recipes(scale: Scale) -> list[config.Recipe]:
@@ -129,7 +128,7 @@ _PRECISION = ("eval_batchsize", "eval_iw_samples", "ais_temperatures", "ais_chai
 
 def _result(recipe: config.Recipe) -> Result | None:
     for parent in (flags.FLAGS.runs_dir, flags.FLAGS.results_dir):
-        folder = pathlib.Path(parent) / cell_folder(recipe)
+        folder = storage.as_path(parent) / cell_folder(recipe)
         if (folder / RESULT_FILE).is_file():
             found = read_recipe(folder)
             if differences := config_differences(found, recipe, _PRECISION):
@@ -142,7 +141,7 @@ def _train(console: Console, dataset: str, recipes: Sequence[config.Recipe]) -> 
     values = flags.FLAGS
     images = common.load_images(dataset)
     for index, recipe in enumerate(recipes, 1):
-        folder = pathlib.Path(values.runs_dir) / cell_folder(recipe)
+        folder = storage.as_path(values.runs_dir) / cell_folder(recipe)
         console.rule(f"{index} of {len(recipes)}: {cell_folder(recipe)}")
         result = training.train(recipe, images, str(folder))
         console.print(f"test NLL {result.test_nll:.2f}, {result.seconds:.0f} s")

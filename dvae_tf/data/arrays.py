@@ -3,6 +3,7 @@
 import math
 import os
 import pathlib
+import warnings
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -11,6 +12,8 @@ from .. import storage
 from . import binarization, images
 
 _MAX_LEVEL = 255
+# Whole numbers that stay below it are probably levels of another scale, such as 0 to 15 or 0 to 100.
+_LIKELY_LEVEL = 128
 # Fraction of the training images that is held out if no validation images are given.
 _HELD_OUT = 0.1
 # The largest array that is read: a larger size means a damaged header, or does not fit into memory.
@@ -30,6 +33,7 @@ def from_arrays(
 
     Grey levels are pixel probabilities. `train` keeps them, to be binarised afresh for every batch;
     `validation` and `test` are binarised once, with `VALIDATION_SEED` and `TEST_SEED` of `binarization`.
+    Whole numbers are divided by 255, with a warning if none is near it.
 
     Args:
       train: `[N, H, W]`, `[N, H, W, 1]` or `[N, D]`.
@@ -44,7 +48,7 @@ def from_arrays(
     """
     try:
         return _from_arrays(train, test, validation, name, image_shape, source)
-    except images.DataError as error:
+    except (images.DataError, ValueError) as error:
         raise images.DataError(f"{source}: {error}") from error
 
 
@@ -52,8 +56,18 @@ def _from_arrays(
     train: Any, test: Any, validation: Any, name: str, image_shape: tuple[int, int] | None, source: str
 ) -> images.Images:
     splits = {"train": train, "validation": validation, "test": test}
-    levels = {split: _levels(split, array) for split, array in splits.items() if array is not None}
-    shape = _image_shape(levels, image_shape)
+    arrays = {split: _array(split, given) for split, given in splits.items() if given is not None}
+    shape = _image_shape(arrays, None if image_shape is None else images.sides(image_shape))
+    levels = {split: _levels(split, array) for split, array in arrays.items()}
+    highest = max(array.max() for array in arrays.values())
+    if 1 < highest < _LIKELY_LEVEL:
+        warnings.warn(
+            f"{source}: whole numbers from 0 to {highest:g} are taken as grey levels of {_MAX_LEVEL}, so the "
+            f"brightest pixel is 1 with probability {highest / _MAX_LEVEL:.2g}. If {highest:g} is white, "
+            f"divide the arrays by {highest:g}",
+            UserWarning,
+            stacklevel=3,
+        )
     flat = {split: array.reshape(len(array), -1) for split, array in levels.items()}
     if validation is None:
         total = len(flat["train"])
@@ -78,7 +92,7 @@ def read_array(path: str | os.PathLike[str]) -> np.ndarray:
       DataError: If the file cannot be read, or does not hold the array.
     """
     text, _, key = os.fspath(path).partition(".npz:")
-    file = pathlib.Path(f"{text}.npz" if key else text)
+    file = storage.as_path(f"{text}.npz" if key else text)
     if not file.is_file():
         got = "a folder" if file.is_dir() else "nothing"
         raise images.DataError(f"{file}: expected a file, got {got}")
@@ -103,19 +117,38 @@ def _read_npz(opened: BinaryIO, file: pathlib.Path, key: str) -> np.ndarray:
         return archive.read(key or names[0])
 
 
-def _levels(split: str, given: Any) -> np.ndarray:
-    """Returns the pixels as float32 in [0, 1]."""
+def _array(split: str, given: Any) -> np.ndarray:
+    """Returns the numbers of a split, [N, H, W] or [N, D]."""
+    if isinstance(given, tuple):
+        raise images.DataError(
+            f"{split}: expected an array of images, got a tuple of {len(given)}. Pass images without labels"
+        )
+    masked = sum(np.ma.count_masked(each) for each in (given if isinstance(given, list) else [given]))
+    if masked:
+        raise images.DataError(
+            f"{split}: expected an array without masked pixels, got {masked:,} of them. "
+            "Fill them, for example with .filled(0)"
+        )
     try:
         array = np.asarray(given)
-    except ValueError as error:
+    except (ValueError, TypeError) as error:
         raise images.DataError(f"{split}: expected an array: {error}") from error
-    got = f"{array.dtype} of shape {list(array.shape)}"
+    got = _kind(array)
     if array.ndim == 4 and array.shape[-1] == 1:
         array = array[..., 0]
     if array.ndim not in (2, 3) or not array.size:
         raise images.DataError(f"{split}: expected images as [N, H, W], [N, H, W, 1] or [N, D], got {got}")
     if array.dtype.kind not in "buif":
         raise images.DataError(f"{split}: expected booleans or numbers, got {got}")
+    return array
+
+
+def _kind(array: np.ndarray) -> str:
+    return f"{array.dtype} of shape {list(array.shape)}"
+
+
+def _levels(split: str, array: np.ndarray) -> np.ndarray:
+    """Returns the pixels as float32 in [0, 1]."""
     low, high = array.min(), array.max()
     # Comparisons with NaN are false.
     if low >= 0 and high <= 1:
@@ -124,16 +157,16 @@ def _levels(split: str, given: Any) -> np.ndarray:
         return array.astype(np.float32) / np.float32(_MAX_LEVEL)
     raise images.DataError(
         f"{split}: expected booleans, grey levels in [0, 1], or whole numbers from 0 to {_MAX_LEVEL}, "
-        f"got {got} with values from {low} to {high}. Scale them to [0, 1]"
+        f"got {_kind(array)} with values from {low} to {high}. Scale them to [0, 1]"
     )
 
 
-def _image_shape(levels: dict[str, np.ndarray], given: tuple[int, int] | None) -> tuple[int, int]:
+def _image_shape(arrays: dict[str, np.ndarray], given: tuple[int, int] | None) -> tuple[int, int]:
     """Returns (H, W) of all splits: that of the arrays, the given one, or a likely one."""
-    shapes = {split: array.shape[1:] for split, array in levels.items()}
-    known = {shape for shape in shapes.values() if len(shape) == 2} | ({tuple(given)} if given else set())
+    shapes = {split: array.shape[1:] for split, array in arrays.items()}
+    known = {shape for shape in shapes.values() if len(shape) == 2} | ({given} if given else set())
     if len(known) > 1 or len({math.prod(shape) for shape in (*shapes.values(), *known)}) > 1:
-        all_shapes = shapes | ({"image_shape": tuple(given)} if given else {})
+        all_shapes = shapes | ({"image_shape": given} if given else {})
         got = ", ".join(f"{name} {shape}" for name, shape in all_shapes.items())
         raise images.DataError(f"images: expected one shape, got {got}")
     if known:

@@ -1,7 +1,8 @@
 """A dataset is three splits of flattened binary images, with checks."""
 
 import math
-from typing import NamedTuple
+import operator
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -48,9 +49,7 @@ def check(images: Images) -> None:
       DataError: If a split is empty or holds a value that is not finite or outside of [0, 1], or if
         `validation` or `test` holds a value other than 0 and 1.
     """
-    shape = tuple(images.image_shape)
-    if len(shape) != 2 or min(shape) < 1:
-        raise ValueError(f"image_shape: expected two positive integers, got {shape}")
+    shape = sides(images.image_shape)
     for split in ("train", "validation", "test"):
         _check_split(getattr(images, split), split, math.prod(shape), shape)
     for split in ("validation", "test"):
@@ -60,6 +59,21 @@ def check(images: Images) -> None:
                 f"{split}: expected binary pixels, 0 or 1, got grey levels. Binarise them once, for example "
                 "with data.binarize_once"
             )
+
+
+def sides(image_shape: Any) -> tuple[int, int]:
+    """Returns (height, width) as Python integers, from any two integers of Python or NumPy.
+
+    Raises:
+      ValueError: If they are not two positive integers.
+    """
+    try:
+        height, width = (operator.index(side) for side in image_shape)
+    except (TypeError, ValueError):
+        height = width = 0
+    if min(height, width) < 1:
+        raise ValueError(f"image_shape: expected two positive integers, got {image_shape!r}")
+    return height, width
 
 
 def _check_split(pixels: np.ndarray, split: str, width: int, image_shape: tuple[int, ...]) -> None:

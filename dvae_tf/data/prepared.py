@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from absl import logging
 
+from .. import storage
 from . import images
 
 _PROBE_SECONDS = 1.5
@@ -32,6 +33,11 @@ class Published(NamedTuple):
     urls: Sequence[str]
     identify: Callable[[pathlib.Path], str]
     alternative: str = ""
+
+    @property
+    def files(self) -> list[str]:
+        """The names of the files."""
+        return [url.rsplit("/", 1)[1] for url in self.urls]
 
 
 class Prepared(NamedTuple):
@@ -56,20 +62,29 @@ def load(
       sizes: The number of images of each split.
       data_dir: The folder of prepared datasets; None is the default of TensorFlow Datasets.
       manual_dir: A folder with the published files, which are then not downloaded; None is
-        `downloads/manual` in `data_dir`. It is ignored if the dataset is prepared already.
+        `downloads/manual` in `data_dir`. If the dataset is prepared already, they are not read.
 
     Raises:
       DataError: If a file is missing or not the published one, or if the dataset can be neither prepared
         in `data_dir` nor read from it.
     """
     if data_dir is not None:
-        data_dir = pathlib.Path(data_dir).expanduser()
+        data_dir = storage.as_path(data_dir)
+    if manual_dir is not None and not storage.as_path(manual_dir).is_dir():
+        raise images.DataError(f"manual_dir: expected a folder, got {manual_dir}")
     with _as_data_error(f"{data_dir or 'default data_dir'}: expected an undamaged dataset"):
         builder = make_builder(data_dir=data_dir)
     # TFDS moves a complete folder into place, and never prepares into an existing one.
     if not builder.data_path.exists():
         _prepare(builder, published(builder), manual_dir)
         builder = make_builder(data_dir=data_dir)
+    elif manual_dir is not None and (absent := _absent(published(builder), storage.as_path(manual_dir))):
+        logging.warning(
+            "manual_dir: %s holds no %s; reading what was prepared in %s",
+            manual_dir,
+            ", ".join(absent),
+            builder.data_dir,
+        )
     remedy = "Remove this folder, and the dataset is prepared again"
     with _as_data_error(f"{builder.data_dir}: expected a readable dataset", remedy):
         splits = {split: _read(builder, split, size) for split, size in sizes.items()}
@@ -83,12 +98,11 @@ def _prepare(builder: Any, published: Published, manual_dir: str | os.PathLike[s
     import tensorflow_datasets as tfds
 
     downloads = builder.data_dir_root / "downloads"
-    folder = pathlib.Path(manual_dir or downloads / "manual").expanduser()
-    names = [url.rsplit("/", 1)[1] for url in published.urls]
-    absent = sorted(name for name in names if not (folder / name).is_file())
+    folder = storage.as_path(manual_dir or downloads / "manual")
+    absent = _absent(published, folder)
     found = f"expected the published files in {folder}, got no {', '.join(absent)}"
     if not absent:
-        for name in sorted(names):
+        for name in sorted(published.files):
             published.identify(folder / name)
     elif manual_dir is not None:
         raise images.DataError(f"manual_dir: {found}. Put them there{published.alternative}")
@@ -117,6 +131,11 @@ def _prepare(builder: Any, published: Published, manual_dir: str | os.PathLike[s
             # Another process may have prepared it meanwhile, and TFDS does not overwrite.
             if not builder.data_path.exists():
                 raise
+
+
+def _absent(published: Published, folder: pathlib.Path) -> list[str]:
+    """The published files that a folder lacks."""
+    return sorted(name for name in published.files if not (folder / name).is_file())
 
 
 def _read(builder: Any, split: str, size: int) -> np.ndarray:

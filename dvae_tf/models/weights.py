@@ -22,7 +22,7 @@ _HARMLESS = 10_000
 
 def save_weights(model: DVAE, path: str | pathlib.Path) -> None:
     """Writes all variables of the model (weights, batch-norm means, chains, log Z) as one archive."""
-    storage.write_arrays(pathlib.Path(path), storage.variable_arrays(named_variables(model)))
+    storage.write_arrays(storage.as_path(path), storage.variable_arrays(named_variables(model)))
 
 
 def load_weights(model: DVAE, path: str | pathlib.Path) -> None:
@@ -31,7 +31,7 @@ def load_weights(model: DVAE, path: str | pathlib.Path) -> None:
     Raises:
       StorageError: if the file is damaged or of another model; then nothing has changed.
     """
-    _assign(model, storage.read_arrays(path := pathlib.Path(path)), path)
+    _assign(model, storage.read_arrays(path := storage.as_path(path)), path)
 
 
 def _assign(model: DVAE, arrays: Mapping[str, np.ndarray], path: pathlib.Path) -> None:
@@ -99,7 +99,7 @@ def start_from(model: DVAE, source: str | pathlib.Path) -> None:
 
 def _folder(source: str | pathlib.Path) -> pathlib.Path:
     """The folder of weights that a path or a short name stands for."""
-    folder = pathlib.Path(source).expanduser()
+    folder = storage.as_path(source)
     return folder if folder.is_dir() else pretrained_folder(str(source)) or folder
 
 

@@ -7,6 +7,7 @@ from .. import storage
 from ..config import Recipe
 
 CONFIG_FILE = "config.json"
+INPUTS_FILE = "inputs.json"
 RESULT_FILE = "result.json"
 # The best weights by validation: of a run, and of a committed result.
 BEST_FILE = "best.npz"
@@ -22,9 +23,9 @@ def file_in(folder: pathlib.Path, name: str) -> pathlib.Path:
       StorageError: if it is a link that leads outside: run folders are passed on, and a folder's author must
         not choose which files of its reader are opened.
     """
-    path = folder / name
+    path = storage.as_path(folder) / name
     target = pathlib.Path(os.path.realpath(path))
-    if not target.is_relative_to(os.path.realpath(folder)):
+    if not target.is_relative_to(os.path.realpath(path.parent)):
         raise storage.StorageError(f"{path}: expected a file of the folder, got a link to {target}")
     return path
 

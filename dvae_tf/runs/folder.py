@@ -1,4 +1,4 @@
-"""The folder of a run: its configuration, checkpoints, best weights and result.
+"""The folder of a run: its configuration, inputs, checkpoints, best weights and result.
 
 A checkpoint holds everything that determines the rest of the run, and the recipe that it belongs to.
 """
@@ -19,6 +19,7 @@ from .. import storage
 from ..config import Recipe
 from .files import BEST_FILE, CONFIG_FILE, IMAGE_NLL_FILE, RESULT_FILE, file_in, read_recipe
 from .history import History
+from .inputs import Inputs, read_inputs, write_inputs
 from .result import Result, read_result, write_result
 
 _CHECKPOINTS_KEPT = 2
@@ -46,7 +47,7 @@ class Checkpoint(NamedTuple):
 
 
 class RunFolder:
-    """The files of a run under one path; nothing is written before `bind`.
+    """The files of a run under one path; nothing is written before `lock`.
 
     Args:
       path: the folder.
@@ -54,42 +55,69 @@ class RunFolder:
     """
 
     def __init__(self, path: str | os.PathLike[str], is_writer: bool = True) -> None:
-        self.path = pathlib.Path(path)
+        self.path = storage.as_path(path)
         self.is_writer = is_writer
 
-    def bind(self, recipe: Recipe) -> None:
-        """Binds the folder to a recipe: writes the configuration, or checks the one that is there.
+    def check(self, recipe: Recipe, inputs: Inputs) -> None:
+        """Checks that a run may start, resume or be returned here. Writes nothing.
+
+        What a folder does not hold is not compared: a new one has neither configuration nor inputs, one of
+        version 0.2 or earlier has no inputs.
 
         Raises:
-          ValueError: if it belongs to another configuration; the message names every difference.
-          StorageError: if its configuration cannot be read.
+          ValueError: if it belongs to a run of another configuration, of other images, or with other parts of
+            the user's own; the message names every difference.
+          StorageError: if its configuration, inputs or result cannot be read.
+          PermissionError: if it holds no result and cannot be written, or another process is training in it.
+        """
+        self._check_owner(recipe, inputs)
+        if self.is_writer and self.result is None:
+            there = next(each for each in (self.path, *self.path.absolute().parents) if each.exists())
+            if not (there.is_dir() and os.access(there, os.W_OK | os.X_OK)):
+                raise PermissionError(f"log_dir: cannot write to {self.path}: {there} is no writable folder")
+            if (self.path / _LOCK).exists():
+                self._acquire().release()
+
+    def _check_owner(self, recipe: Recipe, inputs: Inputs) -> None:
+        if not (self.path / CONFIG_FILE).exists():
+            if any(self.path.glob("checkpoint-*.npz")) or (self.path / RESULT_FILE).exists():
+                raise ValueError(f"log_dir: {self.path} holds a run, but no {CONFIG_FILE}")
+            return
+        if differences := config_differences(read_recipe(self.path), recipe):
+            raise ValueError(
+                f"log_dir: {self.path} belongs to a run of another configuration; "
+                f"choose another folder, or resume it with its own flags. {'; '.join(differences)}"
+            )
+        found = read_inputs(self.path)
+        if found is not None and (differences := found.differences(inputs)):
+            raise ValueError(
+                f"log_dir: {self.path} belongs to a run of other images or parts; "
+                f"choose another folder, or resume it with its own. {'; '.join(differences)}"
+            )
+
+    def bind(self, recipe: Recipe, inputs: Inputs) -> None:
+        """Binds the folder to a run: writes its configuration and inputs, or checks those that are there.
+
+        It must be locked (`lock`), so that another process cannot bind it at the same moment.
+
+        Raises:
+          ValueError: as `check`.
+          StorageError: if its configuration or inputs cannot be read.
           PermissionError: if it cannot be written.
         """
-        config = self.path / CONFIG_FILE
-        if config.exists():
-            differences = config_differences(read_recipe(self.path), recipe)
-            if differences:
-                raise ValueError(
-                    f"log_dir: {self.path} belongs to a run of another configuration; "
-                    f"choose another folder, or resume it with its own flags. {'; '.join(differences)}"
-                )
-        if not self.is_writer:
+        self._check_owner(recipe, inputs)
+        if not self.is_writer or (self.path / CONFIG_FILE).exists():
             return
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            if config.exists():
-                storage.write_bytes(self.path / ".writable", b"")
-                (self.path / ".writable").unlink()
-            elif any(self.path.glob("checkpoint-*.npz")):
-                raise ValueError(f"log_dir: {self.path} holds checkpoints but no {CONFIG_FILE}")
-            else:
-                storage.write_json(config, recipe.to_json())
-        except (OSError, storage.StorageError) as error:
+            write_inputs(self.path, inputs)
+            # Last, because it is what makes the folder that of a run.
+            storage.write_json(self.path / CONFIG_FILE, recipe.to_json())
+        except storage.StorageError as error:
             raise PermissionError(f"log_dir: cannot write to {self.path}: {error}") from error
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
-        """Locks the folder for this process until the context, or the process, ends.
+        """Makes the folder, and locks it for this process until the context, or the process, ends.
 
         Raises:
           PermissionError: if another process has locked it, or it is not writable.
@@ -97,19 +125,24 @@ class RunFolder:
         if not self.is_writer:
             yield
             return
-        lock = filelock.FileLock(self.path / _LOCK)
-        try:
-            lock.acquire(timeout=0)
-        except filelock.Timeout as error:
-            raise PermissionError(f"log_dir: another process is training in {self.path}") from error
-        except OSError as error:
-            raise PermissionError(f"log_dir: cannot write to {self.path}: {error}") from error
+        lock = self._acquire()
         try:
             yield
         finally:
             with contextlib.suppress(OSError):  # some systems cannot remove an open file
                 (self.path / _LOCK).unlink()
             lock.release()
+
+    def _acquire(self) -> filelock.BaseFileLock:
+        lock = filelock.FileLock(self.path / _LOCK)
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            lock.acquire(timeout=0)
+        except filelock.Timeout as error:
+            raise PermissionError(f"log_dir: another process is training in {self.path}") from error
+        except OSError as error:
+            raise PermissionError(f"log_dir: cannot write to {self.path}: {error}") from error
+        return lock
 
     @property
     def result(self) -> Result | None:

@@ -140,7 +140,7 @@ def read_result(folder: pathlib.Path) -> Result:
 
 def write_result(folder: pathlib.Path, result: Result) -> None:
     """Writes `result.json`, atomically."""
-    storage.write_json(folder / RESULT_FILE, result.to_json())
+    storage.write_json(storage.as_path(folder) / RESULT_FILE, result.to_json())
 
 
 def _has_type(value: Any, annotation: Any) -> bool:

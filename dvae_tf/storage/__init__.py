@@ -3,6 +3,7 @@
 from .files import (
     DamagedFileError,
     StorageError,
+    as_path,
     read_arrays,
     read_json,
     sealed,
@@ -18,6 +19,7 @@ __all__ = [
     "DamagedFileError",
     "NpzFile",
     "StorageError",
+    "as_path",
     "assign_variables",
     "check_variables",
     "read_arrays",

@@ -36,6 +36,13 @@ class DamagedFileError(StorageError):
     """A file is truncated, altered, empty or missing."""
 
 
+def as_path(path: str | os.PathLike[str]) -> pathlib.Path:
+    """A path as the user gave it, with a leading `~` expanded; shells leave it in `--flag=~/folder`."""
+    expanded = pathlib.Path(os.path.expanduser(path))
+    # `./~` is a folder of that name; a path loses the dot, which would be expanded the next time.
+    return expanded.absolute() if str(expanded).startswith("~") else expanded
+
+
 def write_bytes(path: pathlib.Path, content: bytes) -> None:
     """Writes a file atomically: a reader sees the old content or the new, never a part of either.
 

@@ -21,6 +21,8 @@ _MAGIC = b"\x93NUMPY"
 _VERSIONS = {1: (2, "latin-1"), 2: (4, "latin-1"), 3: (4, "utf-8")}
 # NumPy writes 118 bytes; 64 axes, its maximum, need fewer than this.
 _MAX_HEADER = 4_096
+# Python 2 wrote long integers, such as a side of 40L, which NumPy reads too.
+_LONG = re.compile(r"(\d)L\b")
 _NUMBERS = re.compile(r"[<>|=]?[?biufc]\d{0,2}")
 _MAX_ELEMENTS = 2**60
 _BLOCK = 1 << 20
@@ -192,7 +194,8 @@ def _read_header(file: IO[bytes]) -> tuple[np.dtype, bool, tuple[int, ...], int]
     try:
         if len(text) < length:
             raise ArchiveError("the file ends in it")
-        return *_parse_header(ast.literal_eval(text.decode(encoding).strip())), len(magic) + width + length
+        header = _LONG.sub(r"\1", text.decode(encoding).strip())
+        return *_parse_header(ast.literal_eval(header)), len(magic) + width + length
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError) as error:
         raise ArchiveError(f"its header is damaged: {error}") from error
 

@@ -9,7 +9,7 @@ from .interruption import Interrupted
 from .loop import STEPS_PER_CALL, TrainingLoop, compiled_loop
 from .measuring import result_of
 from .progress_bar import ProgressBar, readable_seconds
-from .run import train
+from .run import check_run, train
 
 __all__ = [
     "STEPS_PER_CALL",
@@ -18,6 +18,7 @@ __all__ = [
     "TrainingError",
     "TrainingLoop",
     "TrainingWarning",
+    "check_run",
     "compiled_loop",
     "readable_seconds",
     "result_of",

@@ -12,6 +12,7 @@ from typing import TypeGuard
 
 import tensorflow as tf
 
+from ..config import Recipe
 from ..models import DVAE, ReplicaUpdate
 from .interruption import Request
 
@@ -27,15 +28,23 @@ WORKER_LOST = (
 Update = Callable[[tf.Tensor], list[tf.Tensor]]
 
 
+def check_replicas(recipe: Recipe, strategy: tf.distribute.Strategy | None) -> None:
+    """Checks that a strategy, if there is one, has as many replicas as the recipe.
+
+    Raises:
+      ValueError: if it has not.
+    """
+    if strategy is not None and (found := strategy.num_replicas_in_sync) != recipe.num_replicas:
+        raise ValueError(f"strategy: expected the recipe's {recipe.num_replicas} replica(s), got {found}")
+
+
 def distributed_update(model: DVAE, strategy: tf.distribute.Strategy) -> Update:
     """`DVAE.update` on the devices of a strategy.
 
     Raises:
-      ValueError: if the strategy has another number of replicas than the recipe.
+      ValueError: as `check_replicas`.
     """
-    expected, found = model.recipe.num_replicas, strategy.num_replicas_in_sync
-    if expected != found:
-        raise ValueError(f"strategy: expected the recipe's {expected} replica(s), got {found}")
+    check_replicas(model.recipe, strategy)
     variables = model.update_variables
     # Set when the program is traced: an update, for its structure, shapes and dtypes.
     layout: list[ReplicaUpdate] = []

@@ -14,9 +14,18 @@ STEPS_PER_CALL = 50
 
 
 class TrainingLoop:
-    """The training steps of a model on a dataset; the draws of a step are a function of its number."""
+    """The training steps of a model on a dataset; the draws of a step are a function of its number.
+
+    Raises:
+      ValueError: if the images have another number of pixels than the model.
+    """
 
     def __init__(self, model: DVAE, images: Images, strategy: tf.distribute.Strategy | None = None) -> None:
+        expected, found = model.mean_x.shape[0], images.train.shape[1:]
+        if found != (expected,):
+            raise ValueError(
+                f"images: expected [N, {expected}] for this model, got [N, {', '.join(map(str, found))}]"
+            )
         self._recipe = model.recipe
         self._loop = compiled_loop(model) if strategy is None else distributed_loop(model, strategy)
         self._num_images = len(images.train)

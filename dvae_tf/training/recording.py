@@ -1,22 +1,28 @@
 """What a run records in its folder: checkpoints, best weights, TensorBoard events, pictures, the result."""
 
+import contextlib
+import os
 import pathlib
 import time
 import warnings
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from .. import plots, storage
+from .. import models, plots, storage
+from ..config import Recipe
 from ..data import Images
 from ..models import DVAE
 from ..models.variable_names import current_names, named_state, named_variables
 from ..numerics import Tag, fold_in
-from ..runs import Checkpoint, History, Result, RunFolder
+from ..runs import Checkpoint, History, Result, RunFolder, read_history
 from . import faults
 from .faults import TrainingWarning
 from .progress import Progress
+
+_PICTURES = ("samples.png", "reconstructions.png", "learning_curve.png")
 
 
 class Recorder:
@@ -137,11 +143,42 @@ class Recorder:
     def finish(self, result: Result, image_nll: np.ndarray) -> None:
         """Writes the result, then the pictures: a fault of the pictures does not cost the result."""
         self.folder.finish(result, image_nll)
-        if not self.folder.is_writer:
-            return
-        pictures = plots.run_pictures(self._model, self._images)
-        contents = pictures._asdict() | {
-            "learning_curve": plots.learning_curve_png(self._model.recipe, self.history)
-        }
-        for name, content in contents.items():
-            storage.write_bytes(self.folder.path / f"{name}.png", content)
+        if self.folder.is_writer:
+            with _faults_as_warnings(self.folder.path):
+                _draw_pictures(self.folder.path, self._model, self._images, self.history)
+
+
+def draw_missing_pictures(
+    folder: RunFolder, recipe: Recipe, images: Images, parts: Mapping[str, Any]
+) -> None:
+    """Draws the pictures of a finished run if one is missing and the folder can be written."""
+    path = folder.path
+    if (
+        not folder.is_writer
+        or all((path / name).exists() for name in _PICTURES)
+        or not os.access(path, os.W_OK)
+    ):
+        return
+    with _faults_as_warnings(path):
+        history = read_history(path, recipe) or History()
+        _draw_pictures(path, models.load(path, **parts), images, history)
+
+
+def _draw_pictures(path: pathlib.Path, model: DVAE, images: Images, history: History) -> None:
+    contents = (*plots.run_pictures(model, images), plots.learning_curve_png(model.recipe, history))
+    for name, content in zip(_PICTURES, contents, strict=True):
+        storage.write_bytes(path / name, content)
+
+
+@contextlib.contextmanager
+def _faults_as_warnings(path: pathlib.Path) -> Iterator[None]:
+    """Turns whatever fails while pictures are drawn or written into a warning."""
+    try:
+        yield
+    except Exception as error:
+        warnings.warn(
+            f"{path}: the pictures could not be drawn: {error}. The result is complete; "
+            "start the same run again to draw them",
+            TrainingWarning,
+            stacklevel=3,
+        )

@@ -4,7 +4,7 @@ import contextlib
 import os
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -14,13 +14,14 @@ import tensorflow as tf
 from ..config import Recipe
 from ..data import Images, check
 from ..models import DVAE, StepReport
-from ..runs import Result, RunFolder, provenance
+from ..runs import Inputs, Result, RunFolder, provenance
 from . import faults, interruption, measuring
-from .distribution import WORKER_LOST, has_workers, is_first_worker, stop_requested
+from .distribution import WORKER_LOST, check_replicas, has_workers, is_first_worker, stop_requested
 from .faults import TrainingWarning
+from .inputs import check_mean_image, inputs_of
 from .loop import STEPS_PER_CALL, TrainingLoop
 from .progress_bar import ProgressBar
-from .recording import Recorder
+from .recording import Recorder, draw_missing_pictures
 
 
 def train(
@@ -34,8 +35,8 @@ def train(
 ) -> Result:
     """Trains a model, tests its best weights by validation, and leaves a run folder.
 
-    A folder with an unfinished run of the same recipe is resumed, to the last bit as if it had not been
-    interrupted; a folder with a finished run returns its result.
+    A folder with an unfinished run of the same recipe, images and parts is resumed, to the last bit as if it
+    had not been interrupted; a folder with a finished run returns its result, also if it is read-only.
 
     Args:
       recipe: what to train, and how.
@@ -56,30 +57,71 @@ def train(
 
     Raises:
       DataError: if the images are not binary (with the library's own pixel likelihood).
-      ValueError: if the images do not fit the recipe, or the folder belongs to another configuration.
+      ValueError: if the images do not fit the recipe, or the folder belongs to another configuration, to
+        other images, or to other parts.
       PermissionError: if the folder is not writable, or another process is training in it.
       TrainingError: if the objective or a weight is no longer finite, or the objective explodes.
       StorageError: if checkpoints of the folder are damaged or foreign, or a file cannot be written.
       Interrupted: after SIGTERM or SIGINT to any worker, once a checkpoint is written. A second signal is not
         deferred.
     """
-    if "likelihood" not in parts:
-        check(images)
-    measuring.check_images(recipe, images, "likelihood" in parts)
-    folder = RunFolder(log_dir, is_first_worker(strategy))
-    folder.bind(recipe)
-    if folder.result is not None:
-        return folder.result
+    check_run(recipe, images, strategy=strategy, **parts)
+    folder, inputs = _checked_folder(recipe, images, log_dir, strategy, parts)
+    if (result := folder.result) is not None:
+        draw_missing_pictures(folder, recipe, images, parts)
+        return result
     model = DVAE(recipe, images.train.mean(0), **parts)
     model.compile()
     progress_bar = ProgressBar()
     followers = [progress_bar, *callbacks] if verbose else list(callbacks)
     with folder.lock(), interruption.watch() as request:
+        folder.bind(recipe, inputs)
+        if (result := folder.result) is not None:
+            return result  # another process has finished it meanwhile
         run = _Run(images, folder, model, followers, request, strategy)
         try:
             return run()
         finally:
             progress_bar.close()
+
+
+def check_run(
+    recipe: Recipe,
+    images: Images,
+    log_dir: str | os.PathLike[str] | None = None,
+    strategy: tf.distribute.Strategy | None = None,
+    **parts: Any,
+) -> None:
+    """Makes the checks that `train` makes before it builds the model; None leaves out the folder.
+
+    Writes nothing.
+
+    Raises:
+      DataError: as `train`.
+      ValueError: as `train`.
+      PermissionError: as `train`.
+      StorageError: if the configuration, the inputs or the result of the folder is damaged.
+    """
+    if "likelihood" not in parts:
+        check(images)
+    measuring.check_images(recipe, images, "likelihood" in parts)
+    check_replicas(recipe, strategy)
+    if log_dir is not None:
+        _checked_folder(recipe, images, log_dir, strategy, parts)
+
+
+def _checked_folder(
+    recipe: Recipe,
+    images: Images,
+    log_dir: str | os.PathLike[str],
+    strategy: tf.distribute.Strategy | None,
+    parts: Mapping[str, Any],
+) -> tuple[RunFolder, Inputs]:
+    """The folder of a run, once it is found to belong to it, and the inputs of the run."""
+    folder, inputs = RunFolder(log_dir, is_first_worker(strategy)), inputs_of(images, parts)
+    folder.check(recipe, inputs)
+    check_mean_image(folder, images)
+    return folder, inputs
 
 
 class _Run:

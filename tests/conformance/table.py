@@ -42,10 +42,11 @@ _REASONS = {
         storage.read_npz""",
     "files of a run, and what they say": """
         export.save export.signatures models.load models.load_weights models.save_weights
-        runs.BEST_FILE runs.CONFIG_FILE runs.IMAGE_NLL_FILE runs.RESULT_FILE runs.WEIGHTS_FILE
-        runs.Checkpoint runs.History runs.Result runs.RunFolder runs.config_differences runs.file_in
-        runs.read_history runs.read_image_nll runs.read_recipe runs.read_result runs.write_result
-        storage.DamagedFileError storage.StorageError
+        runs.BEST_FILE runs.CONFIG_FILE runs.IMAGE_NLL_FILE runs.INPUTS_FILE runs.RESULT_FILE
+        runs.WEIGHTS_FILE runs.Checkpoint runs.History runs.Inputs runs.Result runs.RunFolder
+        runs.config_differences runs.file_in runs.read_history runs.read_image_nll runs.read_inputs
+        runs.read_recipe runs.read_result runs.write_inputs runs.write_result
+        storage.DamagedFileError storage.StorageError storage.as_path
         storage.assign_variables storage.check_variables storage.read_arrays storage.read_json
         storage.sealed storage.variable_arrays storage.write_arrays storage.write_bytes storage.write_json
         training.readable_seconds training.result_of""",
@@ -55,7 +56,8 @@ _REASONS = {
         plots.run_pictures plots.sheet_png plots.tile plots.titled_sheet_png plots.usage_png""",
     "loops of the host over batches; what they call is a case (models.DVAE)": """
         evaluation.active_units evaluation.evaluate evaluation.image_nll evaluation.paired_difference
-        training.ProgressBar training.TrainingError training.TrainingLoop training.compiled_loop
+        training.ProgressBar training.TrainingError training.TrainingLoop training.check_run
+        training.compiled_loop
         training.train training.Interrupted training.STEPS_PER_CALL training.TrainingWarning""",
 }
 NOT_TENSOR_CODE = {name: reason for reason, names in _REASONS.items() for name in names.split()}

@@ -1,6 +1,7 @@
 """Datasets from the user's images: accepted arrays, files, errors."""
 
 import io
+import warnings
 import zipfile
 
 import numpy as np
@@ -25,8 +26,20 @@ LEVELS = RNG.integers(0, 256, (20, 4, 3))
         (LEVELS[..., np.newaxis], LEVELS / 255),
         (LEVELS.reshape(20, 12), LEVELS / 255),
         (BITS.tolist(), BITS),
+        (np.ma.array(BITS, mask=False), BITS),
     ],
-    ids=["bool", "uint8 bits", "float bits", "uint8", "whole floats", "floats", "NHW1", "ND", "lists"],
+    ids=[
+        "bool",
+        "uint8 bits",
+        "float bits",
+        "uint8",
+        "whole floats",
+        "floats",
+        "NHW1",
+        "ND",
+        "lists",
+        "no mask",
+    ],
 )
 def test_accepted_arrays(train, expected):
     images = data.from_arrays(train, BITS, BITS)
@@ -54,10 +67,14 @@ def test_without_validation_images_the_last_tenth_of_the_training_images_is_held
         ((5, 16), None, (4, 4)),
         ((5, 12), None, (1, 12)),
         ((5, 12), (3, 4), (3, 4)),
+        ((5, 12), np.array([3, 4]), (3, 4)),
+        ((5, 12), [np.uint8(3), 4], (3, 4)),
     ],
 )
 def test_image_shape(shape, given, expected):
-    assert data.from_arrays(np.zeros(shape), np.zeros(shape), image_shape=given).image_shape == expected
+    found = data.from_arrays(np.zeros(shape), np.zeros(shape), image_shape=given).image_shape
+    assert found == expected
+    assert [type(side) for side in found] == [int, int]
 
 
 @pytest.mark.parametrize(
@@ -75,6 +92,17 @@ def test_image_shape(shape, given, expected):
         ({"test": np.zeros((2, 3, 4))}, ["one shape", "train (4, 3), test (3, 4)"]),
         ({"test": np.zeros((2, 13))}, ["one shape", "(13,)"]),
         ({"image_shape": (3, 4)}, ["one shape", "test (4, 3), image_shape (3, 4)"]),
+        ({"image_shape": (4.0, 3.0)}, ["image_shape: expected two positive integers, got (4.0, 3.0)"]),
+        ({"image_shape": np.array([4, 3, 1])}, ["image_shape: expected two positive integers"]),
+        ({"image_shape": 12}, ["image_shape: expected two positive integers, got 12"]),
+        ({"image_shape": "43"}, ["image_shape: expected two positive integers, got '43'"]),
+        ({"image_shape": (12, 0)}, ["image_shape: expected two positive integers"]),
+        ({"image_shape": ()}, ["image_shape: expected two positive integers"]),
+        ({"train": (BITS, np.zeros(20))}, ["train: expected an array of images, got a tuple of 2"]),
+        ({"train": [np.zeros((4, 3)), np.zeros((4, 5))]}, ["train: expected an array"]),
+        ({"train": np.ma.array(BITS, mask=BITS > 0)}, ["without masked", f"got {BITS.sum()} of them"]),
+        ({"test": [np.ma.array(BITS[0], mask=True)] * 2}, ["test", "without masked", "got 24 of them"]),
+        ({"train": BITS.astype(object)}, ["train", "object", "numbers"]),
         ({"train": np.zeros((1, 4, 3))}, ["train", "at least 2", "got 1", "Pass validation images"]),
     ],
     ids=lambda value: str(value)[:20],
@@ -84,6 +112,20 @@ def test_errors_report_what_was_found(changes, messages):
         data.from_arrays(**{"train": BITS, "test": BITS} | changes)
     for message in messages:
         assert message in str(error.value)
+
+
+@pytest.mark.parametrize("highest", [2, 16, 100])
+def test_whole_numbers_of_another_scale_are_warned_of(highest):
+    levels = LEVELS % (highest + 1)
+    with pytest.warns(UserWarning, match=f"a.npy: whole numbers from 0 to {highest} .*divide.* by {highest}"):
+        images = data.from_arrays(levels, levels.astype(float), source="a.npy")
+    assert images.train.max() == np.float32(highest / 255)
+
+
+@pytest.mark.parametrize("train", [BITS, LEVELS, LEVELS / 255, np.clip(LEVELS, 0, 128)])
+def test_usual_scales_are_not_warned_of(train):
+    with warnings.catch_warnings(action="error"):
+        data.from_arrays(train, BITS)
 
 
 @pytest.mark.parametrize("order", ["C", "F"])
@@ -140,6 +182,26 @@ def test_files_that_are_refused(tmp_path, name, content, message):
     with pytest.raises(data.DataError, match=message) as error:
         data.read_array(file)
     assert str(file) in str(error.value)
+
+
+def test_a_file_of_python_2_is_read(tmp_path):
+    """It may write the sides of a shape as long integers."""
+    file = tmp_path / "old.npy"
+    file.write_bytes(_header("(2L, 3L, 10L)") + bytes(range(60)))
+    np.testing.assert_array_equal(data.read_array(file), np.arange(60).reshape(2, 3, 10))
+    file.write_bytes(_header("(2L, 3LL, 10)") + bytes(60))
+    with pytest.raises(data.DataError, match="its header is damaged"):
+        data.read_array(file)
+
+
+def test_a_path_may_begin_with_a_tilde(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    np.save(tmp_path / "one.npy", BITS)
+    np.savez(tmp_path / "two.npz", a=BITS, b=LEVELS)
+    for path in ("~/one.npy", "~/two.npz:a"):
+        np.testing.assert_array_equal(data.read_array(path), BITS)
+    with pytest.raises(data.DataError, match=f"{tmp_path}/none.npy: expected a file, got nothing"):
+        data.read_array("~/none.npy")
 
 
 def test_pickled_objects_are_not_read(tmp_path):

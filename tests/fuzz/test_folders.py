@@ -89,7 +89,7 @@ def test_models_beyond_their_weights_are_not_built(folder, file, changes, messag
 def test_configurations_that_are_none_are_refused_by_name(folder):
     for content in ("[]", "3", "null", "[" * 100_000, '{"dataset": []}', "\udcff", '{"k": 1}'):
         (folder / "config.json").write_bytes(content.encode("utf-8", "surrogateescape"))
-        for read in (models.load, lambda path: RunFolder(path).bind(tiny.recipe(**CELL))):
+        for read in (models.load, lambda path: RunFolder(path).check(tiny.recipe(**CELL), None)):
             with pytest.raises(storage.StorageError, match="config.json: "):
                 read(folder)
     (folder / "config.json").write_bytes(b" " * (2**24 + 1))
@@ -107,6 +107,7 @@ def test_a_run_does_not_go_on_without_its_history(folder):
     change(folder / "config.json", train_batchsize=2)
     RunFolder(folder).write_checkpoint(1, {}, tiny.recipe(**CELL, train_batchsize=2))
     bits = np.eye(tiny.NUM_PIXELS, dtype=np.float32)
+    bits = np.concatenate([bits, 1 - bits])  # the mean image of the folder's weights
     images = data.Images(bits, bits, bits, (2, 3), "tiny", "a test")
     with pytest.raises(storage.StorageError, match="checkpoint-000000001.npz: history: expected"):
         training.train(tiny.recipe(**CELL, train_batchsize=2), images, str(folder))

@@ -5,10 +5,9 @@ import pytest
 
 from dvae_tf import models, runs, storage, training
 from dvae_tf.models.variable_names import named_state, named_variables
-from dvae_tf.runs import RunFolder
 from dvae_tf.training.progress import Progress
 from support import killed_run
-from support.runs import content
+from support.runs import bound, content
 from support.tiny import recipe
 from support.training import tiny_images
 
@@ -19,8 +18,7 @@ GROUPS = {"state": {"a/b": np.arange(300.0)}, "history": {"step": np.ones(1)}}
 def folder(tmp_path):
     """A run folder with checkpoints of steps 30 and 60."""
     settings = recipe()
-    run = RunFolder(tmp_path / "run")
-    run.bind(settings)
+    run = bound(tmp_path / "run", settings, tiny_images(100))
     for step in (30, 60):
         run.write_checkpoint(step, {**GROUPS, "progress": {"step": np.array(step)}}, settings)
     return run
@@ -133,8 +131,7 @@ def test_foreign_checkpoints_are_refused(foreign, folder, tmp_path, monkeypatch)
 def test_variables_that_are_not_the_models_are_refused(change, tmp_path):
     settings = recipe(**killed_run.SMALL)
     images = tiny_images(100)
-    run = RunFolder(tmp_path)
-    run.bind(settings)
+    run = bound(tmp_path, settings, images)
     model = models.DVAE(settings, images.train.mean(0))
     model.compile()
     state = storage.variable_arrays(named_state(model))

@@ -1,3 +1,4 @@
+import pathlib
 import zipfile
 
 import keras
@@ -40,6 +41,22 @@ def test_variables_are_restored_all_or_none(tmp_path):
         with pytest.raises(storage.StorageError, match=message):
             storage.assign_variables(named, changed, path)
         assert np.all(np.asarray(first) == 1)
+
+
+def test_a_tilde_is_the_users_home_unless_it_is_a_folder_here(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", "/home/me")
+    monkeypatch.chdir(tmp_path)
+    for given, path in (
+        ("~", "/home/me"),
+        ("~/runs/a", "/home/me/runs/a"),
+        (pathlib.Path("~/runs"), "/home/me/runs"),
+        ("runs/~", "runs/~"),
+        ("./~/runs", f"{tmp_path}/~/runs"),
+        ("/~", "/~"),
+        ("", "."),
+    ):
+        assert storage.as_path(given) == pathlib.Path(path)
+        assert storage.as_path(storage.as_path(given)) == pathlib.Path(path)
 
 
 def test_archives_hold_no_code(tmp_path):

@@ -5,6 +5,8 @@ import json
 import numpy as np
 
 from dvae_tf import storage
+from dvae_tf.runs import RunFolder
+from dvae_tf.training.inputs import inputs_of
 from support import programs
 
 # Fields of the result that depend on the clock.
@@ -29,6 +31,14 @@ def final(folder):
     arrays |= {f"file/{name}": array for name, array in storage.read_arrays(folder / "best.npz").items()}
     result = storage.read_json(folder / "result.json")
     return arrays | {f"result/{name}": result[name] for name in result.keys() - set(CLOCKS)}
+
+
+def bound(path, settings, images):
+    """The folder of a run with this recipe and these images that has not begun."""
+    folder = RunFolder(path)
+    with folder.lock():
+        folder.bind(settings, inputs_of(images, {}))
+    return folder
 
 
 def content(folder):

@@ -1,12 +1,17 @@
 import json
+import os
 import pathlib
+import shutil
 from typing import NamedTuple
 
 import keras
 import numpy as np
 import pytest
+from tensorflow_probability import distributions as tfd
 
-from dvae_tf import data, evaluation, models, runs, storage, training
+from dvae_tf import data, evaluation, models, plots, runs, storage, training
+from dvae_tf.runs import RunFolder
+from dvae_tf.training import recording
 from support.tiny import NUM_PIXELS, add_tiny_structures, all_bits, exact_log_likelihood, recipe, rough_model
 from support.training import SMALL, tiny_images
 
@@ -124,6 +129,105 @@ def test_the_run_folder_holds_what_it_promises(finished):
         ((name, value),) = changes.items()
         with pytest.raises(ValueError, match=f"{name}: folder has .*, requested {value}"):
             training.train(recipe("tiny", **{**SMALL, **changes}), images, tmp_path)
+
+
+def gaussian(logits):
+    return tfd.Independent(tfd.Normal(logits, 1.0), 1)
+
+
+OTHERS = {
+    "train": (
+        lambda images: images._replace(train=images.train[::-1].copy(), source="b.npy"),
+        {},
+        r"train images: folder has those of a test \(SHA-256 .*requested others, of b.npy",
+    ),
+    "test": (
+        lambda images: images._replace(test=1 - images.test),
+        {},
+        "test images: folder has those of a test",
+    ),
+    "shape": (lambda images: images._replace(image_shape=(1, 6)), {}, r"image_shape: folder has \(2, 3\)"),
+    "likelihood": (
+        lambda images: images,
+        {"likelihood": gaussian},
+        "likelihood: folder has that of the library",
+    ),
+    "encoder": (lambda images: images, {"encoder": keras.layers.Dense(6)}, "encoder: folder has that of the"),
+}
+
+
+@pytest.mark.parametrize("is_finished", [True, False])
+@pytest.mark.parametrize("other", OTHERS)
+def test_a_folder_is_that_of_its_images_and_parts(other, is_finished, finished, tmp_path):
+    """A run of others is neither returned nor resumed."""
+    folder = shutil.copytree(finished.folder, tmp_path / "run")
+    if not is_finished:
+        (folder / "result.json").unlink()
+    before = {file.name: file.stat().st_mtime_ns for file in folder.iterdir()}
+    change, parts, message = OTHERS[other]
+    settings, images = recipe("tiny", **SMALL), tiny_images()
+    for start in (training.train, training.check_run):
+        with pytest.raises(ValueError, match=f"log_dir: {folder} belongs to a run of other .*{message}"):
+            start(settings, change(images), folder, **parts)
+    assert {file.name: file.stat().st_mtime_ns for file in folder.iterdir()} == before
+    # The same images from another place are its own.
+    training.check_run(settings, images._replace(source="a copy"), folder)
+
+
+def test_a_folder_of_an_earlier_version_opens_and_knows_its_mean_image(finished, tmp_path):
+    folder = shutil.copytree(finished.folder, tmp_path / "run")
+    (folder / "inputs.json").unlink()
+    settings, images = recipe("tiny", **SMALL), tiny_images()
+    assert training.train(settings, images, folder) == finished.result
+    for other in (
+        images._replace(train=1 - images.train),
+        images._replace(test=images.test[1:]),
+    ):
+        with pytest.raises(
+            ValueError, match=f"{folder} belongs to a run of other images than those of a test"
+        ):
+            training.train(settings, other, folder)
+    (folder / "result.json").unlink()
+    training.check_run(settings, images, folder)
+    with pytest.raises(ValueError, match="belongs to a run of other images"):
+        training.check_run(settings, images._replace(train=1 - images.train), folder)
+    assert not (folder / "inputs.json").exists()
+
+
+def test_a_result_without_its_configuration_is_nobodys(finished, tmp_path):
+    folder = shutil.copytree(finished.folder, tmp_path / "run")
+    for file in (*folder.glob("checkpoint*"), folder / "config.json"):
+        file.unlink()
+    with pytest.raises(ValueError, match="holds a run, but no config.json"):
+        training.train(recipe("tiny", **SMALL), tiny_images(), folder)
+
+
+def test_a_finished_run_is_returned_without_a_write(finished, monkeypatch):
+    """Its folder may be read-only, on a medium or of another user."""
+    (finished.folder / "samples.png").rename(finished.folder / "moved.png")
+    for owner, name in ((RunFolder, "lock"), (storage, "write_bytes"), (pathlib.Path, "mkdir")):
+        monkeypatch.setattr(owner, name, None)
+    monkeypatch.setattr(recording.os, "access", lambda path, mode: mode != os.W_OK)
+    found = training.train(recipe("tiny", **SMALL), tiny_images(), finished.folder)
+    assert found == finished.result
+    (finished.folder / "moved.png").rename(finished.folder / "samples.png")
+
+
+def test_pictures_that_cannot_be_drawn_cost_a_warning_and_are_drawn_later(finished, tmp_path, monkeypatch):
+    folder = shutil.copytree(finished.folder, tmp_path / "run")
+    for name in ("result.json", "samples.png", "learning_curve.png"):
+        (folder / name).unlink()
+    settings, images = recipe("tiny", **SMALL), tiny_images()
+    with monkeypatch.context() as patch:
+        patch.setattr(plots, "run_pictures", None)
+        with pytest.warns(training.TrainingWarning, match="the pictures could not be drawn: .*not callable"):
+            result = training.train(settings, images, folder)
+    assert result.test_nll == finished.result.test_nll
+    assert runs.read_result(folder) == result
+    assert not (folder / "samples.png").exists()
+    assert training.train(settings, images, folder) == result
+    for name in ("samples.png", "learning_curve.png"):
+        assert (folder / name).read_bytes() == (finished.folder / name).read_bytes()
 
 
 @pytest.mark.slow
