@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from . import storage
 from .models import DVAE
+from .models.inputs import checked_codes, checked_images
 from .runs import provenance
 
 DESCRIPTION_FILE = "export.json"
@@ -39,7 +40,9 @@ def save(
 
     `log_likelihood` is the importance-weighted bound of $\log p(x)$ in nats, with the $\log Z$ stored in the
     prior. `sample` continues the stored chains. `encode` draws the code; the probabilities of a later group
-    depend on the bits drawn before it. `reconstruct` decodes such a draw.
+    depend on the bits drawn before it. `reconstruct` decodes such a draw. Images and codes of values that
+    the model does not take are an `InvalidArgumentError`. If the model knows (height, width) of its images,
+    they are `image_shape` of the loaded object and of `export.json`.
 
     Args:
       model: a trained model whose $\log Z$ has been measured (`DVAE.measure_log_partition`).
@@ -67,6 +70,8 @@ def save(
         module = tf.Module()
         # The variables alone: loading a Keras layer would need its class.
         module.state = tuple(variable.value for variable in model.variables)
+        if model.image_shape is not None:
+            module.image_shape = tf.constant(model.image_shape)
         functions = _functions(model, num_importance_samples, num_sweeps)
         tf.saved_model.save(module, str(partial), functions)
         description = _description(model, num_importance_samples, num_sweeps)
@@ -100,11 +105,15 @@ def _functions(model: DVAE, num_importance_samples: int, num_sweeps: int) -> dic
     seed = tf.TensorSpec([2], tf.int32, "seed")
     count = tf.TensorSpec([], tf.int32, "num_samples")
 
+    def images(x: tf.Tensor) -> tf.Tensor:
+        return checked_images(x, model.num_pixels, model.pixel_values, assert_in_graph=True)
+
     def encode(x: tf.Tensor, seed: tf.Tensor) -> dict[str, tf.Tensor]:
-        code = model.encode(x, 1, seed)
+        code = model.encode(images(x), 1, seed)
         return {"probabilities": tf.math.sigmoid(code.logits[0]), "code": code.z[0]}
 
     def decode(code: tf.Tensor) -> dict[str, tf.Tensor]:
+        code = checked_codes(code, model.recipe.structure.num_units, "code", assert_in_graph=True)
         return {"probabilities": model.decode(code)}
 
     def sample(num_samples: tf.Tensor, seed: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -112,10 +121,10 @@ def _functions(model: DVAE, num_importance_samples: int, num_sweeps: int) -> dic
         return {"images": drawn.images, "code": drawn.z}
 
     def log_likelihood(x: tf.Tensor, seed: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {"log_likelihood": model.log_likelihood(x, num_importance_samples, seed)}
+        return {"log_likelihood": model.log_likelihood(images(x), num_importance_samples, seed)}
 
     def reconstruct(x: tf.Tensor, seed: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {"probabilities": model.decode(model.encode(x, 1, seed).z[0])}
+        return {"probabilities": model.decode(model.encode(images(x), 1, seed).z[0])}
 
     takes = {
         encode: (x, seed),
@@ -136,4 +145,5 @@ def _description(model: DVAE, num_importance_samples: int, num_sweeps: int) -> d
         "num_importance_samples": num_importance_samples,
         "num_sweeps": num_sweeps,
         "log_partition": float(model.prior.log_partition),
+        "image_shape": model.image_shape,
     } | provenance.describe()

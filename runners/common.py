@@ -5,6 +5,7 @@ number for a run that a signal interrupted and that can be resumed.
 """
 
 import contextlib
+import importlib
 import io
 import os
 import signal
@@ -39,14 +40,25 @@ _RECIPE_FLAGS = {
     "num_validations": "Number of validations of a run; each takes as long as a few thousand steps.",
     "base_lr": "The initial learning rate.",
     "seed": "The seed of all random numbers of the run.",
+    "likelihood": f"The likelihood of the pixels: one of {', '.join(config.LIKELIHOODS)}.",
 }
 # Fields whose default depends on the baseline, or is None.
-_OPTIONAL_FLAGS = ("temperature", "couplings", "adam_epsilon", "patience", "num_tracking_chains")
+_OPTIONAL_FLAGS = (
+    "temperature",
+    "couplings",
+    "adam_epsilon",
+    "patience",
+    "num_tracking_chains",
+    "num_groups",
+    "units",
+    "init_from",
+)
 
 _DEFINE: dict[type, Any] = {
     bool: flags.DEFINE_bool,
     int: flags.DEFINE_integer,
     float: flags.DEFINE_float,
+    str: flags.DEFINE_string,
 }
 
 
@@ -82,8 +94,27 @@ def define_flags(struct: str, num_train_iter: int) -> None:
         "The run folder; an unfinished run in it is resumed.",
         allow_override=True,
     )
-    flags.DEFINE_string("struct", struct, f"One of {', '.join(config.STRUCTURES)}.")
-    flags.DEFINE_string("baseline", "dvaes_power", f"One of {', '.join(config.BASELINES)}.")
+    flags.DEFINE_string(
+        "struct",
+        struct,
+        f"The sizes of the code and of the networks: one of {', '.join(config.STRUCTURES)}; the next three "
+        "flags change them.",
+    )
+    flags.DEFINE_integer("num_groups", None, "Number of groups of the code.")
+    flags.DEFINE_integer("units", None, "Number of binary units of each group.")
+    flags.DEFINE_list(
+        "hidden", None, "Sizes of the hidden layers of every network, such as 200,200; empty for none."
+    )
+    flags.DEFINE_string(
+        "baseline",
+        "dvaes_power",
+        f"One of {', '.join(config.BASELINES)}, or a system that --parts registers.",
+    )
+    flags.DEFINE_string(
+        "init_from",
+        None,
+        "A run folder or a pretrained model whose weights and chains training starts from, past the warm-up.",
+    )
     flags.DEFINE_integer("k", 1, "Number of importance samples of the training bound.")
     flags.DEFINE_float("beta", None, "The sharpness of the smoothing; by default the published one.")
     flags.DEFINE_string(
@@ -136,6 +167,8 @@ def recipe_from_flags(dataset: str, **changes: Any) -> config.Recipe:
     """The recipe that the flags describe, with `changes` applied."""
     values = flags.FLAGS
     given = {name: getattr(values, name) for name in _OPTIONAL_FLAGS if getattr(values, name) is not None}
+    if values.hidden is not None:
+        given["hidden"] = _sizes("hidden", values.hidden)
     changes = {name: getattr(values, name) for name in _RECIPE_FLAGS} | given | changes
     return config.recipe(
         dataset,
@@ -148,6 +181,13 @@ def recipe_from_flags(dataset: str, **changes: Any) -> config.Recipe:
         num_replicas=devices.num_replicas(values.strategy, values.num_replicas),
         **changes,
     )
+
+
+def _sizes(name: str, given: Sequence[str]) -> tuple[int, ...]:
+    """Integers that a flag lists."""
+    if not all(size.strip().isdecimal() for size in given):
+        raise ValueError(f"{name}: expected integers with commas between them, got {','.join(given)}")
+    return tuple(int(size) for size in given)
 
 
 def run(dataset: str, description: str | None, struct: str, num_train_iter: int, **defaults: Any) -> None:
@@ -214,6 +254,8 @@ def start(main: Callable[[Sequence[str]], None], description: str | None) -> Non
             logging.set_verbosity(logging.WARNING)  # absl shows informative messages of TensorFlow by default
         use_gpu_sparingly()
         try:
+            for module in flags.FLAGS.parts or ():
+                _import(module)
             main(argv)
         except UnicodeEncodeError:  # a ValueError, but no fault of a flag
             raise
@@ -224,6 +266,12 @@ def start(main: Callable[[Sequence[str]], None], description: str | None) -> Non
         except training.Interrupted as interrupted:
             _leave(_SIGNALLED + interrupted.signal, str(interrupted))
 
+    flags.DEFINE_list(
+        "parts",
+        None,
+        "Python modules, importable from here or from PYTHONPATH, that register parts of your own "
+        "(dvae_tf.models.register_sampler, …).",
+    )
     # absl's `--help` shows the docstring of `__main__` and the flags registered for it. In a console script
     # that is a generated wrapper, without either.
     sys.modules["__main__"].__doc__ = f"{(description or '').strip()}\n"
@@ -233,6 +281,16 @@ def start(main: Callable[[Sequence[str]], None], description: str | None) -> Non
                 flags.FLAGS.register_key_flag_for_module(sys.argv[0], flag)
     with _forgiving_output():
         app.run(guarded, flags_parser=parse)
+
+
+def _import(module: str) -> None:
+    """Imports a module that registers parts, from the current folder too."""
+    if "" not in sys.path and os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    try:
+        importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        raise ValueError(f"parts: expected a Python module, got {module!r}: {error}") from error
 
 
 @contextlib.contextmanager

@@ -1,14 +1,16 @@
 """Trains and evaluates a discrete VAE on your own images, read from .npy or .npz files.
 
-Arrays are [N, H, W] or [N, D]: booleans, grey levels in [0, 1], or integers from 0 to 255. Grey levels are
-pixel probabilities: they are binarised anew for each training batch, and once for validation and test.
+Arrays are [N, H, W] or [N, D]: booleans, grey levels in [0, 1], or integers from 0 to 255. Grey levels become
+bits at random, anew for each training batch and once for validation and test, or by a threshold (--binarize);
+or they stay grey, with a likelihood of levels (--likelihood).
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 from absl import flags
 
-from dvae_tf import data
+from dvae_tf import config, data
 
 from . import common
 
@@ -23,18 +25,39 @@ def main() -> None:
     flags.DEFINE_list(
         "image_shape", None, "Height,width of [N, D] arrays; by default square if D is a square number."
     )
+    flags.DEFINE_enum(
+        "binarize",
+        None,
+        ["random", "threshold", "none"],
+        "What grey levels become: by default bits at random, or none with a likelihood of levels.",
+    )
     flags.DEFINE_string("name", "custom", "The name of the dataset in folders and tables.")
     common.define_flags(struct="2-layer-small", num_train_iter=10_000)
     common.start(_custom, __doc__)
 
 
 def _custom(_: Sequence[str]) -> None:
-    images = _images()
-    recipe = common.recipe_from_flags(images.name, dynamic_binarization=not images.is_binary)
+    values = flags.FLAGS
+    facts = config.LIKELIHOODS.get(values.likelihood)
+    takes_levels = facts is not None and facts.pixels == "levels"
+    binarize = values.binarize or ("none" if takes_levels else "random")
+    images = _images(binarize)
+    if not images.is_binary or values.binarize:
+        print(_GREY[binarize])
+    random = binarize == "random" and not images.is_binary
+    recipe = common.recipe_from_flags(images.name, dynamic_binarization=random)
     common.train(recipe, lambda: images)
 
 
-def _images() -> data.Images:
+_GREY = {
+    "random": "Grey levels: the probability of a pixel being 1, drawn anew for each batch, once for validation\n"
+    "and test. --binarize=threshold makes them bits, --likelihood=discretized_logistic keeps them.",
+    "threshold": "Grey levels: 1 from the middle on, otherwise 0.",
+    "none": "Grey levels: kept as they are.",
+}
+
+
+def _images(binarize: str) -> data.Images:
     values = flags.FLAGS
     files = {split: getattr(values, split) for split in ("train", "test", "validation")}
     for split in ("train", "test"):
@@ -43,11 +66,13 @@ def _images() -> data.Images:
     shape = values.image_shape
     if shape and not (len(shape) == 2 and all(side.isdecimal() for side in shape)):
         raise ValueError(f"image_shape: expected height,width, got {','.join(shape)}")
+    arrays: dict[str, Any] = {split: data.read_array(file) for split, file in files.items() if file}
     return data.from_arrays(
-        **{split: data.read_array(file) for split, file in files.items() if file},
+        **arrays,
         name=values.name,
         image_shape=(int(shape[0]), int(shape[1])) if shape else None,
         source=", ".join(file for file in files.values() if file),
+        binarize=binarize,
     )
 
 

@@ -28,11 +28,10 @@ def from_arrays(
     name: str = "custom",
     image_shape: tuple[int, int] | None = None,
     source: str = "arrays",
+    binarize: str = "random",
 ) -> images.Images:
     """Makes a dataset from arrays of booleans, grey levels in [0, 1], or whole numbers from 0 to 255.
 
-    Grey levels are pixel probabilities. `train` keeps them, to be binarised afresh for every batch;
-    `validation` and `test` are binarised once, with `VALIDATION_SEED` and `TEST_SEED` of `binarization`.
     Whole numbers are divided by 255, with a warning if none is near it.
 
     Args:
@@ -42,18 +41,32 @@ def from_arrays(
       name: The name of the dataset, for folders and tables.
       image_shape: (H, W) for arrays `[N, D]`; None is a square if D is a square number, otherwise (1, D).
       source: The origin of the images, in one line; errors begin with it.
+      binarize: What grey levels are. "random": pixel probabilities, which `train` keeps, to be binarised
+        afresh for every batch, while `validation` and `test` are binarised once, with `VALIDATION_SEED` and
+        `TEST_SEED` of `binarization`. "threshold": bits, 1 from 1/2 on. "none": levels, for a likelihood of
+        levels.
 
     Raises:
+      ValueError: If `binarize` is something else.
       DataError: If an array has another shape, type or range, or if the shapes of two arrays disagree.
     """
+    if binarize not in binarization.BINARIZATIONS:
+        known = ", ".join(binarization.BINARIZATIONS)
+        raise ValueError(f"binarize: expected one of {known}, got {binarize!r}")
     try:
-        return _from_arrays(train, test, validation, name, image_shape, source)
+        return _from_arrays(train, test, validation, name, image_shape, source, binarize)
     except (images.DataError, ValueError) as error:
         raise images.DataError(f"{source}: {error}") from error
 
 
 def _from_arrays(
-    train: Any, test: Any, validation: Any, name: str, image_shape: tuple[int, int] | None, source: str
+    train: Any,
+    test: Any,
+    validation: Any,
+    name: str,
+    image_shape: tuple[int, int] | None,
+    source: str,
+    binarize: str,
 ) -> images.Images:
     splits = {"train": train, "validation": validation, "test": test}
     arrays = {split: _array(split, given) for split, given in splits.items() if given is not None}
@@ -77,8 +90,9 @@ def _from_arrays(
             )
         count = math.ceil(_HELD_OUT * total)
         flat["train"], flat["validation"] = np.split(flat["train"], [-count])
-    found = images.Images(**binarization.binarize_held_out(flat), image_shape=shape, name=name, source=source)
-    images.check(found)
+    binarized = binarization.BINARIZATIONS[binarize](flat)
+    found = images.Images(**binarized, image_shape=shape, name=name, source=source)
+    images.check(found, "levels" if binarize == "none" else "bits")
     return found
 
 

@@ -1,4 +1,6 @@
-"""Binarisation of validation and test splits, once, with fixed seeds."""
+"""Binarisation of grey levels: at random with fixed seeds, or by a threshold."""
+
+from collections.abc import Callable
 
 import numpy as np
 
@@ -38,3 +40,16 @@ def binarize_held_out(splits: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         "validation": binarize_once(splits["validation"], VALIDATION_SEED),
         "test": binarize_once(splits["test"], TEST_SEED),
     }
+
+
+def binarize_by_threshold(splits: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Every pixel of 1/2 or more is 1, every other 0."""
+    return {split: (levels >= 0.5).astype(np.float32) for split, levels in splits.items()}
+
+
+# What grey levels are: name -> the splits that they become.
+BINARIZATIONS: dict[str, Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]] = {
+    "random": binarize_held_out,
+    "threshold": binarize_by_threshold,
+    "none": dict,
+}

@@ -17,8 +17,8 @@ class Images(NamedTuple):
     Attributes:
       train: float32 `[N_train, X]` in [0, 1]: binary images or, if the dataset is binarised afresh for every
         batch, pixel probabilities.
-      validation: float32 `[N_validation, X]`, binary.
-      test: float32 `[N_test, X]`, binary.
+      validation: float32 `[N_validation, X]`, binary; grey levels for a likelihood of levels.
+      test: float32 `[N_test, X]`, like `validation`.
       image_shape: (height, width), whose product is X.
       name: The name of the dataset.
       source: The origin of the images, in one line.
@@ -37,24 +37,28 @@ class Images(NamedTuple):
         return bool(np.isin(self.train, (0, 1)).all())
 
 
-def check(images: Images) -> None:
+def check(images: Images, pixels: str | None = "bits") -> None:
     """Checks that the splits are as `Images` documents.
 
     Args:
       images: The dataset.
+      pixels: What `validation` and `test` consist of: "bits", "levels" in [0, 1], or None for whatever the
+        likelihood of your own takes, which is not checked.
 
     Raises:
       TypeError: If a split is not a float32 NumPy array.
       ValueError: If a split is not of rank 2, or its width disagrees with `image_shape`.
       DataError: If a split is empty or holds a value that is not finite or outside of [0, 1], or if
-        `validation` or `test` holds a value other than 0 and 1.
+        `validation` or `test` holds a value other than 0 and 1 and bits are expected.
     """
+    if pixels is None:
+        return
     shape = sides(images.image_shape)
     for split in ("train", "validation", "test"):
         _check_split(getattr(images, split), split, math.prod(shape), shape)
-    for split in ("validation", "test"):
-        pixels = getattr(images, split)
-        if not np.all((pixels == 0) | (pixels == 1)):
+    for split in ("validation", "test") if pixels == "bits" else ():
+        held_out = getattr(images, split)
+        if not np.all((held_out == 0) | (held_out == 1)):
             raise DataError(
                 f"{split}: expected binary pixels, 0 or 1, got grey levels. Binarise them once, for example "
                 "with data.binarize_once"

@@ -6,7 +6,7 @@ from .pretrained import PRETRAINED
 from .recipe_training import RelaxedBound
 from .replicas import ReplicaUpdate, StepReport, combine
 from .systems import PriorParts, register_likelihood, register_prior, register_relaxation, register_sampler
-from .weights import load, load_weights, save_weights
+from .weights import load, load_weights, save_weights, start_from, weights_file
 
 __all__ = [
     "DVAE",
@@ -29,4 +29,6 @@ __all__ = [
     "register_relaxation",
     "register_sampler",
     "save_weights",
+    "start_from",
+    "weights_file",
 ]

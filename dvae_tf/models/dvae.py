@@ -135,7 +135,10 @@ class DVAE(RecipeTraining):
             raise ValueError(f"image_shape: expected {len(mean_x)} pixels, got {tuple(image_shape)}")
         structure, system = recipe.structure, recipe.system
         self.recipe, self.num_pixels, self.kl_warmup = recipe, len(mean_x), kl_warmup
-        self.image_shape = None if image_shape is None else tuple(map(int, image_shape))
+        self.image_shape: tuple[int, int] | None = None
+        if image_shape is not None:
+            height, width = image_shape
+            self.image_shape = as_count("image_shape", height), as_count("image_shape", width)
         self.kl, self.bound = KL_TERMS[system.kl], BOUNDS[system.bound]
         if likelihood is not None and not callable(likelihood):
             raise ValueError(f"likelihood: expected a function of the decoder's outputs, got {likelihood!r}")

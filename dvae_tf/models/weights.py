@@ -8,7 +8,7 @@ import numpy as np
 
 from .. import storage
 from ..config import Recipe
-from ..runs import BEST_FILE, CONFIG_FILE, WEIGHTS_FILE, file_in, read_recipe
+from ..runs import BEST_FILE, CONFIG_FILE, WEIGHTS_FILE, file_in, read_inputs, read_recipe
 from .dvae import DVAE
 from .pretrained import pretrained_folder
 from .variable_names import current_names, named_variables
@@ -53,16 +53,24 @@ def load(log_dir: str | pathlib.Path, **parts: Any) -> DVAE:
       FileNotFoundError: if there are no weights.
       StorageError: if a file is damaged or a link that leads outside of the folder, or the weights belong
         to another model; the message names the file.
-      ValueError: if `parts` do not fit.
+      ValueError: if `parts` do not fit, or the model was trained with parts that are not given.
     """
     folder = _folder(log_dir)
     recipe = read_recipe(folder)
-    file = _weights_file(folder, "log_dir")
+    file = weights_file(log_dir, "log_dir")
+    inputs = read_inputs(folder)
+    if inputs is not None and (missing := sorted(set(inputs.parts) - set(parts))):
+        given = ", ".join(f"{part}=…" for part in missing)
+        raise ValueError(
+            f"log_dir: {folder} was trained with your own {' and '.join(missing)}; "
+            f"load it with dvae_tf.models.load({str(log_dir)!r}, {given})"
+        )
     arrays = storage.read_arrays(file)
     mean_x = arrays.get(_MEAN_X, np.zeros(1, np.float32))
     _check_sizes(recipe, mean_x, arrays, file, "encoder" in parts and "decoder" in parts)
     try:
-        model = DVAE(recipe, mean_x, kl_warmup=False, **parts)
+        image_shape = None if inputs is None else inputs.image_shape
+        model = DVAE(recipe, mean_x, image_shape=image_shape, kl_warmup=False, **parts)
     except ValueError as error:
         if parts:
             raise
@@ -84,16 +92,20 @@ def start_from(model: DVAE, source: str | pathlib.Path) -> None:
 
     Raises:
       FileNotFoundError: if there are no weights.
-      StorageError: if a file is damaged or the weights do not fit the model; then nothing has changed.
+      StorageError: if a file is damaged.
+      ValueError: if the weights do not fit the model; then nothing has changed.
     """
-    folder = _folder(source)
-    file = _weights_file(folder, "init_from")
+    file = weights_file(source, "init_from")
     variables = named_variables(model)
     arrays = current_names(storage.read_arrays(file), variables)
     for name, variable in variables.items():
         array, shape = arrays.get(name), tuple(variable.shape)
         if name in _CHAINS and array is not None and array.shape[-1:] == shape[-1:]:
             arrays[name] = np.resize(array, shape)
+    try:
+        storage.check_variables(variables, arrays, file)
+    except storage.StorageError as error:
+        raise ValueError(f"init_from: expected the weights of a model of the same parts: {error}") from error
     storage.assign_variables(variables, arrays, file)
 
 
@@ -103,7 +115,13 @@ def _folder(source: str | pathlib.Path) -> pathlib.Path:
     return folder if folder.is_dir() else pretrained_folder(str(source)) or folder
 
 
-def _weights_file(folder: pathlib.Path, argument: str) -> pathlib.Path:
+def weights_file(source: str | pathlib.Path, argument: str) -> pathlib.Path:
+    """The weights of a folder or a short name, as `load` takes it.
+
+    Raises:
+      FileNotFoundError: if there are none; the message names the argument.
+    """
+    folder = _folder(source)
     for name in (BEST_FILE, WEIGHTS_FILE):
         if (file := file_in(folder, name)).is_file():
             return file

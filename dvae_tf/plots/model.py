@@ -65,7 +65,7 @@ def report_pictures(model: DVAE, images: Images | None) -> dict[str, bytes]:
     draws = _energies(model, z)
     found = {}
     if images is None:
-        shape, codes = likely_shape(samples.shape[1]), None
+        shape, codes = model.image_shape or likely_shape(samples.shape[1]), None
     else:
         shape, test = images.image_shape, _evenly_spaced(images.test, _NUM_IMAGES)
         active = evaluation.active_units(model, test, for_codes)

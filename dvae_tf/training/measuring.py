@@ -129,8 +129,13 @@ def tracking_error(model: DVAE, history: History) -> float | None:
     return max(abs(before - measured) for before, measured in pairs)
 
 
-def check_images(recipe: Recipe, images: Images, own_likelihood: bool) -> None:
+def check_images(recipe: Recipe, images: Images, pixels: str | None) -> None:
     """Checks that images fit a recipe.
+
+    Args:
+      recipe: the recipe.
+      images: the dataset.
+      pixels: what the likelihood takes: "bits", "levels", or None if it is not known.
 
     Raises:
       ValueError: if they do not; the message names the field of the recipe.
@@ -142,7 +147,11 @@ def check_images(recipe: Recipe, images: Images, own_likelihood: bool) -> None:
             f"train_batchsize: expected at most the {len(images.train)} training images, "
             f"got {recipe.train_batchsize}"
         )
-    if not (recipe.dynamic_binarization or own_likelihood or images.is_binary):
+    if pixels == "levels" and images.is_binary:
+        raise ValueError(
+            f"likelihood: expected one of bits, such as bernoulli, for binary images, got {recipe.likelihood}"
+        )
+    if pixels == "bits" and not (recipe.dynamic_binarization or images.is_binary):
         raise ValueError(
             "dynamic_binarization: expected True for training images that are grey levels, got False"
         )

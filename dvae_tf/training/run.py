@@ -1,6 +1,7 @@
 """One run: from the newest checkpoint of a folder to the measured result."""
 
 import contextlib
+import dataclasses
 import os
 import time
 import warnings
@@ -11,7 +12,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from ..config import Recipe
+from .. import models
+from ..config import LIKELIHOODS, Recipe
 from ..data import Images, check
 from ..models import DVAE, StepReport
 from ..runs import Inputs, Result, RunFolder, provenance
@@ -31,6 +33,7 @@ def train(
     callbacks: Sequence[keras.callbacks.Callback] = (),
     verbose: bool = True,
     strategy: tf.distribute.Strategy | None = None,
+    init_from: str | os.PathLike[str] | None = None,
     **parts: Any,
 ) -> Result:
     """Trains a model, tests its best weights by validation, and leaves a run folder.
@@ -50,13 +53,17 @@ def train(
       strategy: devices to train on, as many as `num_replicas` of the recipe; None computes all replicas in
         this process, with the same result but for rounding. The model is made outside of its scope. With
         several workers each calls this function, and the first one writes.
-      **parts: your own `encoder`, `decoder` or `likelihood` for `models.DVAE`.
+      init_from: a run folder, or the name of a pretrained model, whose weights and chains training starts
+        from: the schedule is that of a new run, without the warm-up of the KL terms. It sets the field of the
+        recipe, so the run folder says where the run began. None leaves the field as it is.
+      **parts: your own `encoder`, `decoder`, `likelihood`, `relaxation`, `prior` or `sampler` for
+        `models.DVAE`.
 
     Returns:
       The measured result, as `result.json` holds it.
 
     Raises:
-      DataError: if the images are not binary (with the library's own pixel likelihood).
+      DataError: if the images are not what the likelihood takes: bits, or levels in [0, 1].
       ValueError: if the images do not fit the recipe, or the folder belongs to another configuration, to
         other images, or to other parts.
       PermissionError: if the folder is not writable, or another process is training in it.
@@ -65,12 +72,16 @@ def train(
       Interrupted: after SIGTERM or SIGINT to any worker, once a checkpoint is written. A second signal is not
         deferred.
     """
+    if init_from is not None:
+        recipe = dataclasses.replace(recipe, init_from=os.fspath(init_from))
     check_run(recipe, images, strategy=strategy, **parts)
     folder, inputs = _checked_folder(recipe, images, log_dir, strategy, parts)
     if (result := folder.result) is not None:
         draw_missing_pictures(folder, recipe, images, parts)
         return result
-    model = DVAE(recipe, images.train.mean(0), **parts)
+    model = DVAE(recipe, images.train.mean(0), image_shape=images.image_shape, **parts)
+    if recipe.init_from is not None and not folder.checkpoints():
+        models.start_from(model, recipe.init_from)
     model.compile()
     progress_bar = ProgressBar()
     followers = [progress_bar, *callbacks] if verbose else list(callbacks)
@@ -102,10 +113,13 @@ def check_run(
       PermissionError: as `train`.
       StorageError: if the configuration, the inputs or the result of the folder is damaged.
     """
-    if "likelihood" not in parts:
-        check(images)
-    measuring.check_images(recipe, images, "likelihood" in parts)
+    own = parts.get("likelihood")
+    pixels = LIKELIHOODS[recipe.likelihood].pixels if own is None else getattr(own, "pixels", None)
+    check(images, pixels)
+    measuring.check_images(recipe, images, pixels)
     check_replicas(recipe, strategy)
+    if recipe.init_from is not None:
+        models.weights_file(recipe.init_from, "init_from")
     if log_dir is not None:
         _checked_folder(recipe, images, log_dir, strategy, parts)
 

@@ -42,6 +42,7 @@ _REASONS = {
         storage.read_npz""",
     "files of a run, and what they say": """
         export.save export.signatures models.load models.load_weights models.save_weights
+        models.start_from models.weights_file
         runs.BEST_FILE runs.CONFIG_FILE runs.IMAGE_NLL_FILE runs.INPUTS_FILE runs.RESULT_FILE
         runs.WEIGHTS_FILE runs.Checkpoint runs.History runs.Inputs runs.Result runs.RunFolder
         runs.config_differences runs.file_in runs.read_history runs.read_image_nll runs.read_inputs
