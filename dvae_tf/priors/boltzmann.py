@@ -14,11 +14,17 @@ from typing import Any
 import tensorflow as tf
 import tensorflow_probability as tfp
 from tensorflow_probability import distributions as tfd
-from tensorflow_probability.python.internal import tensor_util
 
 from ..numerics import bernoulli_entropy, keep_nan
 from ..rbm import RBM, as_rbm, block_gibbs, energy, exact, split_sides, uniform_states
-from ..support import bit_assertions
+from ..support import as_count, as_parameter, as_scalar, bit_assertions, floating_dtype, in_dtype
+
+
+class _UnknownLogPartitionError(ValueError, AttributeError):
+    """log Z was not given, and the machine is too large to enumerate.
+
+    Also an `AttributeError`, by which tfp takes a parameter for absent when it looks for variables.
+    """
 
 
 class BoltzmannMachine(tfd.AutoCompositeTensorDistribution):
@@ -31,14 +37,14 @@ class BoltzmannMachine(tfd.AutoCompositeTensorDistribution):
     Args:
       left_bias: [L].
       right_bias: [R].
-      weights: [L, R].
+      weights: [L, R]; the dtype is float64 if theirs is, otherwise float32.
       log_partition: log Z, a scalar in nats. None enumerates it if the smaller side has at most 20 units;
         otherwise `log_prob` raises `ValueError`.
       num_sweeps: block Gibbs sweeps of an approximate sample.
       validate_args: whether to check that values are 0 or 1 and the parameters finite.
 
     Raises:
-      ValueError: if the shapes disagree.
+      ValueError: if the shapes disagree, or log Z is no scalar.
     """
 
     def __init__(
@@ -54,10 +60,13 @@ class BoltzmannMachine(tfd.AutoCompositeTensorDistribution):
     ) -> None:
         parameters = dict(locals())
         with tf.name_scope(name):
-            self._rbm = as_rbm(left_bias, right_bias, weights)
-            dtype = self._rbm.dtype
-            self._log_partition = tensor_util.convert_nonref_to_tensor(log_partition, dtype=dtype)
-            self._num_sweeps = num_sweeps
+            self._weights = as_parameter(weights)
+            dtype = floating_dtype(self._weights)
+            self._left_bias = as_parameter(left_bias, dtype)
+            self._right_bias = as_parameter(right_bias, dtype)
+            as_rbm(self._left_bias, self._right_bias, self._weights)
+            self._log_partition = as_scalar("log_partition", log_partition, dtype)
+            self._num_sweeps = as_count("num_sweeps", num_sweeps)
             super().__init__(
                 dtype=dtype,
                 reparameterization_type=tfd.NOT_REPARAMETERIZED,
@@ -78,21 +87,21 @@ class BoltzmannMachine(tfd.AutoCompositeTensorDistribution):
 
     @property
     def rbm(self) -> RBM:
-        """The parameters."""
-        return self._rbm
+        """The current parameters as tensors."""
+        return as_rbm(self._left_bias, self._right_bias, self._weights)
 
     @property
     def num_left(self) -> int:
         """L."""
-        return self.rbm.num_left
+        return self._weights.shape[0]
 
     @property
     def num_right(self) -> int:
         """R."""
-        return self.rbm.num_right
+        return self._weights.shape[1]
 
     @property
-    def log_partition(self) -> tf.Tensor:
+    def log_partition(self) -> Any:
         """log Z in nats: as given, or by enumeration.
 
         Raises:
@@ -101,7 +110,7 @@ class BoltzmannMachine(tfd.AutoCompositeTensorDistribution):
         if self._log_partition is not None:
             return self._log_partition
         if min(self.num_left, self.num_right) > exact.MAX_SAMPLING_UNITS:
-            raise ValueError(
+            raise _UnknownLogPartitionError(
                 f"log_partition: expected a number for {self.num_left} + {self.num_right} units, got None; "
                 f"at most {exact.MAX_SAMPLING_UNITS} units on the smaller side are enumerated here, use "
                 "partition.estimate or partition.annealed_importance_sampling"
@@ -147,7 +156,7 @@ class BoltzmannMachine(tfd.AutoCompositeTensorDistribution):
         return bit_assertions(z) if self.validate_args else []
 
     def _log_prob(self, z: tf.Tensor) -> tf.Tensor:
-        return self.unnormalized_log_prob(z) - self.log_partition
+        return self.unnormalized_log_prob(z) - in_dtype(self.log_partition, self.dtype)
 
     def _sample_n(self, n: tf.Tensor, seed: Any = None) -> tf.Tensor:
         for_start, for_sweeps = tfp.random.split_seed(seed, salt="boltzmann_machine")
@@ -181,7 +190,7 @@ def kl_bernoulli_boltzmann(
     with tf.name_scope(name):
         logits = tf.cast(q.distribution.logits_parameter(), p.dtype)
         entropy = tf.reduce_sum(bernoulli_entropy(logits), -1)
-        return p.energy(tf.math.sigmoid(logits)) - entropy + p.log_partition
+        return p.energy(tf.math.sigmoid(logits)) - entropy + in_dtype(p.log_partition, p.dtype)
 
 
 def log_partition_surrogate(
@@ -211,7 +220,8 @@ def log_partition_surrogate(
       log_weights: [C], of the states; not necessarily normalised. None gives equal weights.
     """
     rbm = as_rbm(left_bias, right_bias, weights)
-    energies = energy(rbm, tf.stop_gradient(left), tf.stop_gradient(right))
+    left, right = (tf.stop_gradient(in_dtype(side, rbm.dtype)) for side in (left, right))
+    energies = energy(rbm, left, right)
     if log_weights is None:
         log_weights = tf.zeros_like(energies)
     normalised = tf.stop_gradient(tf.nn.softmax(tf.cast(log_weights, energies.dtype)))

@@ -20,15 +20,18 @@ from tensorflow_probability import distributions as tfd
 from ..numerics import Seed, check_count, keep_nan
 from ..partition import LogPartition
 from ..smoothing import Relaxation
-from ..support import at_least_float32, bit_assertions, number_assertions
+from ..support import as_parameter, bit_assertions, floating_dtype, in_dtype, number_assertions
 from .base import Prior
 
 
 class DirectedBernoulli(tfd.AutoCompositeTensorDistribution):
     """Bits of one or more groups, event shape [D]; `log_prob` is exact, in nats.
 
+    Variables among the logits are read whenever a method needs them; the variables of layers that are
+    conditionals belong to the layers.
+
     Args:
-      first_logits: [units], log-odds of the first group.
+      first_logits: [..., units], log-odds of the first group; the leading dimensions are the batch shape.
       conditionals: one callable for each further group, from the bits or zeta of the groups before, [..., d],
         to log-odds [..., units].
       relaxation: gives the distribution of zeta for log-odds; None for bits.
@@ -46,11 +49,11 @@ class DirectedBernoulli(tfd.AutoCompositeTensorDistribution):
     ) -> None:
         parameters = dict(locals())
         with tf.name_scope(name):
-            self._first_logits = at_least_float32(first_logits)
+            self._first_logits = as_parameter(first_logits)
             self._conditionals = tuple(conditionals)
             self._relaxation = relaxation
             super().__init__(
-                dtype=self._first_logits.dtype,
+                dtype=floating_dtype(self._first_logits),
                 reparameterization_type=tfd.NOT_REPARAMETERIZED,
                 validate_args=validate_args,
                 allow_nan_stats=allow_nan_stats,
@@ -75,18 +78,24 @@ class DirectedBernoulli(tfd.AutoCompositeTensorDistribution):
     def logits(self, code: Any) -> tf.Tensor:
         """Log-odds of every unit given the groups before it: [..., D] gives [..., D]."""
         code = tf.convert_to_tensor(code, self.dtype)
-        if code.shape.rank == 1:
+        first = self._first()
+        if code.shape.rank == first.shape.rank == 1:
             # Keras layers do not accept vectors.
             return self.logits(code[tf.newaxis])[0]
         units = self.units_per_group
-        shape = tf.concat([tf.shape(code)[:-1], [units]], 0)
-        groups = [tf.broadcast_to(self._first_logits, shape)]
+        shape = tf.broadcast_dynamic_shape(tf.shape(code)[:-1], tf.shape(first)[:-1])
+        code = tf.broadcast_to(code, tf.concat([shape, tf.shape(code)[-1:]], 0))
+        groups = [tf.broadcast_to(first, tf.concat([shape, [units]], 0))]
         for index, conditional in enumerate(self._conditionals, 1):
             groups.append(tf.cast(conditional(code[..., : index * units]), self.dtype))
         logits = tf.concat(groups, -1)
         checks = number_assertions("logits", logits) if self.validate_args else []
         with tf.control_dependencies(checks):
             return tf.identity(logits)
+
+    def _first(self) -> tf.Tensor:
+        """The current log-odds of the first group."""
+        return in_dtype(self._first_logits, self.dtype)
 
     def _conditional(self, logits: tf.Tensor) -> tfd.Distribution:
         if self._relaxation is None:
@@ -108,7 +117,7 @@ class DirectedBernoulli(tfd.AutoCompositeTensorDistribution):
 
     def _parameter_control_dependencies(self, is_init: bool) -> list[Any]:
         checked = self.validate_args and not is_init
-        return number_assertions("first_logits", self._first_logits) if checked else []
+        return number_assertions("first_logits", self._first()) if checked else []
 
     def _sample_control_dependencies(self, code: tf.Tensor) -> list[Any]:
         if not self.validate_args or self._relaxation is not None:
@@ -120,8 +129,8 @@ class DirectedBernoulli(tfd.AutoCompositeTensorDistribution):
 
     def _sample_n(self, n: tf.Tensor, seed: Any = None) -> tf.Tensor:
         seeds = tfp.random.split_seed(seed, self.num_groups, salt="directed_bernoulli")
-        first = tf.broadcast_to(self._first_logits, [n, self.units_per_group])
-        code = self._draw(first, seeds[0])
+        first = self._first()
+        code = self._draw(tf.broadcast_to(first, tf.concat([[n], tf.shape(first)], 0)), seeds[0])
         for conditional, group_seed in zip(self._conditionals, seeds[1:], strict=True):
             logits = tf.cast(conditional(code), self.dtype)
             code = tf.concat([code, self._draw(logits, group_seed)], -1)

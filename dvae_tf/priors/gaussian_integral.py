@@ -20,7 +20,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from ..rbm import RBM, split_sides
-from ..support import REAL_LINE
+from ..support import REAL_LINE, as_number, as_scalar, in_dtype
 from .boltzmann import BoltzmannMachine
 from .boltzmann_prior import BoltzmannPrior
 from .relaxed_machine import RelaxedMachine
@@ -34,7 +34,8 @@ class GaussianIntegralRelaxation(RelaxedMachine):
     r"""A Boltzmann machine smoothed by correlated Gaussians, event shape [D], zeta real.
 
     `log_prob` is the log density in nats, as exact as the machine's log Z; differentiable in zeta, the
-    biases, the weights and log Z, with beta held fixed. `sample` draws z from the machine, then zeta.
+    biases, the weights, log Z and beta (where beta is raised, the sharpness in use is held fixed). `sample`
+    draws z from the machine, then zeta.
 
     Args:
       boltzmann: the machine p(z).
@@ -54,12 +55,8 @@ class GaussianIntegralRelaxation(RelaxedMachine):
     ) -> None:
         parameters = dict(locals())
         with tf.name_scope(name):
-            dtype = boltzmann.dtype
-            if spectral_norm is None:
-                spectral_norm = tf.linalg.svd(boltzmann.rbm.weights, compute_uv=False)[0]
-            spectral_norm = tf.convert_to_tensor(spectral_norm, dtype)
-            self._beta = tf.convert_to_tensor(beta, dtype)
-            self._sharpness = tf.stop_gradient(tf.maximum(self._beta, spectral_norm + MARGIN))
+            self._beta = as_scalar("beta", beta, boltzmann.dtype)
+            self._spectral_norm = as_scalar("spectral_norm", spectral_norm, boltzmann.dtype)
             super().__init__(
                 boltzmann,
                 validate_args=validate_args,
@@ -82,19 +79,24 @@ class GaussianIntegralRelaxation(RelaxedMachine):
         return REAL_LINE
 
     @property
-    def beta(self) -> tf.Tensor:
-        """The requested sharpness."""
+    def beta(self) -> Any:
+        """The requested sharpness, as given."""
         return self._beta
 
     @property
     def sharpness(self) -> tf.Tensor:
-        """The sharpness in use: beta, or the larger value that A requires."""
-        return self._sharpness
+        """The sharpness in use: beta, or the larger number that A requires, which is held fixed."""
+        norm = self._spectral_norm
+        if norm is None:
+            norm = tf.linalg.svd(tf.stop_gradient(self.boltzmann.rbm.weights), compute_uv=False)[0]
+        smallest = tf.stop_gradient(in_dtype(norm, self.dtype)) + MARGIN
+        return tf.maximum(in_dtype(self.beta, self.dtype), smallest)
 
     def _parameter_control_dependencies(self, is_init: bool) -> list[Any]:
         assertions = super()._parameter_control_dependencies(is_init)
         if assertions:
-            assertions.append(tf.debugging.assert_all_finite(self.beta, "beta: expected a finite number"))
+            beta = in_dtype(self.beta, self.dtype)
+            assertions.append(tf.debugging.assert_all_finite(beta, "beta: expected a finite number"))
         return assertions
 
     def _log_prob_inside(self, zeta: tf.Tensor) -> tf.Tensor:
@@ -110,7 +112,7 @@ class GaussianIntegralRelaxation(RelaxedMachine):
         ) + tf.reduce_sum(tf.math.softplus(rbm.right_bias + field_right - beta / 2), -1)
         num_units = machine.num_left + machine.num_right
         log_normalizer = 0.5 * (_log_determinant(rbm, beta) - num_units * math.log(2.0 * math.pi))
-        log_prob = log_normalizer - 0.5 * quadratic + log_terms - machine.log_partition
+        log_prob = log_normalizer - 0.5 * quadratic + log_terms - self._log_z
         # If zeta^T A zeta <= 2 beta |zeta|^2 overflows, the sum would be inf - inf.
         vanishes = tf.math.is_inf(2.0 * beta * tf.reduce_sum(zeta**2, -1))
         return tf.where(vanishes, tf.constant(-float("inf"), self.dtype), log_prob)
@@ -163,9 +165,7 @@ class GaussianIntegralPrior(BoltzmannPrior):
 
     def __init__(self, num_left: int, num_right: int, beta: float, **kwargs: Any) -> None:
         super().__init__(num_left, num_right, **kwargs)
-        if not 0.0 < beta < math.inf:
-            raise ValueError(f"beta: expected a finite number above 0, got {beta!r}")
-        self.beta = float(beta)
+        self.beta = as_number("beta", beta, above=0.0)
 
     def _add_state(self) -> None:
         super()._add_state()

@@ -59,7 +59,7 @@ class GumBolt(RelaxedMachine):
         return UNIT_INTERVAL
 
     def _log_prob_inside(self, zeta: tf.Tensor) -> tf.Tensor:
-        return -self.boltzmann.energy(zeta) - self.boltzmann.log_partition
+        return -self.boltzmann.energy(zeta) - self._log_z
 
     def _sample_n(self, n: tf.Tensor, seed: Any = None) -> tf.Tensor:
         return self.boltzmann.sample(n, seed=seed)

@@ -137,7 +137,7 @@ class OverlappingRelaxation(RelaxedMachine):
         log_r = self.smoothing.log_density_given_0(zeta, *self._theta())
         log_r += tf.concat([m_left, m_right], -1) * ratio
         log_r = tf.reduce_sum(log_r, -1)
-        return entropy - energy(machine.rbm, m_left, m_right) + log_r - machine.log_partition
+        return entropy - energy(machine.rbm, m_left, m_right) + log_r - self._log_z
 
     def _sample_n(self, n: tf.Tensor, seed: Any = None) -> tf.Tensor:
         for_z, for_zeta = tfp.random.split_seed(seed, salt="overlapping_relaxation")

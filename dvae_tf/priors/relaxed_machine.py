@@ -7,7 +7,7 @@ import tensorflow as tf
 from tensorflow_probability import bijectors as tfb
 from tensorflow_probability import distributions as tfd
 
-from ..support import line_onto, outside, support_assertions
+from ..support import in_dtype, line_onto, outside, support_assertions
 from .boltzmann import BoltzmannMachine
 
 
@@ -29,6 +29,11 @@ class RelaxedMachine(tfd.AutoCompositeTensorDistribution):
     def boltzmann(self) -> BoltzmannMachine:
         """The machine p(z)."""
         return self._boltzmann
+
+    @property
+    def _log_z(self) -> tf.Tensor:
+        """log Z of the machine as a tensor, nats."""
+        return in_dtype(self.boltzmann.log_partition, self.dtype)
 
     @property
     @abc.abstractmethod

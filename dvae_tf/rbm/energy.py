@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
+from ..support import as_number, at_least_float32, in_dtype
+
 
 class RBM(NamedTuple):
     """The parameters of a machine: shapes [L], [R] and [L, R], of one floating dtype."""
@@ -43,17 +45,14 @@ def as_rbm(left_bias: Any, right_bias: Any, weights: Any, temperature: float = 1
     Args:
       left_bias: [L].
       right_bias: [R].
-      weights: [L, R]; its dtype (float32 or float64; integers become float32) is that of the machine.
+      weights: [L, R]; its dtype (float64, or float32 for any other) is that of the machine.
       temperature: $T$ of $p(z) = \exp(-E(z) / T) / Z$; all parameters are divided by it.
 
     Raises:
       ValueError: if a shape is wrong, or the temperature is not a finite number above 0.
     """
-    if not 0 < temperature < float("inf"):
-        raise ValueError(f"temperature: expected a finite number above 0, got {temperature!r}")
-    weights = tf.convert_to_tensor(weights)
-    if not weights.dtype.is_floating:
-        weights = tf.cast(weights, tf.float32)
+    temperature = as_number("temperature", temperature, above=0.0)
+    weights = at_least_float32(weights)
     if weights.shape.rank != 2 or not weights.shape.is_fully_defined():
         raise ValueError(f"weights: expected a static shape [L, R], got {weights.shape}")
     biases = []
@@ -61,7 +60,7 @@ def as_rbm(left_bias: Any, right_bias: Any, weights: Any, temperature: float = 1
         ("left_bias", left_bias, weights.shape[0]),
         ("right_bias", right_bias, weights.shape[1]),
     ):
-        bias = tf.cast(tf.convert_to_tensor(bias), weights.dtype)
+        bias = in_dtype(bias, weights.dtype)
         if bias.shape != (size,):
             raise ValueError(
                 f"{name}: expected shape [{size}] for weights of shape {weights.shape}, got {bias.shape}"

@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
-from tensorflow_probability.python.internal import tensor_util
+from tensorflow_probability import bijectors as tfb
 
 from ..numerics import uniform
 from ..support import UNIT_INTERVAL, at_least_float32, in_dtype, inside_unit_interval, outside
@@ -23,14 +23,14 @@ from .relaxation import NumberAbove, Relaxation, RelaxedBinary
 
 
 class ConcreteBernoulli(RelaxedBinary):
-    """The Concrete distribution of a relaxed bit, batch shape that of the logits, scalar event.
+    """The Concrete distribution of a relaxed bit, scalar event; its parameters broadcast to the batch shape.
 
     Samples are reparameterised. `log_prob` is exact, in nats, -inf outside [0, 1]. Close to 0 and 1 it is
     evaluated at the nearest number with finite logarithms of both distances: float32 does not resolve
     1 - zeta below 6e-8. `log_density_ratio` and `binary_posterior` raise: there is no r(zeta | z).
 
     Args:
-      logits: log-odds of z = 1, any shape, float32 or float64.
+      logits: log-odds of z = 1, any shape; half precision and integers are computed in float32.
       temperature: broadcasts against `logits`.
       validate_args: whether to check that values lie in the support, the temperature is above 0 and nothing
         is NaN.
@@ -48,21 +48,24 @@ class ConcreteBernoulli(RelaxedBinary):
         with tf.name_scope(name):
             super().__init__(
                 logits,
+                (temperature,),
                 validate_args=validate_args,
                 allow_nan_stats=allow_nan_stats,
                 parameters=parameters,
                 name=name,
             )
-            self._temperature = tensor_util.convert_nonref_to_tensor(temperature, dtype=self.dtype)
 
     @classmethod
     def _parameter_properties(cls, dtype: Any, num_classes: Any = None) -> dict[str, Any]:
-        return {"logits": tfp.util.ParameterProperties()}
+        return {
+            "logits": tfp.util.ParameterProperties(),
+            "temperature": tfp.util.ParameterProperties(default_constraining_bijector_fn=tfb.Softplus),
+        }
 
     @property
-    def temperature(self) -> tf.Tensor:
-        """The temperature; at 0 it would be the Bernoulli distribution of the bit."""
-        return self._temperature
+    def temperature(self) -> Any:
+        """The temperature as given; at 0 it would be the Bernoulli distribution of the bit."""
+        return self._theta[0]
 
     @property
     def support(self) -> tuple[float, float]:
@@ -79,25 +82,28 @@ class ConcreteBernoulli(RelaxedBinary):
         assertions = super()._parameter_control_dependencies(is_init)
         if assertions:
             message = "temperature: expected a number above 0"
-            assertions.append(tf.debugging.assert_positive(self.temperature, message))
+            assertions.append(tf.debugging.assert_positive(self.values()[1], message))
         return assertions
 
     def _log_prob(self, zeta: tf.Tensor) -> tf.Tensor:
+        logits, temperature = self.values()
         log_zeta, log_not_zeta = _log_distances(zeta)
         # temperature logit(zeta) - l has a logistic distribution.
-        u = tf.abs(self.temperature * (log_zeta - log_not_zeta) - self.logits)
+        u = tf.abs(temperature * (log_zeta - log_not_zeta) - logits)
         log_logistic = -u - 2.0 * tf.math.softplus(-u)
-        log_density = tf.math.log(self.temperature) + log_logistic - log_zeta - log_not_zeta
+        log_density = tf.math.log(temperature) + log_logistic - log_zeta - log_not_zeta
         minus_infinity = tf.constant(-float("inf"), self.dtype)
         return tf.where(outside(zeta, self.support), minus_infinity, log_density)
 
     def _cdf(self, zeta: tf.Tensor) -> tf.Tensor:
+        logits, temperature = self.values()
         log_zeta, log_not_zeta = _log_distances(zeta)
-        cdf = tf.math.sigmoid(self.temperature * (log_zeta - log_not_zeta) - self.logits)
+        cdf = tf.math.sigmoid(temperature * (log_zeta - log_not_zeta) - logits)
         return tf.where(zeta <= 0, tf.zeros_like(cdf), tf.where(zeta >= 1, tf.ones_like(cdf), cdf))
 
     def _inverse_cdf(self, rho: tf.Tensor) -> tf.Tensor:
-        return tf.math.sigmoid((self.logits + tf.math.log(rho) - tf.math.log1p(-rho)) / self.temperature)
+        logits, temperature = self.values()
+        return tf.math.sigmoid((logits + tf.math.log(rho) - tf.math.log1p(-rho)) / temperature)
 
     def _sample_n(self, n: tf.Tensor, seed: Any = None) -> tf.Tensor:
         shape = tf.concat([[n], self._batch_shape_tensor()], 0)

@@ -15,7 +15,6 @@ from typing import Any
 
 import tensorflow as tf
 import tensorflow_probability as tfp
-from tensorflow_probability.python.internal import tensor_util
 
 from ..numerics import draw_bits, keep_nan, uniform_pair
 from ..support import number_assertions, outside
@@ -24,13 +23,13 @@ from .relaxation import RelaxedBinary
 
 
 class RelaxedBernoulli(RelaxedBinary):
-    """The relaxed posterior of binary units, batch shape `logits.shape`, scalar event.
+    """The relaxed posterior of binary units, scalar event; its parameters broadcast to the batch shape.
 
     Samples are reparameterised once (a second derivative raises `LookupError`). `log_prob` is the exact
     log density in nats, -inf outside the support, differentiable in zeta, the logits and theta.
 
     Args:
-      logits: log-odds of z = 1, any shape, float32 or float64.
+      logits: log-odds of z = 1, any shape; half precision and integers are computed in float32.
       theta: the parameters of the family; each broadcasts against `logits`.
       family: the smoothing's `Family`.
       validate_args: whether to check that values lie in the support and nothing is NaN.
@@ -49,24 +48,25 @@ class RelaxedBernoulli(RelaxedBinary):
         with tf.name_scope(name):
             super().__init__(
                 logits,
+                theta,
                 validate_args=validate_args,
                 allow_nan_stats=allow_nan_stats,
                 parameters=parameters,
                 name=name,
             )
-            self._theta = tuple(
-                tensor_util.convert_nonref_to_tensor(each, dtype=self.dtype) for each in theta
-            )
             self._family = family
 
     @classmethod
     def _parameter_properties(cls, dtype: Any, num_classes: Any = None) -> dict[str, Any]:
-        return {"logits": tfp.util.ParameterProperties()}
+        return {
+            "logits": tfp.util.ParameterProperties(),
+            "theta": tfp.util.ParameterProperties(event_ndims=lambda self: (0,) * len(self.theta)),
+        }
 
     @property
-    def theta(self) -> tuple[tf.Tensor, ...]:
-        """The parameters of the family."""
-        return self._theta
+    def theta(self) -> tuple[Any, ...]:
+        """The parameters of the family, as given."""
+        return tuple(self._theta)
 
     @property
     def family(self) -> type[Family]:
@@ -83,44 +83,48 @@ class RelaxedBernoulli(RelaxedBinary):
         zeta = tf.convert_to_tensor(zeta, self.dtype)
         checks = self._parameter_control_dependencies(False) + self._sample_control_dependencies(zeta)
         with tf.control_dependencies(checks):
-            return self.family.log_density_ratio(tf.identity(zeta), *self.theta)
+            return self.family.log_density_ratio(tf.identity(zeta), *self.values()[1:])
 
     def _parameter_control_dependencies(self, is_init: bool) -> list[Any]:
         assertions = super()._parameter_control_dependencies(is_init)
         if assertions:
-            for each in self.theta:
+            for each in self.values()[1:]:
                 assertions += number_assertions("theta", each)
         return assertions
 
     def _log_prob(self, zeta: tf.Tensor) -> tf.Tensor:
-        log_density = self.family.log_mixture_density(zeta, self.logits, *self.theta)
+        log_density = self.family.log_mixture_density(zeta, *self.values())
         minus_infinity = tf.constant(-float("inf"), self.dtype)
         return tf.where(outside(zeta, self.support), minus_infinity, log_density)
 
     def _cdf(self, zeta: tf.Tensor) -> tf.Tensor:
         low, high = self.support
-        cdf = self.family.mixture_cdf(tf.clip_by_value(zeta, low, high), self.logits, *self.theta)
+        cdf = self.family.mixture_cdf(tf.clip_by_value(zeta, low, high), *self.values())
         # An atom at the lower end belongs to the CDF there.
         return tf.where(zeta < low, tf.zeros_like(cdf), cdf)
 
     def _inverse_cdf(self, rho: tf.Tensor) -> tf.Tensor:
-        return self._reparameterize(self.family.mixture_quantile(rho, self.logits, *self.theta), rho)
+        values = self.values()
+        return self._reparameterize(self.family.mixture_quantile(rho, *values), rho, *values)
 
     def _sample_n(self, n: tf.Tensor, seed: Any = None) -> tf.Tensor:
         shape = tf.concat([[n], self._batch_shape_tensor()], 0)
         seed = tfp.random.sanitize_seed(seed, salt="relaxed_bernoulli")
         for_z, rho = uniform_pair(shape, seed, self.dtype)
-        z = draw_bits(tf.math.sigmoid(self.logits), for_z)
-        zeta = self.family.draw_given(z, rho, *self.theta)
-        return self._reparameterize(zeta, None)
+        logits, *theta = self.values()
+        z = draw_bits(tf.math.sigmoid(logits), for_z)
+        zeta = self.family.draw_given(z, rho, *theta)
+        return self._reparameterize(zeta, None, logits, *theta)
 
-    def _reparameterize(self, zeta: tf.Tensor, rho: tf.Tensor | None) -> tf.Tensor:
+    def _reparameterize(
+        self, zeta: tf.Tensor, rho: tf.Tensor | None, logits: tf.Tensor, *theta: tf.Tensor
+    ) -> tf.Tensor:
         """Gives a value of zeta its implicit gradient in the logits, theta and (if given) rho.
 
         From F(zeta; logits, theta) - rho = 0 follows d zeta = -(d F - d rho) / q(zeta), Eq. 9.
         """
         family = self.family
-        zeta = keep_nan(zeta, self.logits, *self.theta)
+        zeta = keep_nan(zeta, logits, *theta)
         # Between two sharp modes 1 / q(zeta) overflows, and its factor may be 0.
         log_cap = math.log(self.dtype.max) - 10.0
 
@@ -144,7 +148,7 @@ class RelaxedBernoulli(RelaxedBinary):
 
             return value, gradient
 
-        return implicit(self.logits, self.theta, tf.zeros_like(zeta) if rho is None else rho)
+        return implicit(logits, theta, tf.zeros_like(zeta) if rho is None else rho)
 
 
 def _once_only(gradient: tf.Tensor) -> tf.Tensor:

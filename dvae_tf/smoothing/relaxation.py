@@ -2,35 +2,50 @@
 
 import abc
 import math
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import keras
-import numpy as np
 import tensorflow as tf
 from tensorflow_probability import bijectors as tfb
 from tensorflow_probability import distributions as tfd
 
-from ..support import at_least_float32, line_onto, number_assertions, support_assertions
+from ..support import (
+    as_number,
+    as_parameter,
+    floating_dtype,
+    in_dtype,
+    line_onto,
+    number_assertions,
+    support_assertions,
+)
 
 
 class RelaxedBinary(tfd.AutoCompositeTensorDistribution):
     r"""A distribution of relaxed binary variables $\zeta$, batch shape that of the logits, scalar event.
 
+    Its parameters may be variables, which are read whenever a method needs them.
+
     Args:
-      logits: log-odds of z = 1, any shape, float32 or float64.
+      logits: log-odds of z = 1, any shape; their dtype, at least float32, is that of the distribution.
+      theta: the other parameters; each broadcasts against `logits`.
       **kwargs: arguments of a tfp distribution.
     """
 
-    def __init__(self, logits: Any, **kwargs: Any) -> None:
-        self._logits = at_least_float32(logits)
-        super().__init__(
-            dtype=self._logits.dtype, reparameterization_type=tfd.FULLY_REPARAMETERIZED, **kwargs
-        )
+    def __init__(self, logits: Any, theta: Sequence[Any], **kwargs: Any) -> None:
+        self._logits = as_parameter(logits)
+        dtype = floating_dtype(self._logits)
+        self._theta = tuple(as_parameter(each, dtype) for each in theta)
+        super().__init__(dtype=dtype, reparameterization_type=tfd.FULLY_REPARAMETERIZED, **kwargs)
 
     @property
-    def logits(self) -> tf.Tensor:
-        """Log-odds of z = 1."""
+    def logits(self) -> Any:
+        """Log-odds of z = 1, as given."""
         return self._logits
+
+    def values(self) -> tuple[tf.Tensor, ...]:
+        """The current values of the parameters as tensors: the logits, then theta."""
+        return tuple(in_dtype(each, self.dtype) for each in (self._logits, *self._theta))
 
     @property
     @abc.abstractmethod
@@ -56,7 +71,7 @@ class RelaxedBinary(tfd.AutoCompositeTensorDistribution):
 
     def binary_posterior(self, zeta: Any) -> tfd.Bernoulli:
         r"""The Bernoulli distribution of z given zeta, with log-odds $l + b(\zeta)$."""
-        return tfd.Bernoulli(logits=self.logits + self.log_density_ratio(zeta), dtype=self.dtype)
+        return tfd.Bernoulli(logits=self.values()[0] + self.log_density_ratio(zeta), dtype=self.dtype)
 
     def _event_shape_tensor(self) -> tf.Tensor:
         return tf.constant([], tf.int32)
@@ -71,7 +86,7 @@ class RelaxedBinary(tfd.AutoCompositeTensorDistribution):
         return support_assertions(zeta, self.support) if self.validate_args else []
 
     def _parameter_control_dependencies(self, is_init: bool) -> list[Any]:
-        return number_assertions("logits", self.logits) if self.validate_args and not is_init else []
+        return number_assertions("logits", self.values()[0]) if self.validate_args and not is_init else []
 
 
 class Relaxation(keras.layers.Layer):
@@ -117,19 +132,15 @@ class NumberAbove:
     def __init__(
         self, layer: keras.layers.Layer, name: str, value: Any, smallest: float, trainable: bool
     ) -> None:
-        number = isinstance(value, int | float | np.floating) and not isinstance(value, bool)
-        if not number or not smallest < value < math.inf:
-            raise ValueError(
-                f"{name}: {type(layer).__name__} needs a finite number above {smallest:g}, got {value!r}"
-            )
-        self.initial, self._smallest, self._weight = float(value), smallest, None
+        number = as_number(f"{name} of {type(layer).__name__}", value, above=smallest)
+        self.initial, self._smallest, self._weight = number, smallest, None
         if trainable:
             self._weight = layer.add_weight(
                 name="log_excess",
                 shape=(),
                 dtype="float32",
                 autocast=False,
-                initializer=keras.initializers.Constant(math.log(value - smallest)),
+                initializer=keras.initializers.Constant(math.log(number - smallest)),
             )
             # TensorFlow checkpoints find variables that are attributes of their layer.
             layer.log_excess = self._weight

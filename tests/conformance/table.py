@@ -23,7 +23,8 @@ _REASONS = {
         samplers.ParallelTemperingState samplers.PersistentGibbsInfo samplers.PersistentGibbsState
         samplers.PopulationAnnealingInfo samplers.PopulationAnnealingState""",
     "checks and constants that distributions share; tested by tests/test_support.py": """
-        support.as_count support.as_number support.at_least_float32 support.bit_assertions
+        support.as_count support.as_number support.as_parameter support.as_scalar
+        support.at_least_float32 support.bit_assertions support.floating_dtype
         support.in_dtype support.inside_unit_interval
         support.line_onto support.number_assertions support.outside support.support_assertions""",
     "plain numbers and names": """
