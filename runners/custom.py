@@ -50,8 +50,9 @@ def _custom(_: Sequence[str]) -> None:
 
 
 _GREY = {
-    "random": "Grey levels: the probability of a pixel being 1, drawn anew for each batch, once for validation\n"
-    "and test. --binarize=threshold makes them bits, --likelihood=discretized_logistic keeps them.",
+    "random": "Grey levels: the probability of a pixel being 1, drawn anew for each batch, and once for\n"
+    "validation and test. --binarize=threshold makes bits of them, --likelihood=discretized_logistic\n"
+    "keeps them.",
     "threshold": "Grey levels: 1 from the middle on, otherwise 0.",
     "none": "Grey levels: kept as they are.",
 }

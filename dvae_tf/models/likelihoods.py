@@ -4,6 +4,7 @@ Bits have the Bernoulli distribution of the papers; grey levels in [0, 1] have a
 they are the 256 levels of 8-bit images, probabilities.
 """
 
+import dataclasses
 from typing import Any, ClassVar
 
 import keras
@@ -11,6 +12,8 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 from tensorflow_probability import util as tfp_util
+
+from ..support import as_parameter, floating_dtype, in_dtype
 
 # Keeps initial log-odds finite where a pixel is constant in the training images.
 _PIXEL_CLIP = 1e-3
@@ -20,6 +23,7 @@ _SMALLEST_LOG_SCALE = -7.0
 _INITIAL_LOG_SCALE = -2.0
 
 
+@dataclasses.dataclass(frozen=True)
 class Likelihood:
     """Maps the outputs of the decoder to the distribution of an image, event shape `[X]`.
 
@@ -41,7 +45,7 @@ class Likelihood:
         return np.log(mean) - np.log1p(-mean)
 
     def get_config(self) -> dict[str, Any]:
-        """No arguments."""
+        """The constructor's arguments: none, unless a subclass has some."""
         return {}
 
     @classmethod
@@ -106,7 +110,7 @@ class BernoulliPixels(tfd.Bernoulli):
         return event * logits - tf.math.softplus(logits)
 
 
-class DiscretizedLogisticPixels(tfd.Distribution):
+class DiscretizedLogisticPixels(tfd.AutoCompositeTensorDistribution):
     r"""The 256 levels $x = n / 255$ of a logistic variable that is rounded to the nearest level and clipped.
 
     With $\delta = 1 / 510$, $u = (x + \delta - \mu) / s$ and $l = (x - \delta - \mu) / s$,
@@ -124,9 +128,11 @@ class DiscretizedLogisticPixels(tfd.Distribution):
     def __init__(self, loc: Any, scale: Any, name: str = "DiscretizedLogisticPixels") -> None:
         parameters = dict(locals())
         with tf.name_scope(name) as name:
-            self.loc, self.scale = tf.convert_to_tensor(loc), tf.convert_to_tensor(scale)
+            self.loc = as_parameter(loc)
+            dtype = floating_dtype(self.loc)
+            self.scale = as_parameter(scale, dtype)
             super().__init__(
-                dtype=self.loc.dtype,
+                dtype=dtype,
                 reparameterization_type=tfd.NOT_REPARAMETERIZED,
                 validate_args=False,
                 allow_nan_stats=True,
@@ -145,11 +151,11 @@ class DiscretizedLogisticPixels(tfd.Distribution):
         return tf.constant([], tf.int32)
 
     def _log_prob(self, event: tf.Tensor) -> tf.Tensor:
-        step = 1 / (_NUM_LEVELS - 1)
-        centred = event - self.loc
-        upper, lower = (centred + step / 2) / self.scale, (centred - step / 2) / self.scale
+        step, scale = 1 / (_NUM_LEVELS - 1), in_dtype(self.scale, self.dtype)
+        centred = event - in_dtype(self.loc, self.dtype)
+        upper, lower = (centred + step / 2) / scale, (centred - step / 2) / scale
         below, above = tf.math.log_sigmoid(upper), tf.math.log_sigmoid(-lower)
-        inside = below + above + tf.math.log(-tf.math.expm1(-step / self.scale))
+        inside = below + above + tf.math.log(-tf.math.expm1(-step / scale))
         return tf.where(event < step / 2, below, tf.where(event > 1 - step / 2, above, inside))
 
     def _sample_n(self, n: tf.Tensor, seed: Any = None) -> tf.Tensor:
@@ -158,5 +164,5 @@ class DiscretizedLogisticPixels(tfd.Distribution):
 
     def _mean(self) -> tf.Tensor:
         """The mean of the clipped variable; rounding moves it by less than 1/510."""
-        high, low = self.loc / self.scale, (self.loc - 1) / self.scale
-        return self.scale * (tf.math.softplus(high) - tf.math.softplus(low))
+        loc, scale = in_dtype(self.loc, self.dtype), in_dtype(self.scale, self.dtype)
+        return scale * (tf.math.softplus(loc / scale) - tf.math.softplus((loc - 1) / scale))

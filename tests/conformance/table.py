@@ -10,8 +10,8 @@ CASES = FUNCTIONS | DISTRIBUTIONS | OBJECTS
 # Reason -> names.
 _REASONS = {
     "an abstract class or a protocol: its subclasses are cases": """
-        models.Likelihood priors.Prior priors.relaxed_machine.RelaxedMachine
-        samplers.Sampler samplers.SamplerState
+        models.Likelihood models.recipe_training.RecipeTraining priors.Prior
+        priors.relaxed_machine.RelaxedMachine samplers.Sampler samplers.SamplerState
         smoothing.Family smoothing.Relaxation smoothing.RelaxedBinary smoothing.Smoothing
         smoothing.SymmetricFamily""",
     "a tuple of tensors that cases take or return": """
