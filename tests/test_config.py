@@ -1,5 +1,6 @@
 import dataclasses
 
+import numpy as np
 import pytest
 
 from dvae_tf import config
@@ -146,3 +147,56 @@ def test_json_round_trip_is_exact_and_strict(baseline):
     del values["seed"]
     with pytest.raises(ValueError, match="seed"):
         config.Recipe.from_json(values)
+
+
+def test_sizes_of_ones_own():
+    """A structure is a name for a choice of sizes; changed sizes change it, own names have own sizes."""
+    cell = "binarized_mnist", "2-layer-nonlin", "dvaes_power", 1
+    known = config.recipe(*cell)
+    assert (known.num_groups, known.units, known.hidden) == (2, 200, (200, 200))
+    changed = config.recipe(*cell, units=np.int64(64), hidden=[128])
+    assert changed.structure == config.Structure(2, 64, (128,))
+    assert (changed.struct, changed.published) == ("2x64-128", None)
+    linear = config.recipe("binarized_mnist", "1-layer-nonlin", "dvaes_power", 1, hidden=())
+    assert (linear.struct, linear.beta) == ("1-layer-lin", 40)
+    own = config.recipe("digits", "mine", "dvaes_power", 1, num_groups=4, units=8, hidden=(16,))
+    assert (own.struct, own.structure, own.beta) == ("mine", config.Structure(4, 8, (16,)), 30)
+    for recipe in (known, changed, linear, own):
+        assert config.Recipe.from_json(recipe.to_json()) == recipe
+
+
+@pytest.mark.parametrize(
+    ("struct", "changes", "message"),
+    [
+        ("mine", {}, "struct: expected one of .* got 'mine' without num_groups"),
+        ("mine", {"num_groups": 2, "units": 8}, "without hidden"),
+        ("1-layer-small", {"hidden": (0,)}, "hidden: expected"),
+        ("1-layer-small", {"hidden": "64"}, "hidden: expected"),
+        ("1-layer-small", {"units": 2.5}, "units: expected"),
+        ("1-layer-small", {"num_groups": 0}, "num_groups: expected"),
+        ("1-layer-small", {"units": 1}, "units: expected at least 2 in all groups"),
+        ("a/b", {}, "struct: expected a name"),
+    ],
+)
+def test_bad_sizes(struct, changes, message):
+    with pytest.raises(ValueError, match=message):
+        config.recipe("digits", struct, "dvaes_power", 1, **changes)
+
+
+def test_a_known_name_has_its_own_sizes():
+    recipe = config.recipe("digits", "1-layer-small", "dvaes_power", 1)
+    with pytest.raises(ValueError, match="struct: expected another name than '2-layer-small'"):
+        dataclasses.replace(recipe, struct="2-layer-small")
+
+
+def test_numbers_of_numpy_become_pythons():
+    cell = "digits", "1-layer-small", "dvaes_power", np.int32(5), np.float32(8)
+    recipe = config.recipe(*cell, base_lr=np.float64(1e-3), seed=np.int64(3))
+    assert (recipe.k, recipe.beta, recipe.base_lr, recipe.seed) == (5, 8.0, 1e-3, 3)
+    assert {type(value) for value in (recipe.k, recipe.seed)} == {int}
+    assert config.Recipe.from_json(recipe.to_json()) == recipe
+
+
+def test_an_error_of_log_z_takes_two_chains():
+    with pytest.raises(ValueError, match="ais_chains: expected at least 2 .* got 1"):
+        config.recipe("digits", "1-layer-small", "dvaes_power", 1, ais_chains=1)

@@ -204,9 +204,10 @@ class RecipeTraining(keras.Model):
 
     def kl_weight(self, step: tf.Tensor) -> tf.Tensor:
         """The weight of the KL terms at a step, in `[0, 1]`: a linear warm-up, or 1."""
-        if not self.kl_warmup:
+        num_steps = self.recipe.kl_warmup_steps if self.kl_warmup else 0.0
+        if not num_steps:
             return tf.constant(1.0)
-        return tf.minimum(1.0, tf.cast(step, tf.float32) / max(self.recipe.kl_warmup_steps, 1.0))
+        return tf.minimum(1.0, tf.cast(step, tf.float32) / max(num_steps, 1.0))
 
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
         """Takes one `update` on a batch of Keras: x, (x, y) or (x, y, sample_weight); y is not used.

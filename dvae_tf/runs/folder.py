@@ -86,7 +86,8 @@ class RunFolder:
         if differences := config_differences(read_recipe(self.path), recipe):
             raise ValueError(
                 f"log_dir: {self.path} belongs to a run of another configuration; "
-                f"choose another folder, or resume it with its own flags. {'; '.join(differences)}"
+                "choose another folder (with init_from to start from its weights), or resume it with its own "
+                f"flags. {'; '.join(differences)}"
             )
         found = read_inputs(self.path)
         if found is not None and (differences := found.differences(inputs)):
