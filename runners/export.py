@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from absl import flags
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from dvae_tf import export, models
@@ -45,7 +46,7 @@ def _export(_: Sequence[str]) -> None:
     path = export.save(model, values.out, values.iw_samples, values.num_sweeps)
     table = Table("signature", "takes", "gives", title=str(path))
     for name, (takes, gives) in export.signatures(path).items():
-        table.add_row(name, takes, gives)
+        table.add_row(name, escape(takes), escape(gives))
     console.print(table)
 
 
