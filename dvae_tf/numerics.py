@@ -82,6 +82,12 @@ def check_count(name: str, count: int, least: int = 1) -> None:
         raise ValueError(f"{name}: expected at least {least}, got {count}")
 
 
+def check_precision(dtype: tf.DType) -> None:
+    """Raises `ValueError` for a dtype that states of a machine are not drawn in, such as half precision."""
+    if dtype not in (tf.float32, tf.float64):
+        raise ValueError(f"dtype: expected float32 or float64, got {tf.as_dtype(dtype).name}")
+
+
 def _in_xla() -> bool:
     return control_flow_util.GraphOrParentsInXlaContext(ops.get_default_graph())
 
@@ -114,7 +120,11 @@ def uniform_pair(
 
     Returns:
       Two tensors of the given shape and dtype.
+
+    Raises:
+      ValueError: if the dtype is another.
     """
+    check_precision(dtype)
     if not _in_xla():
         first, second = split(seed)
         return uniform(shape, first, dtype), uniform(shape, second, dtype)

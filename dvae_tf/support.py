@@ -25,6 +25,11 @@ def as_count(name: str, value: Any, least: int = 1) -> int:
     return int(count)
 
 
+def as_count_tensor(name: str, value: Any, least: int = 1) -> tf.Tensor:
+    """A number of things as an int32 tensor; a tensor is taken as it is, anything else as by `as_count`."""
+    return tf.cast(value if tf.is_tensor(value) else as_count(name, value, least), tf.int32)
+
+
 def as_number(name: str, value: Any, above: float = -math.inf) -> float:
     """A finite number as a Python float, from a number of Python or NumPy, or a scalar.
 
@@ -36,6 +41,12 @@ def as_number(name: str, value: Any, above: float = -math.inf) -> float:
         bound = f" above {above:g}" if math.isfinite(above) else ""
         raise ValueError(f"{name}: expected a finite number{bound}, got {value!r}")
     return float(number)
+
+
+def check_kind(name: str, value: Any, kind: Any, expected: str) -> None:
+    """Raises `ValueError` if an object that is an argument is of another kind, such as a name for it."""
+    if not isinstance(value, kind):
+        raise ValueError(f"{name}: expected {expected}, got {value!r}")
 
 
 def line_onto(support: tuple[float, float]) -> tfb.Bijector:

@@ -51,6 +51,8 @@ class Prior(keras.layers.Layer):
 
     def assign_chains(self, states: Any) -> None:
         """Stores the new states of all replicas, with a leading axis of replicas."""
+        # A statement, without which AutoGraph cannot read the method.
+        del states
 
     @abc.abstractmethod
     def sample_binary(self, num_samples: int, num_sweeps: int, seed: Seed) -> tf.Tensor:

@@ -15,7 +15,7 @@ import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from ..numerics import Seed, Tag, check_count, fold_in
+from ..numerics import Seed, Tag, fold_in
 from ..partition import LogPartition, estimate
 from ..rbm import RBM, as_rbm, block_gibbs
 from ..samplers import (
@@ -27,9 +27,10 @@ from ..samplers import (
     measure_mixing,
 )
 from ..smoothing import Smoothing
+from ..support import as_count, as_count_tensor, check_kind
 from .base import Prior
 from .boltzmann import BoltzmannMachine, log_partition_surrogate
-from .overlapping import OverlappingRelaxation
+from .overlapping import A_SMOOTHING, OverlappingRelaxation
 
 _INITIAL_STDDEV = 0.01
 # Rungs of the tracking population per update, with one sweep each: a fifth of the cost of the negative phase.
@@ -59,6 +60,9 @@ class BoltzmannPrior(Prior):
       num_replicas: the number of samplers of the negative phase, each with its own chains and draws, so that
         as many devices can share the work.
       **kwargs: arguments of `Prior`.
+
+    Raises:
+      ValueError: if a number is below its minimum, or `smoothing` or `sampler` is no such object.
     """
 
     def __init__(
@@ -76,19 +80,19 @@ class BoltzmannPrior(Prior):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        check_count("num_left", num_left)
-        check_count("num_right", num_right)
-        check_count("num_replicas", num_replicas)
-        check_count("num_tracking_chains", num_tracking_chains, 0)
-        self.num_left, self.num_right = num_left, num_right
+        if smoothing is not None:
+            check_kind("smoothing", smoothing, Smoothing, A_SMOOTHING)
+        sampler = PersistentGibbs() if sampler is None else sampler
+        check_kind("sampler", sampler, Sampler, "a sampler such as dvae_tf.samplers.PersistentGibbs(100)")
+        self.num_left, self.num_right = as_count("num_left", num_left), as_count("num_right", num_right)
         self.smoothing = smoothing
-        self.sampler = PersistentGibbs() if sampler is None else sampler
-        self.num_tracking_chains = num_tracking_chains
+        self.sampler = sampler
+        self.num_tracking_chains = as_count("num_tracking_chains", num_tracking_chains, 0)
         self.couplings = couplings
-        self.num_mean_field_iterations = num_mean_field_iterations
+        self.num_mean_field_iterations = as_count("num_mean_field_iterations", num_mean_field_iterations)
         self.weights_regularizer = keras.regularizers.get(weights_regularizer)
-        self.seed = seed
-        self.num_replicas = num_replicas
+        self.seed = as_count("seed", seed, -(2**31))
+        self.num_replicas = as_count("num_replicas", num_replicas)
         self._add_parameters()
         self._add_state()
         self.built = True
@@ -220,6 +224,7 @@ class BoltzmannPrior(Prior):
     def sample_binary(self, num_samples: int, num_sweeps: int, seed: Seed) -> tf.Tensor:
         """Draws z [num_samples, D] by block Gibbs sweeps from the stored chains, repeated as needed."""
         left, _, _ = self._chains(self.states)
+        num_samples = as_count_tensor("num_samples", num_samples, 0)
         start = tf.gather(left, tf.range(num_samples) % tf.shape(left)[0])
         return tf.concat(block_gibbs(self.rbm, start, num_sweeps, seed), -1)
 

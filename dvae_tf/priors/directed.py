@@ -17,10 +17,18 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from tensorflow_probability import distributions as tfd
 
-from ..numerics import Seed, check_count, keep_nan
+from ..numerics import Seed, keep_nan
 from ..partition import LogPartition
 from ..smoothing import Relaxation
-from ..support import as_parameter, bit_assertions, floating_dtype, in_dtype, number_assertions
+from ..support import (
+    as_count,
+    as_parameter,
+    bit_assertions,
+    check_kind,
+    floating_dtype,
+    in_dtype,
+    number_assertions,
+)
 from .base import Prior
 
 
@@ -148,6 +156,9 @@ class DirectedPrior(Prior):
       conditionals: one layer for each further group, [..., d] to [..., units].
       relaxation: of the prior that a call returns; None for bits.
       **kwargs: arguments of `Prior`.
+
+    Raises:
+      ValueError: if `units_per_group` is below 1, or another argument is of another kind.
     """
 
     def __init__(
@@ -158,8 +169,13 @@ class DirectedPrior(Prior):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        check_count("units_per_group", units_per_group)
-        self.units_per_group = units_per_group
+        self.units_per_group = units_per_group = as_count("units_per_group", units_per_group)
+        check_kind("conditionals", conditionals, list | tuple, "a list of layers")
+        for each in conditionals:
+            check_kind("conditionals", each, keras.layers.Layer, "layers such as keras.layers.Dense(8)")
+        if relaxation is not None:
+            expected = "a relaxation such as dvae_tf.smoothing.Concrete(0.5)"
+            check_kind("relaxation", relaxation, Relaxation, expected)
         # A tuple, because TensorFlow checkpoints ignore layers in lists.
         self.conditionals = tuple(conditionals)
         self.relaxation = relaxation

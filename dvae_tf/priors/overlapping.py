@@ -21,12 +21,14 @@ from typing import Any
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from ..numerics import bernoulli_entropy, check_count, keep_nan, uniform
+from ..numerics import bernoulli_entropy, keep_nan, uniform
 from ..rbm import RBM, energy, left_logits, right_logits, split_sides
 from ..smoothing import Smoothing
-from ..support import in_dtype, number_assertions
+from ..support import as_count, check_kind, in_dtype, number_assertions
 from .boltzmann import BoltzmannMachine
 from .relaxed_machine import RelaxedMachine
+
+A_SMOOTHING = "a smoothing such as dvae_tf.smoothing.Power(30.0)"
 
 
 def mean_field(rbm: RBM, left_shift: tf.Tensor, right_shift: tf.Tensor, num_iterations: int) -> Any:
@@ -66,7 +68,7 @@ class OverlappingRelaxation(RelaxedMachine):
         parameters are finite.
 
     Raises:
-      ValueError: if `num_mean_field_iterations` is below 1.
+      ValueError: if `smoothing` is no smoothing, or `num_mean_field_iterations` below 1.
     """
 
     def __init__(
@@ -79,10 +81,10 @@ class OverlappingRelaxation(RelaxedMachine):
         name: str = "OverlappingRelaxation",
     ) -> None:
         parameters = dict(locals())
-        check_count("num_mean_field_iterations", num_mean_field_iterations)
+        check_kind("smoothing", smoothing, Smoothing, A_SMOOTHING)
         with tf.name_scope(name):
             self._smoothing = smoothing
-            self._num_mean_field_iterations = num_mean_field_iterations
+            self._num_mean_field_iterations = as_count("num_mean_field_iterations", num_mean_field_iterations)
             super().__init__(
                 boltzmann,
                 validate_args=validate_args,

@@ -7,7 +7,8 @@ states the rounding).
 
 import tensorflow as tf
 
-from ..numerics import Seed, as_seed, check_count, draw_bits, split, uniform, uniform_pair
+from ..numerics import Seed, as_seed, check_precision, draw_bits, split, uniform, uniform_pair
+from ..support import as_count, as_count_tensor
 from .energy import RBM, left_logits, right_logits, split_sides
 
 
@@ -30,11 +31,10 @@ def block_gibbs(
     Raises:
       ValueError: if `num_sweeps` is below 1.
     """
-    if not tf.is_tensor(num_sweeps):
-        check_count("num_sweeps", num_sweeps)
+    num_sweeps = as_count_tensor("num_sweeps", num_sweeps)
     # Outside of the program: a gradient tape would make it keep all intermediate values.
     rbm, left = tf.nest.map_structure(tf.stop_gradient, (rbm, left))
-    states = _block_gibbs(rbm, left, tf.convert_to_tensor(num_sweeps, tf.int32), as_seed(seed))
+    states = _block_gibbs(rbm, left, num_sweeps, as_seed(seed))
     return _with_chains_of(left, *states)
 
 
@@ -91,9 +91,13 @@ def clamped_gibbs(
 
     Returns:
       `(left, right)`: [C, L] and [C, R].
+
+    Raises:
+      ValueError: if `num_sweeps` is below 1.
     """
+    num_sweeps = as_count_tensor("num_sweeps", num_sweeps)
     rbm, z = tf.nest.map_structure(tf.stop_gradient, (rbm, z))
-    states = _clamped_gibbs(rbm, z, given, tf.convert_to_tensor(num_sweeps, tf.int32), as_seed(seed))
+    states = _clamped_gibbs(rbm, z, given, num_sweeps, as_seed(seed))
     return _with_chains_of(z, *states)
 
 
@@ -124,6 +128,14 @@ def _coin_flips(shape: tuple[int, ...], dtype: tf.DType, seed: tf.Tensor) -> tf.
 def uniform_states(
     num_chains: int, num_left: int, num_right: int, seed: Seed, dtype: tf.DType = tf.float32
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Draws independent fair bits, [C, L] and [C, R]: the machine at infinite temperature."""
+    """Draws independent fair bits, [C, L] and [C, R]: the machine at infinite temperature.
+
+    Raises:
+      ValueError: if the dtype is neither float32 nor float64.
+    """
+    if not tf.is_tensor(num_chains):
+        num_chains = as_count("num_chains", num_chains, 0)
+    num_left, num_right = as_count("num_left", num_left), as_count("num_right", num_right)
+    check_precision(dtype)
     states = _coin_flips((num_chains, num_left + num_right), tf.as_dtype(dtype), as_seed(seed))
     return states[:, :num_left], states[:, num_left:]

@@ -8,8 +8,9 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from ..numerics import Seed, as_seed, check_count, effective_sample_size, log_mean_exp, split
+from ..numerics import Seed, as_seed, effective_sample_size, log_mean_exp, split
 from ..rbm import TemperedPath, block_gibbs, energy
+from ..support import as_count, as_number
 from .resampling import systematic_resampling
 
 _BISECTIONS = 20
@@ -58,10 +59,13 @@ def anneal(
         may reduce the weights exp(-(E_t' - E_t)) of the pairs (left, right) to.
 
     Raises:
-      ValueError: if `num_temperatures` is below 1, or `target_ess` not between 0 and 1.
+      ValueError: if a count is below 1, or `target_ess` not between 0 and 1.
     """
+    num_populations = as_count("num_populations", num_populations)
+    num_chains, num_sweeps = as_count("num_chains", num_chains), as_count("num_sweeps", num_sweeps)
     if num_temperatures is not None:
-        check_count("num_temperatures", num_temperatures)
+        num_temperatures = as_count("num_temperatures", num_temperatures)
+    target_ess = as_number("target_ess", target_ess)
     if not 0 < target_ess < 1:
         raise ValueError(f"target_ess: expected a number between 0 and 1, got {target_ess}")
     path = tf.nest.map_structure(tf.stop_gradient, path)

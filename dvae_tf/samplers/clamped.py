@@ -4,7 +4,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from ..numerics import Seed, check_count
+from ..numerics import Seed
 from ..rbm import as_rbm, clamped_gibbs
 
 
@@ -46,5 +46,4 @@ def sample_clamped(
     given = tf.cast(tf.convert_to_tensor(given), tf.bool)
     if given.shape != (num_units,) and not given.shape.is_compatible_with(z.shape):
         raise ValueError(f"given: expected shape [{num_units}] or {z.shape}, got {given.shape}")
-    check_count("num_sweeps", num_sweeps)
     return tf.concat(clamped_gibbs(rbm, z, tf.broadcast_to(given, tf.shape(z)), num_sweeps, seed), -1)

@@ -5,8 +5,9 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from ..numerics import Seed, as_seed, check_count, split
+from ..numerics import Seed, as_seed, split
 from ..rbm import RBM
+from ..support import as_count
 from .base import Sampler, machine
 
 
@@ -76,7 +77,7 @@ def measure_mixing(
     Raises:
       ValueError: if `num_steps` is below 2, or there is a single chain.
     """
-    check_count("num_steps", num_steps, 2)
+    num_steps = as_count("num_steps", num_steps, 2)
     if sampler.num_chains < 2:
         raise ValueError("sampler: expected at least 2 chains, got 1")
     rbm = machine(left_bias, right_bias, weights, 1.0, state)

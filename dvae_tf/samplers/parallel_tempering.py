@@ -20,8 +20,9 @@ from typing import Any, NamedTuple
 import keras
 import tensorflow as tf
 
-from ..numerics import Seed, as_seed, check_count, draw_bits, split, uniform, uniform_pair
+from ..numerics import Seed, as_seed, draw_bits, split, uniform, uniform_pair
 from ..rbm import RBM, energy, left_logits, right_logits, uniform_states
+from ..support import as_count
 from .base import Sampler, equal_log_weights, machine
 
 # Weight of a step in the running rejection rates, and the fraction of the way that the ladder moves per step.
@@ -104,7 +105,7 @@ class ParallelTempering(Sampler):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_count("num_temperatures", self.num_temperatures, 2)
+        as_count("num_temperatures", self.num_temperatures, 2)
 
     def init(
         self, num_left: int, num_right: int, seed: Seed, dtype: tf.DType = tf.float32

@@ -39,6 +39,7 @@ from ..rbm import (
     tempered_path,
     uniform_states,
 )
+from ..support import as_number
 from .annealed_population import anneal
 from .base import Sampler, equal_log_weights, machine
 from .resampling import count_families, systematic_resampling
@@ -107,8 +108,10 @@ class PopulationAnnealing(Sampler):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 0 <= self.threshold <= 1:
-            raise ValueError(f"threshold: expected a number in [0, 1], got {self.threshold!r}")
+        threshold = as_number("threshold", self.threshold)
+        if not 0 <= threshold <= 1:
+            raise ValueError(f"threshold: expected a number in [0, 1], got {threshold!r}")
+        object.__setattr__(self, "threshold", threshold)
 
     def init(
         self, num_left: int, num_right: int, seed: Seed, dtype: tf.DType = tf.float32

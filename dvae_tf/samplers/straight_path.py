@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from ..numerics import Seed, as_seed, fold_in, split
 from ..rbm import RBM, sample_right
+from ..support import as_count_tensor
 from .base import machine
 from .population_annealing import PopulationAnnealing, PopulationAnnealingState
 
@@ -38,7 +39,7 @@ def follow_straight_path(
       seed: an `int32[2]` seed.
     """
     end = machine(left_bias, right_bias, weights, 1.0, state)
-    return _follow(sampler, end, state, tf.convert_to_tensor(num_rungs, tf.int32), as_seed(seed))
+    return _follow(sampler, end, state, as_count_tensor("num_rungs", num_rungs), as_seed(seed))
 
 
 @tf.function(jit_compile=True)

@@ -23,16 +23,17 @@ _REASONS = {
         samplers.ParallelTemperingState samplers.PersistentGibbsInfo samplers.PersistentGibbsState
         samplers.PopulationAnnealingInfo samplers.PopulationAnnealingState""",
     "checks and constants that distributions share; tested by tests/test_support.py": """
-        support.as_count support.as_number support.as_parameter support.as_scalar
-        support.at_least_float32 support.bit_assertions support.floating_dtype
-        support.in_dtype support.inside_unit_interval
+        support.as_count support.as_count_tensor support.as_number support.as_parameter
+        support.as_scalar support.at_least_float32 support.bit_assertions support.check_kind
+        support.floating_dtype support.in_dtype support.inside_unit_interval
         support.line_onto support.number_assertions support.outside support.support_assertions""",
     "plain numbers and names": """
         config.Betas config.DatasetFacts config.Recipe config.Structure config.System config.recipe
         config.BASELINES config.BETA config.DATASETS config.PUBLISHED config.PublishedNLL config.SAMPLERS
         config.LIKELIHOODS config.LikelihoodFacts config.STRUCTURES config.SYSTEMS
         evaluation.Evaluation evaluation.ImageNLL evaluation.PairedDifference
-        models.PRETRAINED numerics.Tag numerics.check_count numerics.integer_seed""",
+        models.PRETRAINED numerics.Tag numerics.check_count
+        numerics.check_precision numerics.integer_seed""",
     "adds to the tables of parts; tested by models/test_parts.py": """
         config.register_system models.PriorParts models.register_likelihood models.register_prior
         models.register_relaxation models.register_sampler""",

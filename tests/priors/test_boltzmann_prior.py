@@ -295,3 +295,69 @@ def test_learns_another_machine():
     assert before > 0.5
     # The optimum is close to 0: the family contains the truth, and there are many samples.
     assert divergence(prior) < 0.1
+
+
+# --------------------------------------------------------------------------- arguments
+
+
+def test_arguments_may_be_numbers_of_numpy():
+    n = np.int64
+    prior = _prior(
+        n(3),
+        np.array(4),
+        smoothing=smoothing.Power(n(10)),
+        num_tracking_chains=n(2),
+        num_mean_field_iterations=n(3),
+        seed=n(5),
+        num_replicas=n(2),
+    )
+    same = _prior(
+        smoothing=smoothing.Power(10.0),
+        num_tracking_chains=2,
+        num_mean_field_iterations=3,
+        seed=5,
+        num_replicas=2,
+    )
+    config, expected = prior.get_config(), same.get_config()
+    assert {name: config[name] for name in config if name not in ("name", "smoothing")} == {
+        name: expected[name] for name in expected if name not in ("name", "smoothing")
+    }
+    for found, value in zip(_values(prior), _values(same), strict=True):
+        np.testing.assert_array_equal(found, value)
+    assert prior.sample_binary(n(7), n(2), (0, 1)).shape == (7, 7)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "example"),
+    [
+        ("smoothing", "power", "smoothing such as dvae_tf.smoothing.Power"),
+        ("smoothing", smoothing.Power, "smoothing such as dvae_tf.smoothing.Power"),
+        ("smoothing", smoothing.Concrete(0.5), "smoothing such as dvae_tf.smoothing.Power"),
+        ("sampler", "pcd", "sampler such as dvae_tf.samplers.PersistentGibbs"),
+        ("sampler", PersistentGibbs, "sampler such as dvae_tf.samplers.PersistentGibbs"),
+    ],
+)
+def test_names_of_objects_are_refused(name, value, example):
+    with pytest.raises(ValueError, match=f"^{name}: expected a {example}.*, got .*"):
+        _prior(**{name: value})
+    if name == "smoothing":
+        with pytest.raises(ValueError, match=f"^{name}: expected a {example}.*, got .*"):
+            OverlappingRelaxation(_prior().binary(), value)
+
+
+def test_half_precision_is_refused():
+    with pytest.raises(ValueError, match="^dtype: expected float32 or float64, got float16$"):
+        _prior(dtype="float16")
+
+
+def test_a_measured_log_partition_keeps_its_precision():
+    """Through float32 it would be off by about 1e-6."""
+    prior = _prior(6, 5, dtype="float64", num_tracking_chains=3)
+    rng = np.random.default_rng(0)
+    for variable in prior.trainable_variables:
+        variable.assign(rng.normal(size=variable.shape))
+    found = prior.measure_log_partition(10, 10, (0, 1))
+    expected = reference.log_partition(_machine(prior))
+    for log_z in (found.log_partition, prior.log_partition, prior.tracking_population.log_partition):
+        assert tf.convert_to_tensor(log_z).dtype == tf.float64
+        np.testing.assert_allclose(log_z, expected, rtol=1e-12)

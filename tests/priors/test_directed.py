@@ -1,5 +1,7 @@
 """Tests of the directed priors: bits and zeta of one and more groups, the layer, and the KL of one group."""
 
+import logging
+
 import keras
 import numpy as np
 import pytest
@@ -329,3 +331,44 @@ def test_kl_vanishes_at_the_prior_and_is_that_of_a_machine_without_couplings():
     machine = BoltzmannMachine(first[:2], first[2:], np.zeros((2, 4)))
     found = kl.bernoulli(_draw(logits, np.ones((5, 6))), prior)
     np.testing.assert_allclose(found, tfd.kl_divergence(q, machine), rtol=1e-10)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("relaxation", "concrete", "a relaxation such as dvae_tf.smoothing.Concrete"),
+        ("relaxation", smoothing.Concrete, "a relaxation such as dvae_tf.smoothing.Concrete"),
+        ("conditionals", "dense", "a list of layers"),
+        ("conditionals", ["dense"], "layers such as keras.layers.Dense"),
+    ],
+)
+def test_names_of_objects_are_refused(name, value, expected):
+    with pytest.raises(ValueError, match=f"^{name}: expected {expected}.*, got .*"):
+        DirectedPrior(3, **{name: value})
+
+
+def test_units_may_be_an_integer_of_numpy():
+    assert type(DirectedPrior(np.int64(3)).units_per_group) is int
+    with pytest.raises(ValueError, match=r"^units_per_group: expected an integer of at least 1, got 3\.0"):
+        DirectedPrior(3.0)
+
+
+def test_autograph_reads_the_steps_of_a_prior_without_chains():
+    """Silently: it warns of a method that it cannot read, and asks to report that."""
+
+    def only_says_what_it_does():
+        """A body of nothing else, which AutoGraph cannot read."""
+
+    prior = DirectedPrior(3)
+    messages = []
+    handler = logging.Handler()
+    handler.emit = lambda record: messages.append(record.getMessage())
+    tf.get_logger().addHandler(handler)
+    try:
+        for method in (lambda: prior.assign_chains(()), prior.advance_chains, prior.step_chains, prior.track):
+            tf.function(method)()
+        assert not messages
+        tf.function(lambda: only_says_what_it_does())()
+        assert "AutoGraph could not transform" in messages[0]
+    finally:
+        tf.get_logger().removeHandler(handler)

@@ -126,5 +126,5 @@ def test_configuration_and_refusal():
     again = BoltzmannPrior.from_config(prior.get_config())
     assert again.num_tracking_chains == 7
     assert [each.shape for each in again.variables] == [each.shape for each in prior.variables]
-    with pytest.raises(ValueError, match="num_tracking_chains: expected at least 0, got -1"):
+    with pytest.raises(ValueError, match="num_tracking_chains: expected an integer of at least 0, got -1"):
         _prior(-1)

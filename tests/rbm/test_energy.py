@@ -139,3 +139,22 @@ def test_as_rbm_takes_lists_arrays_and_variables():
 def test_wrong_shapes_are_refused_by_name(shapes, name):
     with pytest.raises(ValueError, match=name):
         rbm.as_rbm(*(np.zeros(shape, np.float32) for shape in shapes))
+
+
+@pytest.mark.parametrize("dtype", [tf.float16, tf.bfloat16], ids=lambda dtype: dtype.name)
+def test_half_precision_is_raised_to_float32(dtype):
+    """log Z of the rounded parameters, which half precision itself would miss by 0.1 and more."""
+    machine = reference.random_machine(4, 5, seed=2)
+    half = [tf.cast(20.0 + each, dtype) for each in machine]
+    expected = reference.log_partition(reference.Machine(*(np.asarray(tf.cast(x, tf.float64)) for x in half)))
+    found = rbm.exact.log_partition(rbm.as_rbm(*half))
+    assert found.dtype == tf.float32
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+    assert abs(float(tf.cast(expected, dtype)) - expected) > 0.1
+
+
+@pytest.mark.parametrize("number", [np.float32(2), np.array(2), np.int64(2)], ids=repr)
+def test_temperature_may_be_a_number_of_numpy(number):
+    _, parameters = _machines((3, 5))
+    for found, one in zip(rbm.as_rbm(*parameters, temperature=number), parameters, strict=True):
+        np.testing.assert_array_equal(found, one / 2)

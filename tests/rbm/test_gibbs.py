@@ -157,3 +157,23 @@ def test_the_number_of_chains_stays_known_after_it_was_unknown_once(clamped):
     assert [side.shape.as_list() for side in free.structured_outputs] == [[None, 3], [None, 2]]
     known = tf.function(step).get_concrete_function(tf.TensorSpec([4, width]))
     assert [side.shape.as_list() for side in known.structured_outputs] == [[4, 3], [4, 2]]
+
+
+def test_counts_may_be_integers_of_numpy():
+    parameters = rbm.as_rbm(*reference.random_machine(3, 4, seed=3).cast(np.float32))
+    left, _ = rbm.uniform_states(np.int64(5), np.int32(3), np.array(4), (0, 1))
+    np.testing.assert_array_equal(left, rbm.uniform_states(5, 3, 4, (0, 1))[0])
+    for found, expected in zip(
+        rbm.block_gibbs(parameters, left, np.int64(2), (0, 2)),
+        rbm.block_gibbs(parameters, left, 2, (0, 2)),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(found, expected)
+    with pytest.raises(ValueError, match=r"^num_sweeps: expected an integer of at least 1, got 2\.0"):
+        rbm.block_gibbs(parameters, left, 2.0, (0, 2))
+
+
+@pytest.mark.parametrize("dtype", [tf.float16, tf.bfloat16], ids=lambda dtype: dtype.name)
+def test_states_in_half_precision_are_refused(dtype):
+    with pytest.raises(ValueError, match=f"^dtype: expected float32 or float64, got {dtype.name}$"):
+        rbm.uniform_states(5, 3, 4, (0, 1), dtype)

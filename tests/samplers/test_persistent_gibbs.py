@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from dvae_tf.samplers import PersistentGibbs
+from dvae_tf.samplers import ParallelTempering, PersistentGibbs, PopulationAnnealing
 from support import reference
 
 
@@ -145,3 +145,32 @@ def test_a_sampler_is_frozen_and_comparable():
     assert sampler != PersistentGibbs(12, 35)
     with pytest.raises(AttributeError):
         sampler.num_chains = 3
+
+
+SAMPLERS = {
+    PersistentGibbs: ("num_chains", "num_sweeps"),
+    ParallelTempering: ("num_chains", "num_sweeps", "num_temperatures"),
+    PopulationAnnealing: ("num_chains", "num_sweeps"),
+}
+
+
+@pytest.mark.parametrize("kind", SAMPLERS, ids=lambda kind: kind.__name__)
+def test_settings_may_be_integers_of_numpy(kind):
+    """They become integers of Python, which compare, hash and serialise."""
+    for name in SAMPLERS[kind]:
+        for value in (np.int64(10), np.uint8(10), np.array(10)):
+            sampler = kind(**{name: value})
+            assert sampler == kind(**{name: 10})
+            assert hash(sampler) == hash(kind(**{name: 10}))
+            assert type(getattr(sampler, name)) is int
+        for value in (True, 10.0, np.float32(10), "10", None, 0, np.int64(0)):
+            with pytest.raises(ValueError, match=f"^{name}: expected an integer of at least"):
+                kind(**{name: value})
+
+
+def test_threshold_may_be_a_number_of_numpy():
+    sampler = PopulationAnnealing(threshold=np.float32(0.25))
+    assert sampler == PopulationAnnealing(threshold=0.25)
+    for value in (np.float32(1.5), "0.5", True, np.nan):
+        with pytest.raises(ValueError, match="^threshold: expected a"):
+            PopulationAnnealing(threshold=value)
