@@ -10,7 +10,7 @@ from .. import storage
 from ..config import Recipe
 from ..runs import BEST_FILE, CONFIG_FILE, WEIGHTS_FILE, file_in, read_recipe
 from .dvae import DVAE
-from .pretrained import pretrained_folder
+from .pretrained import PRETRAINED, pretrained_folder
 
 _MEAN_X = "dvae/mean_x"
 # A model of so few numbers may be made whatever its archive holds.
@@ -64,6 +64,9 @@ def load(log_dir: str | pathlib.Path, **parts: Any) -> DVAE:
     folder = storage.as_path(log_dir)
     if not folder.is_dir():
         folder = pretrained_folder(str(log_dir)) or folder
+    if not folder.exists():
+        names = ", ".join(PRETRAINED)
+        raise FileNotFoundError(f"log_dir: expected a run folder, or one of {names}; got {log_dir}")
     recipe = read_recipe(folder)
     found = [path for name in (BEST_FILE, WEIGHTS_FILE) if (path := file_in(folder, name)).is_file()]
     if not found:
