@@ -21,7 +21,7 @@ from absl import flags
 from rich.console import Console
 from rich.table import Table
 
-from dvae_tf import partition, rbm, storage
+from dvae_tf import partition, plots, rbm, storage
 from dvae_tf.numerics import split, uniform_pair
 
 from .timing import UNITS, Timing, bare_products, benchmark_machine, in_turn, table
@@ -212,6 +212,7 @@ def _growth_table(growth: dict[str, dict[str, float]]) -> Table:
     return shown
 
 
+@plots.own_style()
 def _growth_plot(growth: dict[str, dict[str, float]], file: pathlib.Path) -> None:
     figure = matplotlib.figure.Figure(figsize=(6, 4), layout="constrained")
     axes = figure.subplots()

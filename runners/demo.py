@@ -119,6 +119,7 @@ def _table(rows: Sequence[Measured], num_importance_samples: int) -> Table:
     return table
 
 
+@plots.own_style()
 def _picture(panels: dict[str, models.DVAE], image_shape: tuple[int, int]) -> bytes:
     """Sheets of samples of several models side by side, each with its title."""
     figure = matplotlib.figure.Figure(figsize=(6 * len(panels), 5.2), layout="constrained")

@@ -64,8 +64,10 @@ def _draw(_: Sequence[str]) -> None:
     folder = storage.as_path(values.out)
     folder.mkdir(parents=True, exist_ok=True)
     for name in values.figures:
-        numbers, figure = FIGURES[name](Console())
-        storage.write_bytes(folder / f"{name}.png", plots.figure_png(figure))
+        with plots.own_style():
+            numbers, figure = FIGURES[name](Console())
+            picture = plots.figure_png(figure)
+        storage.write_bytes(folder / f"{name}.png", picture)
         storage.write_json(folder / f"{name}.json", numbers | provenance.describe())
         print(folder / f"{name}.png")
 

@@ -1,4 +1,4 @@
-"""Copies finished runs into `results/`: configuration, result, pictures and, on request, weights.
+"""Copies finished runs into `results/`: configuration, inputs, result, pictures and, on request, weights.
 
 Folders are named <dataset>/<struct>/<baseline>-k<k>-<iterations>-seed<seed>.
 """
@@ -12,6 +12,7 @@ from dvae_tf import storage
 from dvae_tf.runs import (
     BEST_FILE,
     CONFIG_FILE,
+    INPUTS_FILE,
     RESULT_FILE,
     WEIGHTS_FILE,
     config_differences,
@@ -52,6 +53,8 @@ def _publish_one(source: pathlib.Path) -> pathlib.Path:
     recipe = read_recipe(source)
     target = storage.as_path(values.results_dir) / cell_folder(recipe)
     files = _FILES + (_PICTURES if values.pictures else ())
+    if (source / INPUTS_FILE).exists():
+        files += (INPUTS_FILE,)
     contents = {name: file_in(source, name).read_bytes() for name in files}
     if values.weights:
         contents[WEIGHTS_FILE] = file_in(source, BEST_FILE).read_bytes()

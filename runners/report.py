@@ -51,7 +51,11 @@ class Run:
 def main() -> None:
     """Entry point."""
     flags.DEFINE_list(
-        "log_dir", [], "Folders of finished runs, or of committed results.", allow_override=True
+        "log_dir",
+        [],
+        "Folders of finished runs, or of committed results, separated by commas. Quotes hold a name with a "
+        "comma together: --log_dir='\"runs/k=1,beta=30\",runs/b'.",
+        allow_override=True,
     )
     flags.DEFINE_string("out", None, "The HTML file to write.")
     common.define_data_flags()

@@ -235,7 +235,10 @@ def recipe(
         bits = likelihood is None or likelihood.pixels == "bits"
         changes = {"dynamic_binarization": bits and DATASETS[dataset].dynamic_binarization} | changes
     elif "dynamic_binarization" not in changes:
-        _check_name("dataset", dataset, DATASETS)
+        raise ValueError(
+            f"dataset: expected one of {', '.join(DATASETS)}; got {dataset!r}. For images of your own pass "
+            "dynamic_binarization as well: whether they are grey levels, not images.is_binary"
+        )
     if changes.get("sampler") == "pa":
         # The papers' population annealing tracks log Z during training.
         changes = {"num_tracking_chains": changes.get("num_chains", Recipe.num_chains)} | changes

@@ -10,7 +10,7 @@ from .. import storage
 from ..config import Recipe
 from ..runs import BEST_FILE, CONFIG_FILE, WEIGHTS_FILE, file_in, read_inputs, read_recipe
 from .dvae import DVAE
-from .pretrained import pretrained_folder
+from .pretrained import PRETRAINED, pretrained_folder
 from .variable_names import current_names, named_variables
 
 _MEAN_X = "dvae/mean_x"
@@ -55,7 +55,7 @@ def load(log_dir: str | pathlib.Path, **parts: Any) -> DVAE:
         to another model; the message names the file.
       ValueError: if `parts` do not fit, or the model was trained with parts that are not given.
     """
-    folder = _folder(log_dir)
+    folder = _folder(log_dir, "log_dir")
     recipe = read_recipe(folder)
     file = weights_file(log_dir, "log_dir")
     inputs = read_inputs(folder)
@@ -109,10 +109,15 @@ def start_from(model: DVAE, source: str | pathlib.Path) -> None:
     storage.assign_variables(variables, arrays, file)
 
 
-def _folder(source: str | pathlib.Path) -> pathlib.Path:
+def _folder(source: str | pathlib.Path, argument: str) -> pathlib.Path:
     """The folder of weights that a path or a short name stands for."""
     folder = storage.as_path(source)
-    return folder if folder.is_dir() else pretrained_folder(str(source)) or folder
+    if not folder.is_dir():
+        folder = pretrained_folder(str(source)) or folder
+    if not folder.exists():
+        names = ", ".join(PRETRAINED)
+        raise FileNotFoundError(f"{argument}: expected a run folder, or one of {names}; got {source}")
+    return folder
 
 
 def weights_file(source: str | pathlib.Path, argument: str) -> pathlib.Path:
@@ -121,7 +126,7 @@ def weights_file(source: str | pathlib.Path, argument: str) -> pathlib.Path:
     Raises:
       FileNotFoundError: if there are none; the message names the argument.
     """
-    folder = _folder(source)
+    folder = _folder(source, argument)
     for name in (BEST_FILE, WEIGHTS_FILE):
         if (file := file_in(folder, name)).is_file():
             return file

@@ -3,7 +3,7 @@
 from .curves import curves_png, learning_curve_png
 from .machine import energies_png, machine_png, usage_png
 from .model import RunPictures, report_pictures, run_pictures
-from .png import figure_png, pixels_png
+from .png import figure_png, own_style, pixels_png
 from .sheets import interleave, sheet_png, tile, titled_sheet_png
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "interleave",
     "learning_curve_png",
     "machine_png",
+    "own_style",
     "pixels_png",
     "report_pictures",
     "run_pictures",

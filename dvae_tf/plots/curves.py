@@ -9,9 +9,10 @@ import numpy as np
 
 from ..config import Recipe
 from ..runs import History
-from .png import figure_png
+from .png import figure_png, own_style
 
 
+@own_style()
 def learning_curve_png(recipe: Recipe, history: History) -> bytes:
     """Validation NLL and training objective of a run, with the published NLL of its cell."""
     figure = matplotlib.figure.Figure(figsize=(8, 4.5), layout="constrained")
@@ -33,6 +34,7 @@ def learning_curve_png(recipe: Recipe, history: History) -> bytes:
     return figure_png(figure)
 
 
+@own_style()
 def curves_png(runs: Mapping[str, tuple[Recipe, History]]) -> bytes:
     """Validation NLL, training objective and log Z of several runs; `runs` maps a label to each."""
     figure = matplotlib.figure.Figure(figsize=(12, 3.8), layout="constrained")

@@ -4,9 +4,10 @@ import matplotlib.figure
 import numpy as np
 
 from ..rbm import RBM
-from .png import figure_png
+from .png import figure_png, own_style
 
 
+@own_style()
 def usage_png(activations: np.ndarray, active: np.ndarray) -> bytes:
     """Mean activations [D] of the units in rising order, and their histogram, by whether they are active."""
     figure = matplotlib.figure.Figure(figsize=(5.4, 3.4), layout="constrained")
@@ -32,6 +33,7 @@ def usage_png(activations: np.ndarray, active: np.ndarray) -> bytes:
     return figure_png(figure)
 
 
+@own_style()
 def energies_png(draws: np.ndarray, codes: np.ndarray | None) -> bytes:
     """Histograms of the energies of draws of the prior [N] and of codes of test images [M], nats."""
     figure = matplotlib.figure.Figure(figsize=(5.4, 3.4), layout="constrained")
@@ -54,6 +56,7 @@ def energies_png(draws: np.ndarray, codes: np.ndarray | None) -> bytes:
     return figure_png(figure)
 
 
+@own_style()
 def machine_png(rbm: RBM) -> bytes:
     """Weights of a Boltzmann machine as an image, their singular values, and histograms of the biases."""
     left, right, weights = (np.asarray(parameter) for parameter in rbm)

@@ -19,6 +19,13 @@ _NUM_DRAWS = 2_000
 _NUM_IMAGES = 1_000
 
 
+def _check_size(model: DVAE, images: Images) -> None:
+    expected, found = model.mean_x.shape[0], images.test.shape[1:]
+    if found != (expected,):
+        got = ", ".join(map(str, ("N", *found)))
+        raise ValueError(f"images: expected [N, {expected}], as the model was trained on, got [{got}]")
+
+
 class RunPictures(NamedTuple):
     """PNG files of a run folder."""
 
@@ -27,7 +34,12 @@ class RunPictures(NamedTuple):
 
 
 def run_pictures(model: DVAE, images: Images) -> RunPictures:
-    """Samples of the prior, and reconstructions of test images, each with a title."""
+    """Samples of the prior, and reconstructions of test images, each with a title.
+
+    Raises:
+      ValueError: if the images do not fit the model.
+    """
+    _check_size(model, images)
     seed = fold_in((0, model.recipe.seed), Tag.PICTURES)
     title = f"{model.recipe.baseline}, {model.recipe.struct}, {model.recipe.dataset}"
     samples = model.sample(_NUM_SAMPLES, seed).images.numpy()
@@ -59,6 +71,8 @@ def report_pictures(model: DVAE, images: Images | None) -> dict[str, bytes]:
     Raises:
       ValueError: if the images do not fit the model.
     """
+    if images is not None:
+        _check_size(model, images)
     for_prior, for_codes = split(fold_in((0, model.recipe.seed), Tag.PICTURES))
     z = model.prior.sample_binary(_NUM_DRAWS, 1000, for_prior)
     samples = model.decode(z[:_NUM_SAMPLES]).numpy()

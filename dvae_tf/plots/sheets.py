@@ -3,7 +3,7 @@
 import matplotlib.figure
 import numpy as np
 
-from .png import figure_png, pixels_png
+from .png import figure_png, own_style, pixels_png
 
 # Images in a row of a sheet.
 COLUMNS = 12
@@ -13,8 +13,16 @@ _MIN_WIDTH = 1_000
 
 
 def tile(images: np.ndarray, image_shape: tuple[int, int], columns: int = COLUMNS) -> np.ndarray:
-    """Lays out images [N, X] in rows, separated by a grey line: one array [height, width]."""
+    """Lays out images [N, X] in rows, separated by a grey line: one array [height, width].
+
+    Raises:
+      ValueError: if the images have another number of pixels than `image_shape`.
+    """
     height, width = image_shape
+    if images.ndim != 2 or images.shape[1] != height * width:
+        raise ValueError(
+            f"images: expected [N, {height * width}] for image_shape {image_shape}, got {list(images.shape)}"
+        )
     rows = -(-len(images) // columns)
     sheet = np.full((rows * (height + 1) + 1, columns * (width + 1) + 1), _GREY, np.float32)
     for index, image in enumerate(images):
@@ -25,7 +33,16 @@ def tile(images: np.ndarray, image_shape: tuple[int, int], columns: int = COLUMN
 
 
 def interleave(originals: np.ndarray, reconstructions: np.ndarray, columns: int = COLUMNS) -> np.ndarray:
-    """Orders images [N, X] for `tile`: each row of originals, and below it their reconstructions."""
+    """Orders images [N, X] for `tile`: each row of originals, and below it their reconstructions.
+
+    Raises:
+      ValueError: if there are not as many reconstructions as originals, of the same size.
+    """
+    if originals.ndim != 2 or reconstructions.shape != originals.shape:
+        raise ValueError(
+            f"reconstructions: expected the shape of the originals, {list(originals.shape)}, "
+            f"got {list(reconstructions.shape)}"
+        )
     rows = []
     for start in range(0, len(originals), columns):
         for images in (originals, reconstructions):
@@ -42,6 +59,7 @@ def sheet_png(images: np.ndarray, image_shape: tuple[int, int]) -> bytes:
     return pixels_png(sheet.repeat(scale, 0).repeat(scale, 1))
 
 
+@own_style()
 def titled_sheet_png(images: np.ndarray, image_shape: tuple[int, int], title: str) -> bytes:
     """Images [N, X] as a PNG file with a title."""
     sheet = tile(images, image_shape)

@@ -57,7 +57,8 @@ class ProgressBar(keras.callbacks.Callback):
         """Prints the validation."""
         logs = logs or {}
         error = logs["log_partition_standard_error"]
-        error = f" ± {error:.3f}" if error else ""
+        sign = "+/-" if self.console.options.ascii_only else "±"
+        error = f" {sign} {error:.3f}" if error else ""
         converged = "" if logs["log_partition_converged"] else " (not converged)"
         self.console.print(
             f"step {logs['step']:,.0f}: validation NLL {logs['val_nll']:.2f}"

@@ -131,8 +131,25 @@ def test_mnist_is_downloaded_quietly(toy_server, tmp_path, capfd):
     out, err = capfd.readouterr()
     assert not out
     assert "examples" not in err
-    shutil.rmtree(toy_server[0])
-    data.load("binarized_mnist", data_dir=tmp_path / "prepared", manual_dir="/does/not/exist")
+
+
+def test_mnist_manual_dir_without_the_files_is_said_where_the_dataset_is_prepared(
+    toy_server, tmp_path, caplog
+):
+    folder, pixels = toy_server
+    data.load("binarized_mnist", data_dir=tmp_path / "prepared", manual_dir=folder)
+    caplog.clear()
+    data.load("binarized_mnist", data_dir=tmp_path / "prepared", manual_dir=folder)
+    assert not caplog.messages
+    (folder / _FILES["test"]).unlink()
+    images = data.load("binarized_mnist", data_dir=tmp_path / "prepared", manual_dir=folder)
+    _assert_same_rows(images.test, pixels["test"])
+    (message,) = caplog.messages
+    assert message.startswith(
+        f"manual_dir: {folder} holds no {_FILES['test']}; reading what was prepared in "
+    )
+    with pytest.raises(data.DataError, match="manual_dir: expected a folder, got /does/not/exist"):
+        data.load("binarized_mnist", data_dir=tmp_path / "prepared", manual_dir="/does/not/exist")
 
 
 def test_mnist_damaged_cached_download_is_not_used(toy_server, tmp_path):

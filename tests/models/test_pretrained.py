@@ -44,6 +44,8 @@ def test_a_folder_of_that_name_comes_first(tmp_path, monkeypatch):
 
 def test_what_is_not_there_is_refused(tmp_path, monkeypatch):
     assert pretrained.pretrained_folder("nothing") is None
+    with pytest.raises(FileNotFoundError, match="a run folder, or one of .*digits, omniglot; got mnist"):
+        models.load("mnist")
     monkeypatch.setattr(pretrained, "_PLACES", (tmp_path,))
     with pytest.raises(FileNotFoundError, match="binarized_mnist: expected its weights in one of"):
         models.load("binarized_mnist")

@@ -2,11 +2,13 @@
 
 import io
 
+import matplotlib
+import matplotlib.figure
 import matplotlib.image
 import numpy as np
 import pytest
 
-from dvae_tf import plots, runs
+from dvae_tf import data, plots, rbm, runs, training
 from dvae_tf.plots import curves
 from support.tiny import recipe, rough_model
 from support.training import tiny_images
@@ -68,6 +70,57 @@ def test_curves_are_png_files():
     assert pixels(plots.learning_curve_png(settings, history())).ndim == 3
     assert pixels(plots.learning_curve_png(settings, runs.History())).ndim == 3
     assert pixels(plots.curves_png({"a": (settings, history()), "b": (settings, history())})).ndim == 3
+
+
+STYLE = {"image.origin": "lower", "figure.dpi": 30, "axes.facecolor": "red", "text.usetex": True}
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda: plots.learning_curve_png(recipe(), history()),
+        lambda: plots.curves_png({"a": (recipe(), history())}),
+        lambda: plots.usage_png(np.linspace(0, 1, 6), np.arange(6) > 2),
+        lambda: plots.energies_png(np.arange(9.0), np.arange(5.0)),
+        lambda: plots.machine_png(rbm.RBM(np.ones(3), np.ones(2), np.eye(3, 2))),
+        lambda: plots.sheet_png(np.tri(6), (2, 3)),
+        lambda: plots.titled_sheet_png(np.tri(6), (2, 3), "a_title"),
+        lambda: plots.pixels_png(np.tri(6)),
+    ],
+    ids=["learning curve", "curves", "usage", "energies", "machine", "sheet", "titled sheet", "pixels"],
+)
+def test_pictures_do_not_depend_on_the_users_style(draw):
+    """LaTeX is not there, so the style alone would fail; the others turn a picture round or change it."""
+    expected = pixels(draw())
+    with matplotlib.rc_context(STYLE):
+        found = pixels(draw())
+        assert matplotlib.rcParams["image.origin"] == "lower"
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_a_style_would_change_a_picture():
+    """Negative control."""
+
+    def draw():
+        figure = matplotlib.figure.Figure()
+        figure.add_subplot().imshow(np.tri(3))
+        return pixels(plots.figure_png(figure))
+
+    expected = draw()
+    with matplotlib.rc_context({"image.origin": "lower"}):
+        assert (draw() != expected).any()
+
+
+def test_images_of_another_size_are_named():
+    with pytest.raises(ValueError, match=r"images: expected \[N, 6\] for image_shape \(2, 3\), got \[4, 8\]"):
+        plots.tile(np.zeros((4, 8)), (2, 3))
+    with pytest.raises(ValueError, match=r"reconstructions: .* the originals, \[4, 6\], got \[3, 6\]"):
+        plots.interleave(np.zeros((4, 6)), np.zeros((3, 6)))
+    model, wide = rough_model(), np.zeros((4, 8), np.float32)
+    images = data.Images(wide, wide, wide, (2, 4), "tiny", "a test")
+    for draw in (plots.run_pictures, plots.report_pictures, training.TrainingLoop):
+        with pytest.raises(ValueError, match=r"images: expected \[N, 6\].*, got \[N, 8\]"):
+            draw(model, images)
 
 
 @pytest.mark.parametrize(

@@ -69,6 +69,7 @@ def test_a_run_a_second_time_an_evaluation_and_a_publication(tmp_path):
     published = tmp_path / "digits" / "1-layer-small" / "dvaes_power-pcd10x2-k1-60-seed0"
     assert {file.name for file in published.iterdir()} == {
         "config.json",
+        "inputs.json",
         "result.json",
         "samples.png",
         "reconstructions.png",

@@ -61,7 +61,7 @@ def test_a_longer_schedule_is_a_new_run_that_says_where_it_began(first, tmp_path
 @pytest.mark.parametrize(
     ("source", "changes", "error", "message"),
     [
-        ("nowhere", {}, FileNotFoundError, "init_from: nowhere holds neither"),
+        ("nowhere", {}, FileNotFoundError, "init_from: expected a run folder, or one of"),
         (
             None,
             {"struct": "tiny-2"},

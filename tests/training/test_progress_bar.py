@@ -29,6 +29,16 @@ def test_rate_and_time_left_do_not_count_the_compilation(terminal, monkeypatch):
     assert ("━" in text) is terminal
 
 
+@pytest.mark.parametrize(("encoding", "sign"), [("utf-8", "±"), ("ascii", "+/-")])
+def test_errors_are_shown_in_any_encoding(encoding, sign):
+    out = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+    logs = {"step": 30, "val_nll": 2.0, "is_best": True, "log_partition": 3.0, "log_partition_converged": 1.0}
+    bar = ProgressBar(Console(file=out, width=120))
+    bar.on_epoch_end(0, logs | {"log_partition_standard_error": 0.5})
+    out.seek(0)
+    assert out.read() == f"step 30: validation NLL 2.00 (best), log Z 3.00 {sign} 0.500\n"
+
+
 @pytest.mark.parametrize(("seconds", "text"), [(3.2, "3 s"), (90, "1.5 min"), (7200, "2.0 h")])
 def test_seconds_are_readable(seconds, text):
     assert readable_seconds(seconds) == text
