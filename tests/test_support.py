@@ -61,3 +61,41 @@ def test_line_onto():
     np.testing.assert_allclose(
         support.line_onto(support.UNIT_INTERVAL).forward(line), 1 / (1 + np.exp(-line))
     )
+
+
+INTEGERS = [10, np.int64(10), np.uint8(10), np.array(10), tf.constant(10)]
+NO_INTEGERS = [True, np.True_, 10.0, np.float32(10), np.array([10]), "10", None, tf.constant(10.0)]
+
+
+@pytest.mark.parametrize("value", INTEGERS, ids=repr)
+def test_as_count_takes_integers_of_every_kind(value):
+    count = support.as_count("num_chains", value)
+    assert type(count) is int
+    assert count == 10
+
+
+@pytest.mark.parametrize("value", NO_INTEGERS, ids=repr)
+def test_as_count_refuses_what_is_no_integer(value):
+    with pytest.raises(ValueError, match="^num_chains: expected an integer of at least 1, got "):
+        support.as_count("num_chains", value)
+
+
+def test_as_count_refuses_what_is_below_the_least():
+    assert support.as_count("num_chains", np.int32(0), least=0) == 0
+    for value, least in ((0, 1), (np.int64(-1), 0), (1, 2)):
+        with pytest.raises(ValueError, match=f"num_chains: expected an integer of at least {least}, got"):
+            support.as_count("num_chains", value, least)
+
+
+def test_as_number_takes_numbers_of_every_kind():
+    for value in (0.5, np.float32(0.5), np.float64(0.5), np.array(0.5), tf.constant(0.5)):
+        number = support.as_number("beta", value)
+        assert type(number) is float
+        assert number == 0.5
+    assert support.as_number("beta", np.int64(30)) == 30.0
+    for value in (True, np.True_, "0.5", None, [0.5], np.array([0.5]), 1j, math.nan, math.inf, -math.inf):
+        with pytest.raises(ValueError, match="^beta: expected a finite number, got "):
+            support.as_number("beta", value)
+    assert support.as_number("beta", np.nextafter(1, 2), above=1.0) > 1.0
+    with pytest.raises(ValueError, match="^beta: expected a finite number above 1, got 1.0"):
+        support.as_number("beta", 1.0, above=1.0)

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from ..numerics import Seed
 from ..rbm import RBM, as_rbm
+from ..support import as_count
 
 
 class SamplerState(Protocol):
@@ -43,9 +44,8 @@ class Sampler(abc.ABC):
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
-            if field.type is int and (not isinstance(value, int) or value < 1):
-                raise ValueError(f"{field.name}: expected an integer of at least 1, got {value!r}")
+            if field.type is int:
+                object.__setattr__(self, field.name, as_count(field.name, getattr(self, field.name)))
 
     @abc.abstractmethod
     def init(self, num_left: int, num_right: int, seed: Seed, dtype: tf.DType = tf.float32) -> Any:

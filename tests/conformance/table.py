@@ -15,14 +15,16 @@ _REASONS = {
         smoothing.SymmetricFamily""",
     "a tuple of tensors that cases take or return": """
         models.BinaryCode models.RelaxedBound models.ReplicaUpdate models.Samples models.StepReport
-        objectives.LikelihoodEstimate partition.AnnealedChains partition.BothSides
+        objectives.LikelihoodEstimate partition.AnnealedChains partition.BothSides partition.Criterion
         partition.LogPartition partition.LogRatio partition.TemperedLadders posterior.PosteriorSample
         rbm.Ising rbm.RBM rbm.exact.Moments
         samplers.AnnealedPopulations samplers.Mixing samplers.ParallelTemperingInfo
         samplers.ParallelTemperingState samplers.PersistentGibbsInfo samplers.PersistentGibbsState
         samplers.PopulationAnnealingInfo samplers.PopulationAnnealingState""",
     "checks and constants that distributions share; tested by tests/test_support.py": """
-        support.at_least_float32 support.bit_assertions support.in_dtype support.inside_unit_interval
+        support.as_count support.as_number support.as_parameter support.as_scalar
+        support.at_least_float32 support.bit_assertions support.floating_dtype
+        support.in_dtype support.inside_unit_interval
         support.line_onto support.number_assertions support.outside support.support_assertions""",
     "plain numbers and names": """
         config.Betas config.DatasetFacts config.Recipe config.Structure config.System config.recipe
