@@ -12,7 +12,7 @@ from .. import rbm
 from .ais import AnnealedChains, annealed_importance_sampling, reverse_annealed_importance_sampling
 from .bridge import LogRatio, TemperedLadders, bennett, bridge_sampling
 from .estimate import BothSides, estimate
-from .log_partition import LogPartition
+from .log_partition import Criterion, LogPartition
 from .population import population_annealing
 
 
@@ -34,6 +34,7 @@ def exact(left_bias: Any, right_bias: Any, weights: Any, temperature: float = 1.
 __all__ = [
     "AnnealedChains",
     "BothSides",
+    "Criterion",
     "LogPartition",
     "LogRatio",
     "TemperedLadders",

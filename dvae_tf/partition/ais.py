@@ -18,9 +18,11 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from ..numerics import Seed, check_count, effective_sample_size, log_mean_exp, split
+from ..numerics import Seed, effective_sample_size, log_mean_exp, split
 from ..rbm import TemperedPath, as_rbm, sample_right, tempered_path
-from .log_partition import BOUND_WIDTH, LogPartition
+from ..support import as_count
+from .log_partition import BOUND_WIDTH, Criterion, LogPartition, at_least
+from .progress import stretches
 
 _NUM_BOOTSTRAPS = 200
 # Smallest effective sample size of a converged estimate, as a fraction of the chains.
@@ -50,6 +52,7 @@ def annealed_importance_sampling(
     seed: Seed = (0, 0),
     base_probs: Any = None,
     temperature: float = 1.0,
+    verbose: bool = False,
 ) -> LogPartition[AnnealedChains]:
     r"""Estimates $\log Z$ from below; one XLA program, memory bounded by the number of chains.
 
@@ -68,20 +71,24 @@ def annealed_importance_sampling(
       base_probs: [L + R], the means of the product distribution at t = 0, such as those of samples
         (clipped to [0.01, 0.99]); uniform where not given.
       temperature: $T$ of $p(z) = \exp(-E(z) / T) / Z$.
+      verbose: whether to show progress.
 
     Raises:
       ValueError: if a count is below 1 (2 for `num_chains`), or shapes disagree.
     """
     path = _path(left_bias, right_bias, weights, temperature, base_probs)
-    check_count("num_temperatures", num_temperatures)
-    check_count("num_chains", num_chains, 2)
+    num_temperatures = as_count("num_temperatures", num_temperatures)
+    num_chains = as_count("num_chains", num_chains, 2)
     for_start, for_chains, for_bootstrap = split(seed, 3)
-    left = _draw_base(path, int(num_chains), for_start)
-    chains = _anneal(path, left, tf.constant(num_temperatures), True, for_chains)
+    left = _draw_base(path, num_chains, for_start)
+    chains = _annealed(path, left, num_temperatures, True, for_chains, verbose)
     log_z = path.log_base + log_mean_exp(chains.log_weights)
     error = _bootstrap_standard_error(chains.log_weights, for_bootstrap)
     lower = log_z - BOUND_WIDTH * error
-    return LogPartition(log_z, error, lower, None, None, *_quality(chains), "ais", chains)
+    ess, criterion = _quality(chains, "forward")
+    return LogPartition(
+        log_z, error, lower, None, None, ess, criterion.is_met, "ais", chains, criteria=(criterion,)
+    )
 
 
 def reverse_annealed_importance_sampling(
@@ -93,6 +100,7 @@ def reverse_annealed_importance_sampling(
     seed: Seed = (0, 0),
     base_probs: Any = None,
     temperature: float = 1.0,
+    verbose: bool = False,
 ) -> LogPartition[AnnealedChains]:
     r"""Estimates $\log Z$ from above, by chains that are heated from draws of the machine.
 
@@ -109,12 +117,13 @@ def reverse_annealed_importance_sampling(
       seed: an `int32[2]` seed.
       base_probs: as in `annealed_importance_sampling`.
       temperature: $T$ of $p(z) = \exp(-E(z) / T) / Z$.
+      verbose: whether to show progress.
 
     Raises:
       ValueError: if `num_temperatures` is below 1, there are fewer than 2 states, or shapes disagree.
     """
     path = _path(left_bias, right_bias, weights, temperature, base_probs)
-    check_count("num_temperatures", num_temperatures)
+    num_temperatures = as_count("num_temperatures", num_temperatures)
     left = tf.stop_gradient(tf.cast(tf.convert_to_tensor(left), path.rbm.dtype))
     few = left.shape.rank == 2 and left.shape[0] is not None and left.shape[0] < 2
     if left.shape.rank != 2 or left.shape[1] != path.rbm.num_left or few:
@@ -122,12 +131,15 @@ def reverse_annealed_importance_sampling(
     for_right, for_chains, for_bootstrap = split(seed, 3)
     # The forward sweep draws the left side last, so its reverse draws it first: the sides change roles.
     right = sample_right(path.rbm, left, for_right)
-    ends = _anneal(path.transposed, right, tf.constant(num_temperatures), False, for_chains)
+    ends = _annealed(path.transposed, right, num_temperatures, False, for_chains, verbose)
     chains = AnnealedChains(ends.log_weights, ends.right, ends.left)
     log_z = path.log_base - log_mean_exp(chains.log_weights)
     error = _bootstrap_standard_error(chains.log_weights, for_bootstrap)
     upper = log_z + BOUND_WIDTH * error
-    return LogPartition(log_z, error, None, upper, None, *_quality(chains), "reverse", chains)
+    ess, criterion = _quality(chains, "reverse")
+    return LogPartition(
+        log_z, error, None, upper, None, ess, criterion.is_met, "reverse", chains, criteria=(criterion,)
+    )
 
 
 def _path(left_bias: Any, right_bias: Any, weights: Any, temperature: float, base_probs: Any) -> TemperedPath:
@@ -136,11 +148,12 @@ def _path(left_bias: Any, right_bias: Any, weights: Any, temperature: float, bas
     return tf.nest.map_structure(tf.stop_gradient, path)
 
 
-def _quality(chains: AnnealedChains) -> tuple[tf.Tensor, tf.Tensor]:
+def _quality(chains: AnnealedChains, direction: str) -> tuple[tf.Tensor, Criterion]:
     """The effective sample size of the weights, and whether it suffices."""
     ess = effective_sample_size(chains.log_weights)
     num_chains = tf.cast(tf.shape(chains.log_weights)[0], ess.dtype)
-    return ess, ess >= _MIN_EFFECTIVE_FRACTION * num_chains
+    name = f"effective sample size of the {direction} chains"
+    return ess, at_least(name, ess, _MIN_EFFECTIVE_FRACTION * num_chains, "raise num_temperatures")
 
 
 @tf.function(jit_compile=True)
@@ -148,11 +161,31 @@ def _draw_base(path: TemperedPath, num_chains: int, seed: tf.Tensor) -> tf.Tenso
     return path.draw_base(num_chains, seed)[0]
 
 
-@tf.function(jit_compile=True)
-def _anneal(
-    path: TemperedPath, left: tf.Tensor, num_temperatures: tf.Tensor, forward: bool, seed: tf.Tensor
+def _annealed(
+    path: TemperedPath, left: tf.Tensor, num_temperatures: int, forward: bool, seed: tf.Tensor, verbose: bool
 ) -> AnnealedChains:
     """Anneals chains up to t = 1, or down to t = 0."""
+    num_chains = tf.shape(left)[0]
+    right = tf.zeros([num_chains, path.rbm.num_right], path.rbm.dtype)
+    chains = AnnealedChains(tf.zeros([num_chains], path.rbm.dtype), left, right)
+    last = tf.constant(num_temperatures)
+    label = "annealing" if forward else "annealing in reverse"
+    for first, end in stretches(label, num_temperatures, verbose):
+        chains, seed = _anneal(path, chains, tf.constant(first), tf.constant(end), last, forward, seed)
+    return chains
+
+
+@tf.function(jit_compile=True)
+def _anneal(
+    path: TemperedPath,
+    chains: AnnealedChains,
+    first: tf.Tensor,
+    end: tf.Tensor,
+    num_temperatures: tf.Tensor,
+    forward: bool,
+    seed: tf.Tensor,
+) -> tuple[AnnealedChains, tf.Tensor]:
+    """The steps from `first` until before `end`; also returns the seed of the next one."""
     dtype = path.rbm.dtype
     last = tf.cast(num_temperatures, dtype)
 
@@ -165,10 +198,7 @@ def _anneal(
         change, left, right = path.advance(chains.left, time(index), time(index + 1), now)
         return index + 1, AnnealedChains(chains.log_weights + change, left, right), seed
 
-    num_chains = tf.shape(left)[0]
-    right = tf.zeros([num_chains, path.rbm.num_right], dtype)
-    start = AnnealedChains(tf.zeros([num_chains], dtype), left, right)
-    return tf.while_loop(lambda index, *_: index < num_temperatures, rung, (0, start, seed))[1]
+    return tf.while_loop(lambda index, *_: index < end, rung, (first, chains, seed))[1:]
 
 
 def _bootstrap_standard_error(log_weights: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:

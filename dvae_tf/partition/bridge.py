@@ -15,10 +15,12 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from ..numerics import Seed, check_count, fold_in, softplus_difference, split
-from ..rbm import RBM, as_rbm, right_logits
-from ..samplers import ParallelTempering, ParallelTemperingState, mixing
-from .log_partition import LogPartition
+from ..numerics import Seed, fold_in, softplus_difference, split
+from ..rbm import RBM, TemperedPath, as_rbm, left_logits, right_logits, split_sides, tempered_path
+from ..samplers import ParallelTempering, ParallelTemperingState, merge_ladders, mixing
+from ..support import as_count, as_number
+from .log_partition import LogPartition, all_met, at_least, at_most
+from .progress import stretches
 
 # One object for each set of arguments: TensorFlow would trace again for a new one.
 _tempering = functools.cache(ParallelTempering)
@@ -78,6 +80,7 @@ class TemperedLadders(NamedTuple):
     """The ladders of bridge sampling, and how well they mixed.
 
     Attributes:
+      base_probs: the means of the product distribution at t = 0, [L + R]; 0.5 unless they were fitted.
       inverse_temperatures: the ladder, [M].
       exchange_rate: between neighbours, [M - 1].
       round_trips: of all ladders during the measurement.
@@ -86,6 +89,7 @@ class TemperedLadders(NamedTuple):
       left: [S, C, L], the samples at t = 1.
     """
 
+    base_probs: tf.Tensor
     inverse_temperatures: tf.Tensor
     exchange_rate: tf.Tensor
     round_trips: tf.Tensor
@@ -105,8 +109,18 @@ def bridge_sampling(
     num_burn_in: int = 50,
     seed: Seed = (0, 0),
     temperature: float = 1.0,
+    exchange_rate: float = 0.2,
+    max_rungs: int = 160,
+    verbose: bool = False,
 ) -> LogPartition[TemperedLadders]:
     r"""Estimates $\log Z$ by parallel tempering and Bennett's ratio between neighbouring rungs.
+
+    The ladder adapts to the machine. It starts from fair bits at t = 0, with `num_temperatures` rungs. Where
+    neighbours exchange less often than `exchange_rate` after the burn-in, it starts anew from the product
+    distribution that has the means of the machine, and then its rungs are multiplied by powers of two, with a
+    burn-in each time, until they exchange as often or would be more than `max_rungs`. More rungs make fewer
+    ladders, at least 20, so that the work remains about the same. Inside a `tf.function`, which must know all
+    shapes, the ladder keeps its rungs and starts from fair bits.
 
     The standard error is a jackknife over the independent ladders, so it includes correlations in time and
     between rungs. The effective sample size is that of the energies at t = 1, over all ladders. The estimate
@@ -117,34 +131,72 @@ def bridge_sampling(
       left_bias: [L].
       right_bias: [R].
       weights: [L, R].
-      num_temperatures: rungs of a ladder.
-      num_chains: independent ladders.
+      num_temperatures: rungs of a ladder at first.
+      num_chains: independent ladders at first.
       num_samples: samples taken from each ladder.
       num_sweeps: between two samples, with exchanges after each.
-      num_burn_in: samples discarded at first, while the ladder adapts to equal exchange rates.
+      num_burn_in: samples discarded at first, while the ladder moves its rungs to equal exchange rates.
       seed: an `int32[2]` seed.
       temperature: $T$ of $p(z) = \exp(-E(z) / T) / Z$.
+      exchange_rate: the smallest rate of neighbours with which a ladder is left as it is; 0 never changes it.
+        Rates of 0.2 to 0.5 are close to the optimum (Atchade et al., 2011; Syed et al., 2022).
+      max_rungs: the largest number of rungs, unless there are more at first.
+      verbose: whether to show progress.
 
     Raises:
-      ValueError: if a count is below 1 (2 for temperatures, chains and samples), or shapes disagree.
+      ValueError: if a count is below 1 (2 for temperatures, chains and samples, 0 for the burn-in), the
+        exchange rate is not in [0, 1), or shapes disagree.
     """
     rbm = as_rbm(left_bias, right_bias, weights, temperature)
     # Otherwise a gradient tape makes the compiled programs keep all intermediate values.
     rbm = tf.nest.map_structure(tf.stop_gradient, rbm)
-    check_count("num_chains", num_chains, 2)
-    check_count("num_samples", num_samples, 2)
-    check_count("num_burn_in", num_burn_in, 0)
-    adapting = _tempering(num_chains, num_sweeps, num_temperatures, True)
-    measuring = _tempering(num_chains, num_sweeps, num_temperatures, False)
+    num_temperatures = as_count("num_temperatures", num_temperatures, 2)
+    num_chains = as_count("num_chains", num_chains, 2)
+    num_samples = as_count("num_samples", num_samples, 2)
+    num_sweeps = as_count("num_sweeps", num_sweeps)
+    num_burn_in = as_count("num_burn_in", num_burn_in, 0)
+    max_rungs = as_count("max_rungs", max_rungs, 2)
+    exchange_rate = as_number("exchange_rate", exchange_rate)
+    if not 0 <= exchange_rate < 1:
+        raise ValueError(f"exchange_rate: expected a number in [0, 1), got {exchange_rate}")
     for_start, for_burn_in, for_samples = split(seed, 3)
-    state = adapting.init(rbm.num_left, rbm.num_right, for_start, rbm.dtype)
-    state = _burn_in(adapting, rbm, state, tf.constant(num_burn_in), for_burn_in)
+    sampler = _tempering(num_chains, num_sweeps, num_temperatures, True)
+    path = tempered_path(rbm)
+    state = sampler.init(rbm.num_left, rbm.num_right, for_start, rbm.dtype)
+    burnt_in = 0
+
+    def burn_in() -> None:
+        nonlocal state, burnt_in
+        label = f"parallel tempering, {sampler.num_temperatures} rungs, burn-in"
+        for first, end in stretches(label, num_burn_in, verbose):
+            steps = tf.constant(burnt_in + first), tf.constant(burnt_in + end)
+            state = _burn_in(sampler, path, state, *steps, for_burn_in)
+        burnt_in += num_burn_in
+
+    burn_in()
+    if _is_sparse(state, exchange_rate):
+        path = tempered_path(rbm, _means(rbm, state))
+        state = _restarted(sampler, path, for_start)
+        burn_in()
+    while _is_sparse(state, exchange_rate):
+        factor = _more_rungs(state, exchange_rate, max_rungs)
+        if factor == 1:
+            break
+        num_chains = max(sampler.num_chains // factor, min(sampler.num_chains, _JACKKNIFE_GROUPS))
+        sampler = _tempering(num_chains, num_sweeps, factor * sampler.num_temperatures, True)
+        state = merge_ladders(state, factor, num_chains)
+        burn_in()
+    sampler = _tempering(sampler.num_chains, num_sweeps, sampler.num_temperatures, False)
     trips = tf.reduce_sum(state.round_trips)
-    state, records = _measure(measuring, rbm, state, num_samples, for_samples)
+    records = _no_records(state, num_samples)
+    label = f"parallel tempering, {sampler.num_temperatures} rungs, samples"
+    for first, end in stretches(label, num_samples, verbose):
+        steps = tf.constant(first), tf.constant(end)
+        state, records = _measure(sampler, path, state, records, *steps, for_samples)
     log_partition, error = _along_ladder(records.up, records.down)
-    num_units = rbm.num_left + rbm.num_right
     mixed = mixing(records.energy)
     ladders = TemperedLadders(
+        base_probs=tf.math.sigmoid(path.base_logits),
         inverse_temperatures=state.inverse_temperatures,
         exchange_rate=tf.reduce_mean(records.acceptance, 0),
         round_trips=tf.reduce_sum(state.round_trips) - trips,
@@ -152,19 +204,66 @@ def bridge_sampling(
         autocorrelation_time=mixed.autocorrelation_time,
         left=records.left,
     )
+    trips_each = tf.cast(ladders.round_trips, rbm.dtype) / sampler.num_chains
+    criteria = (
+        at_least(
+            "exchange rate of neighbouring rungs",
+            tf.reduce_min(ladders.exchange_rate),
+            _MIN_EXCHANGE_RATE,
+            f"raise max_rungs, the ladder has {sampler.num_temperatures} rungs",
+        ),
+        at_most("R-hat of the energy", mixed.r_hat, _MAX_R_HAT, "raise num_samples"),
+        at_least("round trips of a ladder", trips_each, 1, "raise num_samples"),
+    )
     return LogPartition(
-        log_partition + num_units * tf.math.log(tf.constant(2.0, rbm.dtype)),
+        path.log_base + log_partition,
         error,
         lower=None,
         upper=None,
         gap=None,
         effective_sample_size=tf.cast(tf.size(records.energy), rbm.dtype) / mixed.autocorrelation_time,
-        converged=(tf.reduce_min(ladders.exchange_rate) >= _MIN_EXCHANGE_RATE)
-        & (mixed.r_hat <= _MAX_R_HAT)
-        & (ladders.round_trips >= num_chains),
+        converged=all_met(criteria),
         method="bridge",
         details=ladders,
+        criteria=criteria,
     )
+
+
+def _is_sparse(state: ParallelTemperingState, exchange_rate: float) -> bool:
+    """Whether neighbours exchange less often; False inside a `tf.function`, whose shapes must be known."""
+    return tf.executing_eagerly() and bool(1 - tf.reduce_max(state.rejection) < exchange_rate)
+
+
+def _means(rbm: RBM, state: ParallelTemperingState) -> tf.Tensor:
+    """Means of all units at t = 1, [L + R], from the conditionals of the current states."""
+    logits = left_logits(rbm, state.right), right_logits(rbm, state.left)
+    return tf.reduce_mean(tf.math.sigmoid(tf.concat(logits, -1)), 0)
+
+
+def _restarted(sampler: ParallelTempering, path: TemperedPath, seed: tf.Tensor) -> ParallelTemperingState:
+    """Draws of the product distribution at every rung: states of another path may be trapped on this one."""
+    state = sampler.init(path.rbm.num_left, path.rbm.num_right, seed, path.rbm.dtype)
+    left, right = path.draw_base(sampler.num_temperatures * sampler.num_chains, fold_in(seed, 1))
+    return state._replace(
+        replica_left=tf.reshape(left, state.replica_left.shape),
+        replica_right=tf.reshape(right, state.replica_right.shape),
+    )
+
+
+def _more_rungs(state: ParallelTemperingState, exchange_rate: float, max_rungs: int) -> int:
+    """By which power of two the rungs must be multiplied for the exchange rate, as far as is allowed.
+
+    The total rejection hardly depends on the number of rungs unless it is close to that number, so the rungs
+    that are needed follow from it. Powers of two keep the number of compiled programs small.
+    """
+    rungs = state.replica_at.shape[0]
+    wanted = 1 + float(tf.reduce_sum(state.rejection)) / (1 - exchange_rate)
+    factor = 2
+    while factor * rungs < wanted:
+        factor *= 2
+    while factor * rungs > max_rungs and factor > 1:
+        factor //= 2
+    return factor
 
 
 class _Records(NamedTuple):
@@ -180,32 +279,51 @@ class _Records(NamedTuple):
 @tf.function(jit_compile=True)
 def _burn_in(
     sampler: ParallelTempering,
-    rbm: RBM,
+    path: TemperedPath,
     state: ParallelTemperingState,
-    num_steps: tf.Tensor,
+    first: tf.Tensor,
+    end: tf.Tensor,
     seed: tf.Tensor,
 ) -> ParallelTemperingState:
     def one(index: tf.Tensor, state: ParallelTemperingState) -> tuple:
-        return index + 1, sampler.step(*rbm, state, fold_in(seed, index))[0]
+        return index + 1, sampler.step_along(path, state, fold_in(seed, index))[0]
 
-    return tf.while_loop(lambda index, _: index < num_steps, one, (0, state))[1]
+    return tf.while_loop(lambda index, _: index < end, one, (first, state))[1]
+
+
+def _no_records(state: ParallelTemperingState, num_samples: int) -> _Records:
+    """Room for the records of S samples."""
+    rungs, chains, num_left = state.replica_left.shape
+    pairs = [num_samples, rungs - 1, chains]
+    shapes = pairs, pairs, [num_samples, chains], pairs[:2], [num_samples, chains, num_left]
+    return _Records(*(tf.zeros(shape, state.rejection.dtype) for shape in shapes))
 
 
 @tf.function(jit_compile=True)
 def _measure(
-    sampler: ParallelTempering, rbm: RBM, state: ParallelTemperingState, num_samples: int, seed: tf.Tensor
+    sampler: ParallelTempering,
+    path: TemperedPath,
+    state: ParallelTemperingState,
+    records: _Records,
+    first: tf.Tensor,
+    end: tf.Tensor,
+    seed: tf.Tensor,
 ) -> tuple[ParallelTemperingState, _Records]:
-    rungs, chains, _ = state.replica_left.shape
+    """Takes the samples from `first` until before `end`."""
     t = state.inverse_temperatures
+
+    base_left, base_right = split_sides(path.base_logits, path.rbm.num_left)
 
     def record(state: ParallelTemperingState, info: Any) -> _Records:
         left = state.ladder_left
-        bias, logits = tf.linalg.matvec(left, rbm.left_bias), right_logits(rbm, left)
+        bias = tf.linalg.matvec(left, path.rbm.left_bias - base_left)
+        logits = right_logits(path.rbm, left)
 
         def change(rungs: slice, neighbours: slice) -> tf.Tensor:
             # f at the inverse temperature of the neighbour minus f at that of the rung itself.
             own, other = t[rungs, tf.newaxis, tf.newaxis], t[neighbours, tf.newaxis, tf.newaxis]
-            softplus = softplus_difference(other * logits[rungs], own * logits[rungs])
+            now, then = (time * logits[rungs] + (1 - time) * base_right for time in (other, own))
+            softplus = softplus_difference(now, then)
             return (other - own)[..., 0] * bias[rungs] + tf.reduce_sum(softplus, -1)
 
         lower, upper = slice(None, -1), slice(1, None)
@@ -213,7 +331,7 @@ def _measure(
         return _Records(up, down, info.energy, info.acceptance, left[-1])
 
     def one(index: tf.Tensor, state: ParallelTemperingState, records: _Records) -> tuple:
-        state, info = sampler.step(*rbm, state, fold_in(seed, index))
+        state, info = sampler.step_along(path, state, fold_in(seed, index))
         new = record(state, info)
         written = (
             tf.tensor_scatter_nd_update(old, [[index]], [value])
@@ -221,10 +339,7 @@ def _measure(
         )
         return index + 1, state, _Records(*written)
 
-    pairs = [num_samples, rungs - 1, chains]
-    shapes = pairs, pairs, [num_samples, chains], pairs[:2], [num_samples, chains, rbm.num_left]
-    nothing = _Records(*(tf.zeros(shape, rbm.dtype) for shape in shapes))
-    return tf.while_loop(lambda index, *_: index < num_samples, one, (0, state, nothing))[1:]
+    return tf.while_loop(lambda index, *_: index < end, one, (first, state, records))[1:]
 
 
 @tf.function

@@ -9,18 +9,18 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from ..numerics import Seed, log_mean_exp, split
+from ..numerics import Seed, fold_in, log_mean_exp, split
 from ..rbm import RBM, as_rbm, exact, right_logits
+from ..support import as_count
 from .ais import AnnealedChains, annealed_importance_sampling, reverse_annealed_importance_sampling
 from .bridge import TemperedLadders, bennett, bridge_sampling
-from .log_partition import LogPartition
+from .log_partition import LogPartition, all_met, at_most
 
 # Largest difference of the two sides in units of its error; a normal number exceeds it once in 400 times.
 _MAX_DISAGREEMENT = 3.0
-# Ladders of parallel tempering, and the least number of samples from each: with fewer, R-hat of a machine of
-# 200 + 200 units stays above the limit of `bridge_sampling`.
+# Ladders of parallel tempering. The default number of samples from each is such that R-hat of a machine of
+# 200 + 200 units falls below the limit of `bridge_sampling`.
 _NUM_LADDERS = 100
-_MIN_SAMPLES = 100
 
 
 class BothSides(NamedTuple):
@@ -30,11 +30,14 @@ class BothSides(NamedTuple):
       forward: annealing from the product distribution.
       reverse: annealing from draws of the machine.
       tempering: bridge sampling, which drew them; None if the draws were given.
+      fair: annealing from fair bits, where the ladders of the tempering do not start from them: a lower bound
+        that owes nothing to the draws; None otherwise.
     """
 
     forward: LogPartition[AnnealedChains]
     reverse: LogPartition[AnnealedChains]
-    tempering: LogPartition[TemperedLadders] | None
+    tempering: LogPartition[TemperedLadders] | None = None
+    fair: LogPartition[AnnealedChains] | None = None
 
 
 def estimate(
@@ -49,14 +52,24 @@ def estimate(
     max_exact_units: int = 16,
     both_sides: bool = True,
     base_probs: Any = None,
+    num_samples: int = 100,
+    exchange_rate: float = 0.2,
+    max_rungs: int = 160,
+    verbose: bool = False,
 ) -> LogPartition[Any]:
     r"""Measures $\log Z$: exactly where that is fast, otherwise by annealing from one side or from both.
 
     Exact (`"exact"`) where all couplings are 0, as $\log Z = \sum_i \log(1 + e^{a_i})$, and by enumeration
     where the smaller side is small. From one side (`"ais"`) it is `annealed_importance_sampling`. From both
-    sides (`"two-sided"`) the estimate is Bennett's, `lower` and `upper` are those of the two annealings, and
-    it counts as converged unless they differ by more than three errors, the weights of either have an
-    effective sample size below a tenth of the chains, or parallel tempering has not converged.
+    sides (`"two-sided"`) the estimate is Bennett's, and `lower` and `upper` are those of the two annealings.
+    It counts as converged if all of these hold, and `reasons` lists those that do not:
+
+    * the two sides differ by at most three of their errors;
+    * the weights of each have an effective sample size of at least a tenth of the chains;
+    * parallel tempering, which draws the states of the reverse chains, has converged (`bridge_sampling`), and
+      its own estimate differs from this one by at most three errors;
+    * where its ladders start from fitted means, annealing from fair bits, a lower bound that owes nothing to
+      the draws, does not exceed the estimate by more than three errors.
 
     Args:
       left_bias: [L].
@@ -73,9 +86,13 @@ def estimate(
       base_probs: [L + R], the means of the product distribution at t = 0. None fits them to the draws by
         parallel tempering, and takes fair bits where there are none; so given draws of a single mode cannot
         mislead both sides.
+      num_samples: of parallel tempering, from each ladder.
+      exchange_rate: of parallel tempering, as in `bridge_sampling`.
+      max_rungs: of parallel tempering, as in `bridge_sampling`.
+      verbose: whether to show progress.
 
     Raises:
-      ValueError: if a count is below 1 (2 for chains), or shapes disagree.
+      ValueError: if a count is below 1 (2 for chains and samples), or shapes disagree.
     """
     rbm = as_rbm(left_bias, right_bias, weights, temperature)
     if _has_no_couplings(rbm):
@@ -85,25 +102,38 @@ def estimate(
         return LogPartition.known(exact.log_partition(rbm))
     if not both_sides:
         return annealed_importance_sampling(
-            *rbm, num_temperatures, num_chains, seed=seed, base_probs=base_probs
+            *rbm, num_temperatures, num_chains, seed=seed, base_probs=base_probs, verbose=verbose
         )
+    num_temperatures = as_count("num_temperatures", num_temperatures)
+    num_chains = as_count("num_chains", num_chains, 2)
+    num_samples = as_count("num_samples", num_samples, 2)
     for_draws, for_forward, for_reverse = split(seed, 3)
-    tempering = None
+    tempering = fair = None
     if left is None:
-        num_samples = -(-num_chains // _NUM_LADDERS)
         tempering = bridge_sampling(
-            *rbm, num_chains=_NUM_LADDERS, num_samples=max(num_samples, _MIN_SAMPLES), seed=for_draws
+            *rbm,
+            num_chains=_NUM_LADDERS,
+            num_samples=max(num_samples, -(-num_chains // _NUM_LADDERS)),
+            seed=for_draws,
+            exchange_rate=exchange_rate,
+            max_rungs=max_rungs,
+            verbose=verbose,
         )
         draws = tempering.details.left
-        left = tf.reshape(draws[-num_samples:], [-1, rbm.num_left])[:num_chains]
+        each = -(-num_chains // draws.shape[1])
+        left = tf.reshape(draws[-each:], [-1, rbm.num_left])[:num_chains]
         base_probs = _means(rbm, draws) if base_probs is None else base_probs
+        if tf.executing_eagerly() and tf.reduce_any(tempering.details.base_probs != 0.5):
+            fair = annealed_importance_sampling(
+                *rbm, max(1, num_temperatures // 4), num_chains, fold_in(for_forward, 1), verbose=verbose
+            )
     forward = annealed_importance_sampling(
-        *rbm, num_temperatures, num_chains, seed=for_forward, base_probs=base_probs
+        *rbm, num_temperatures, num_chains, seed=for_forward, base_probs=base_probs, verbose=verbose
     )
     reverse = reverse_annealed_importance_sampling(
-        *rbm, left, num_temperatures, seed=for_reverse, base_probs=base_probs
+        *rbm, left, num_temperatures, seed=for_reverse, base_probs=base_probs, verbose=verbose
     )
-    return _between(BothSides(forward, reverse, tempering))
+    return _between(BothSides(forward, reverse, tempering, fair))
 
 
 def _has_no_couplings(rbm: RBM) -> bool:
@@ -120,22 +150,49 @@ def _means(rbm: RBM, left: tf.Tensor) -> tf.Tensor:
 
 
 def _between(sides: BothSides) -> LogPartition[BothSides]:
-    forward, reverse, tempering = sides
+    forward, reverse, tempering, fair = sides
     log_base = forward.log_partition - log_mean_exp(forward.details.log_weights)
     ratio = bennett(forward.details.log_weights, reverse.details.log_weights)
+    log_z, error = log_base + ratio.log_ratio, tf.sqrt(ratio.variance)
     gap = reverse.log_partition - forward.log_partition
-    error = tf.sqrt(forward.standard_error**2 + reverse.standard_error**2)
-    converged = forward.converged & reverse.converged & (tf.abs(gap) <= _MAX_DISAGREEMENT * error)
+    criteria = [
+        *forward.criteria,
+        *reverse.criteria,
+        at_most(
+            "difference of both sides",
+            tf.abs(gap),
+            _MAX_DISAGREEMENT * tf.sqrt(forward.standard_error**2 + reverse.standard_error**2),
+            "raise num_temperatures" if tempering is None else "raise num_temperatures or num_samples",
+        ),
+    ]
     if tempering is not None:
-        converged &= tempering.converged
+        criteria += [
+            *tempering.criteria,
+            at_most(
+                "difference to bridge sampling",
+                tf.abs(log_z - tempering.log_partition),
+                _MAX_DISAGREEMENT * tf.sqrt(ratio.variance + tempering.standard_error**2),
+                "raise num_samples",
+            ),
+        ]
+    if fair is not None:
+        criteria.append(
+            at_most(
+                "excess of annealing from fair bits",
+                fair.log_partition - log_z,
+                _MAX_DISAGREEMENT * tf.sqrt(ratio.variance + fair.standard_error**2),
+                "the draws have missed a mode, give others (left)",
+            )
+        )
     return LogPartition(
-        log_base + ratio.log_ratio,
-        tf.sqrt(ratio.variance),
+        log_z,
+        error,
         lower=forward.lower,
         upper=reverse.upper,
         gap=gap,
         effective_sample_size=tf.minimum(forward.effective_sample_size, reverse.effective_sample_size),
-        converged=converged,
+        converged=all_met(criteria),
         method="two-sided",
         details=sides,
+        criteria=tuple(criteria),
     )

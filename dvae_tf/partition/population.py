@@ -7,10 +7,11 @@ from typing import Any
 
 import tensorflow as tf
 
-from ..numerics import Seed, check_count, effective_sample_size, log_mean_exp
+from ..numerics import Seed, effective_sample_size, log_mean_exp
 from ..rbm import as_rbm, tempered_path
 from ..samplers import AnnealedPopulations, anneal, count_families
-from .log_partition import BOUND_WIDTH, LogPartition
+from ..support import as_count, as_number
+from .log_partition import BOUND_WIDTH, LogPartition, all_met, at_least
 
 # Criteria of convergence: the mean number of families of a population, and the effective number of
 # populations as a fraction of their number.
@@ -54,9 +55,12 @@ def population_annealing(
     Raises:
       ValueError: if a count is below 1 (2 for populations and chains), or shapes disagree.
     """
-    check_count("num_populations", num_populations, 2)
-    check_count("num_chains", num_chains, 2)
-    check_count("num_sweeps", num_sweeps)
+    num_populations = as_count("num_populations", num_populations, 2)
+    num_chains = as_count("num_chains", num_chains, 2)
+    num_sweeps = as_count("num_sweeps", num_sweeps)
+    if num_temperatures is not None:
+        num_temperatures = as_count("num_temperatures", num_temperatures)
+    target_ess = as_number("target_ess", target_ess)
     path = tempered_path(as_rbm(left_bias, right_bias, weights, temperature), base_probs)
     found = anneal(path, num_populations, num_chains, num_sweeps, seed, num_temperatures, target_ess)
     # The sum over families of their squared sizes: the number of pairs that share an ancestor.
@@ -65,7 +69,20 @@ def population_annealing(
     independent = num_chains**2 / pairs
     num_effective = effective_sample_size(found.log_partition)
     families = tf.map_fn(count_families, found.families)
-    enough = tf.reduce_mean(tf.cast(families, path.rbm.dtype)) >= min(_MIN_FAMILIES, num_chains)
+    criteria = (
+        at_least(
+            "families of a population",
+            tf.reduce_mean(tf.cast(families, path.rbm.dtype)),
+            min(_MIN_FAMILIES, num_chains),
+            "raise num_chains or num_sweeps",
+        ),
+        at_least(
+            "effective number of populations",
+            num_effective,
+            _MIN_EFFECTIVE_FRACTION * num_populations,
+            "raise num_chains or num_sweeps",
+        ),
+    )
     relative_z = tf.exp(found.log_partition - tf.reduce_max(found.log_partition))
     spread = tf.math.reduce_std(relative_z) / tf.reduce_mean(relative_z)
     log_z = log_mean_exp(found.log_partition)
@@ -77,7 +94,8 @@ def population_annealing(
         upper=None,
         gap=None,
         effective_sample_size=num_effective * tf.reduce_mean(independent),
-        converged=enough & (num_effective >= _MIN_EFFECTIVE_FRACTION * num_populations),
+        converged=all_met(criteria),
         method="population",
         details=found,
+        criteria=criteria,
     )

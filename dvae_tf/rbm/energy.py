@@ -95,9 +95,13 @@ def left_logits(rbm: RBM, right: tf.Tensor) -> tf.Tensor:
     return rbm.left_bias + tf.tensordot(right, rbm.weights, ((-1,), (1,)))
 
 
-def energy(rbm: RBM, left: tf.Tensor, right: tf.Tensor) -> tf.Tensor:
-    r"""$E(z)$ in nats, summed over units: left [..., L] and right [..., R] give [...]."""
-    return -tf.reduce_sum(left * rbm.left_bias, -1) - tf.reduce_sum(right * right_logits(rbm, left), -1)
+def energy(rbm: RBM, left: tf.Tensor, right: tf.Tensor, logits: tf.Tensor | None = None) -> tf.Tensor:
+    r"""$E(z)$ in nats, summed over units: left [..., L] and right [..., R] give [...].
+
+    The only matrix product is that of `right_logits`, which is left out where they are given.
+    """
+    logits = right_logits(rbm, left) if logits is None else logits
+    return -tf.reduce_sum(left * rbm.left_bias, -1) - tf.reduce_sum(right * logits, -1)
 
 
 def left_free_energy(rbm: RBM, left: tf.Tensor) -> tf.Tensor:

@@ -13,6 +13,7 @@ from .parallel_tempering import (
     ParallelTemperingInfo,
     ParallelTemperingState,
     equal_rejection_ladder,
+    merge_ladders,
 )
 from .persistent_gibbs import PersistentGibbs, PersistentGibbsInfo, PersistentGibbsState
 from .population_annealing import PopulationAnnealing, PopulationAnnealingInfo, PopulationAnnealingState
@@ -39,6 +40,7 @@ __all__ = [
     "equal_rejection_ladder",
     "follow_straight_path",
     "measure_mixing",
+    "merge_ladders",
     "mixing",
     "sample_clamped",
     "systematic_resampling",

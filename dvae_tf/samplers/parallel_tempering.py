@@ -21,7 +21,7 @@ import keras
 import tensorflow as tf
 
 from ..numerics import Seed, as_seed, draw_bits, split, uniform, uniform_pair
-from ..rbm import RBM, energy, left_logits, right_logits, uniform_states
+from ..rbm import TemperedPath, energy, left_logits, right_logits, split_sides, tempered_path, uniform_states
 from ..support import as_count
 from .base import Sampler, equal_log_weights, machine
 
@@ -69,8 +69,12 @@ class ParallelTemperingState(NamedTuple):
     @property
     def ladder_left(self) -> tf.Tensor:
         """Left states by rung, hottest first, [M, C, L]."""
-        chains = tf.broadcast_to(tf.range(tf.shape(self.replica_at)[1]), tf.shape(self.replica_at))
-        return tf.gather_nd(self.replica_left, tf.stack([self.replica_at, chains], -1))
+        return _ordered(self.replica_left, self.replica_at)
+
+    @property
+    def ladder_right(self) -> tf.Tensor:
+        """Right states by rung, hottest first, [M, C, R]."""
+        return _ordered(self.replica_right, self.replica_at)
 
 
 class ParallelTemperingInfo(NamedTuple):
@@ -134,13 +138,19 @@ class ParallelTempering(Sampler):
     ) -> tuple[ParallelTemperingState, ParallelTemperingInfo]:
         """Runs the sweeps, with exchanges after each, and adapts the ladder."""
         rbm = machine(left_bias, right_bias, weights, temperature, state)
-        state, acceptance = _exchange_sweeps(rbm, state, self.num_sweeps, as_seed(seed))
+        return self.step_along(tempered_path(rbm), state, seed)
+
+    def step_along(
+        self, path: TemperedPath, state: ParallelTemperingState, seed: Seed
+    ) -> tuple[ParallelTemperingState, ParallelTemperingInfo]:
+        """`step` along a path that need not start from fair bits; t = 1 is the machine all the same."""
+        state, acceptance = _exchange_sweeps(path, state, self.num_sweeps, as_seed(seed))
         rejection = state.rejection + _MEMORY * (1 - acceptance - state.rejection)
         ladder = state.inverse_temperatures
         if self.adapt:
             ladder += _DAMPING * (equal_rejection_ladder(ladder, rejection) - ladder)
         state = state._replace(rejection=rejection, inverse_temperatures=ladder)
-        return state, ParallelTemperingInfo(energy(rbm, state.left, state.right), acceptance)
+        return state, ParallelTemperingInfo(energy(path.rbm, state.left, state.right), acceptance)
 
     def summary(self, state: ParallelTemperingState) -> dict[str, tf.Tensor]:
         """The smallest running exchange rate, and the mean number of round trips of a ladder so far."""
@@ -150,16 +160,23 @@ class ParallelTempering(Sampler):
         }
 
 
-def equal_rejection_ladder(inverse_temperatures: tf.Tensor, rejection: tf.Tensor) -> tf.Tensor:
-    """The ladder with equal rejection rates, by linear interpolation; [M] and [M - 1] give [M].
+def equal_rejection_ladder(
+    inverse_temperatures: tf.Tensor, rejection: tf.Tensor, num_temperatures: int | None = None
+) -> tf.Tensor:
+    """The ladder with equal rejection rates, by linear interpolation.
 
     The rejection rate of two close rungs is the integral of a density over t between them, so dividing its
     total into equal parts makes all rates the same.
+
+    Args:
+      inverse_temperatures: [M], from 0 to 1.
+      rejection: [M - 1].
+      num_temperatures: of the new ladder; None keeps M.
     """
     # A pair that never rejects must keep a positive length.
     barrier = tf.concat([[0], tf.cumsum(tf.maximum(rejection, 1e-3))], 0)
     wanted = barrier[-1] * tf.linspace(
-        tf.zeros([], barrier.dtype), tf.ones([], barrier.dtype), tf.size(barrier)
+        tf.zeros([], barrier.dtype), tf.ones([], barrier.dtype), num_temperatures or tf.size(barrier)
     )
     above = tf.clip_by_value(tf.searchsorted(barrier, wanted), 1, tf.size(barrier) - 1)
     low, high = tf.gather(barrier, above - 1), tf.gather(barrier, above)
@@ -167,47 +184,92 @@ def equal_rejection_ladder(inverse_temperatures: tf.Tensor, rejection: tf.Tensor
     return t_low + (t_high - t_low) * (wanted - low) / (high - low)
 
 
+def merge_ladders(state: ParallelTemperingState, factor: int, num_chains: int) -> ParallelTemperingState:
+    """Merges ladders into fewer ones with `factor` times the rungs, at equal rejection rates.
+
+    A rung becomes `factor` neighbouring ones, whose replicas are those of as many ladders; ladders are used
+    again where there are not enough. The new replicas are close to their rungs, not draws of them.
+
+    Args:
+      state: C ladders of M rungs.
+      factor: new rungs per rung.
+      num_chains: of the new ladders.
+    """
+    rungs, chains = state.replica_at.shape
+    merged = (factor * tf.range(num_chains)[:, tf.newaxis] + tf.range(factor)) % chains
+
+    def spread(states: tf.Tensor) -> tf.Tensor:
+        chosen = tf.transpose(tf.gather(states, merged, axis=1), [0, 2, 1, 3])
+        return tf.reshape(chosen, [rungs * factor, num_chains, states.shape[-1]])
+
+    new_rungs = factor * rungs
+    mean_rejection = tf.reduce_sum(state.rejection) / (new_rungs - 1)
+    return ParallelTemperingState(
+        spread(state.ladder_left),
+        spread(state.ladder_right),
+        tf.tile(tf.range(new_rungs)[:, tf.newaxis], [1, num_chains]),
+        equal_rejection_ladder(state.inverse_temperatures, state.rejection, new_rungs),
+        tf.fill([new_rungs - 1], mean_rejection),
+        tf.zeros([new_rungs, num_chains], tf.bool),
+        tf.zeros([num_chains], tf.int32),
+    )
+
+
 @tf.function(jit_compile=True)
 def _exchange_sweeps(
-    rbm: RBM, state: ParallelTemperingState, num_sweeps: int, seed: tf.Tensor
+    path: TemperedPath, state: ParallelTemperingState, num_sweeps: int, seed: tf.Tensor
 ) -> tuple[ParallelTemperingState, tf.Tensor]:
     """The sweeps of a step; also returns the mean acceptance of each pair, [M - 1]."""
-    rbm = RBM(*(tf.stop_gradient(parameter) for parameter in rbm))
+    path = tf.nest.map_structure(tf.stop_gradient, path)
+    base_left, base_right = split_sides(path.base_logits, path.rbm.num_left)
 
-    def sweep(index: tf.Tensor, state: ParallelTemperingState, total: tf.Tensor, seed: tf.Tensor) -> tuple:
+    def sweep(
+        index: tf.Tensor, state: ParallelTemperingState, logits: tf.Tensor, total: tf.Tensor, seed: tf.Tensor
+    ) -> tuple:
         for_states, for_exchanges, seed = split(seed, 3)
-        state = _sweep(rbm, state, for_states)
-        state, acceptance = _exchange(rbm, state, for_exchanges)
-        return index + 1, state, total + acceptance, seed
+        state = _sweep(path, state, logits, for_states)
+        left, right = state.replica_left, state.replica_right
+        # For the energies, and for the next sweep.
+        logits = right_logits(path.rbm, left)
+        base = tf.linalg.matvec(left, base_left) + tf.linalg.matvec(right, base_right)
+        state, acceptance = _exchange(state, energy(path.rbm, left, right, logits) + base, for_exchanges)
+        return index + 1, state, logits, total + acceptance, seed
 
-    _, state, total, _ = tf.while_loop(
-        lambda index, *_: index < num_sweeps, sweep, (0, state, tf.zeros_like(state.rejection), seed)
+    logits = right_logits(path.rbm, state.replica_left)
+    _, state, _, total, _ = tf.while_loop(
+        lambda index, *_: index < num_sweeps, sweep, (0, state, logits, tf.zeros_like(state.rejection), seed)
     )
     return state, total / num_sweeps
 
 
-def _sweep(rbm: RBM, state: ParallelTemperingState, seed: tf.Tensor) -> ParallelTemperingState:
-    """One block Gibbs sweep of every replica at the temperature of its rung."""
+def _sweep(
+    path: TemperedPath, state: ParallelTemperingState, logits: tf.Tensor, seed: tf.Tensor
+) -> ParallelTemperingState:
+    """One block Gibbs sweep of every replica at its temperature, from the log-odds [M, C, R] at t = 1."""
     rungs, chains, _ = state.replica_left.shape
+    rbm = path.rbm
+    base_left, base_right = split_sides(path.base_logits, rbm.num_left)
     t = tf.gather(state.inverse_temperatures, _inverse(state.replica_at))[..., tf.newaxis]
     width = max(rbm.num_left, rbm.num_right)
     for_right, for_left = uniform_pair([rungs, chains, width], seed, rbm.dtype)
-    right = draw_bits(
-        tf.math.sigmoid(t * right_logits(rbm, state.replica_left)), for_right[..., : rbm.num_right]
-    )
-    left = draw_bits(tf.math.sigmoid(t * left_logits(rbm, right)), for_left[..., : rbm.num_left])
+    logits = t * logits + (1 - t) * base_right
+    right = draw_bits(tf.math.sigmoid(logits), for_right[..., : rbm.num_right])
+    logits = t * left_logits(rbm, right) + (1 - t) * base_left
+    left = draw_bits(tf.math.sigmoid(logits), for_left[..., : rbm.num_left])
     return state._replace(replica_left=left, replica_right=right)
 
 
 def _exchange(
-    rbm: RBM, state: ParallelTemperingState, seed: tf.Tensor
+    state: ParallelTemperingState, energies: tf.Tensor, seed: tf.Tensor
 ) -> tuple[ParallelTemperingState, tf.Tensor]:
-    """Exchanges even pairs, then odd ones; also returns their mean acceptance, [M - 1]."""
+    """Exchanges even pairs, then odd ones; also returns their mean acceptance, [M - 1].
+
+    The energies [M, C] of the replicas are relative to those of the product distribution, E(z) + c . z.
+    """
     t, at = state.inverse_temperatures, state.replica_at
-    energies = energy(rbm, state.replica_left, state.replica_right)
     rungs, chains = energies.shape
-    rho = uniform([rungs - 1, chains], seed, rbm.dtype)
-    acceptance = tf.zeros([rungs - 1, chains], rbm.dtype)
+    rho = uniform([rungs - 1, chains], seed, t.dtype)
+    acceptance = tf.zeros([rungs - 1, chains], t.dtype)
     for parity in (0, 1):
         by_rung = _by_rung(energies, at)
         log_ratio = (t[1:] - t[:-1])[:, tf.newaxis] * (by_rung[1:] - by_rung[:-1])
@@ -238,6 +300,12 @@ def _inverse(replica_at: tf.Tensor) -> tf.Tensor:
 def _by_rung(values: tf.Tensor, replica_at: tf.Tensor) -> tf.Tensor:
     """Values of replicas [M, C], ordered by rung."""
     return tf.transpose(tf.gather(tf.transpose(values), tf.transpose(replica_at), batch_dims=1))
+
+
+def _ordered(states: tf.Tensor, replica_at: tf.Tensor) -> tf.Tensor:
+    """States of replicas [M, C, ...], ordered by rung."""
+    chains = tf.broadcast_to(tf.range(tf.shape(replica_at)[1]), tf.shape(replica_at))
+    return tf.gather_nd(states, tf.stack([replica_at, chains], -1))
 
 
 def _at_rung(values: tf.Tensor, replica_at: tf.Tensor, rung: int) -> tf.Tensor:

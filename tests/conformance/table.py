@@ -16,7 +16,7 @@ _REASONS = {
         smoothing.SymmetricFamily""",
     "a tuple of tensors that cases take or return": """
         models.BinaryCode models.RelaxedBound models.ReplicaUpdate models.Samples models.StepReport
-        objectives.LikelihoodEstimate partition.AnnealedChains partition.BothSides
+        objectives.LikelihoodEstimate partition.AnnealedChains partition.BothSides partition.Criterion
         partition.LogPartition partition.LogRatio partition.TemperedLadders posterior.PosteriorSample
         rbm.Ising rbm.RBM rbm.exact.Moments
         samplers.AnnealedPopulations samplers.Mixing samplers.ParallelTemperingInfo

@@ -179,7 +179,7 @@ def test_what_a_converged_ladder_shows():
 
 def test_a_ladder_that_does_not_exchange_has_not_converged():
     machine, _ = reference.planted_machine(12, 12, coupling=2.0, field=0.1, seed=1)
-    found = _bridge(machine)
+    found = _bridge(machine, exchange_rate=0)
     assert found.details.exchange_rate.numpy().min() < 0.1
     assert not found.converged
 
