@@ -76,12 +76,6 @@ def integer_seed(seed: int, *data: int) -> int:
     return int(np.random.SeedSequence((seed, *data)).generate_state(1)[0] >> 1)
 
 
-def check_count(name: str, count: int, least: int = 1) -> None:
-    """Raises `ValueError` if a number of things is below the least that is allowed."""
-    if count < least:
-        raise ValueError(f"{name}: expected at least {least}, got {count}")
-
-
 def check_precision(dtype: tf.DType) -> None:
     """Raises `ValueError` for a dtype that states of a machine are not drawn in, such as half precision."""
     if dtype not in (tf.float32, tf.float64):

@@ -32,7 +32,7 @@ _REASONS = {
         config.BASELINES config.BETA config.DATASETS config.PUBLISHED config.PublishedNLL config.SAMPLERS
         config.LIKELIHOODS config.LikelihoodFacts config.STRUCTURES config.SYSTEMS
         evaluation.Evaluation evaluation.ImageNLL evaluation.PairedDifference
-        models.PRETRAINED numerics.Tag numerics.check_count
+        models.PRETRAINED numerics.Tag
         numerics.check_precision numerics.integer_seed""",
     "adds to the tables of parts; tested by models/test_parts.py": """
         config.register_system models.PriorParts models.register_likelihood models.register_prior
