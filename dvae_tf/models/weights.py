@@ -1,5 +1,6 @@
 """Weights of trained models on disk, and models rebuilt from run folders."""
 
+import itertools
 import pathlib
 from collections.abc import Mapping
 from typing import Any
@@ -146,10 +147,13 @@ def _check_sizes(
             f"{path}: {_MEAN_X} expected float32(pixels,), got {mean_x.dtype}{mean_x.shape}"
         )
     there = sum(array.size for array in arrays.values())
-    # A model has at least one number for each chain, and for each weight of its narrowest hidden layer.
-    width = 0 if own_networks else min(recipe.structure.hidden_units or (recipe.structure.units_per_group,))
+    # A model has at least one number for each unit and chain, and for each weight of its decoder.
+    structure = recipe.structure
+    widths = [structure.num_units, *structure.hidden_units, len(mean_x)]
+    weights = 0 if own_networks else sum(first * second for first, second in itertools.pairwise(widths))
     for what, count in (
-        (f"{len(mean_x)} pixels", len(mean_x) * width),
+        (f"{len(mean_x)} pixels, {structure}", weights),
+        (f"{structure}", structure.num_units),
         (f"num_chains {recipe.num_chains}", recipe.num_chains),
         (f"num_tracking_chains {recipe.num_tracking_chains}", recipe.num_tracking_chains),
     ):
