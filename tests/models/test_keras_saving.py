@@ -291,7 +291,7 @@ def test_fit_continues_as_if_it_had_not_been_interrupted(optimizer, dtype, jit_c
     fit(half, 0, 2)
     found = saved_and_loaded(half, tmp_path)
     assert type(found.optimizer) is type(half.optimizer)
-    assert found.jit_compile == jit_compile
+    assert found.jit_update == jit_compile
     assert_same_state(found, half)
     continued = fit(found, 2, 4)
     assert continued == {name: values[2:] for name, values in expected.items()}
