@@ -33,7 +33,7 @@ _CIRCUMSTANCES = {
     "shared_object_id",
 }
 # Packages whose code is recorded by their versions, in the result.
-_LIBRARIES = {"builtins", "dvae_tf", "keras", "numpy", "tensorflow", "tensorflow_probability"}
+_LIBRARIES = {"builtins", "dvae_tf", "keras", "numpy", "tensorflow", "tensorflow_probability", "tf_keras"}
 # Longer lists are recorded by their digest.
 _MAX_LIST = 100
 
@@ -85,8 +85,8 @@ def describe(part: Any) -> Any:
     """
     try:
         return _described(part)
-    except RecursionError:  # it refers to itself
-        return type(part).__qualname__
+    except Exception:  # it refers to itself, or cannot be looked into
+        return {"class_name": type(part).__name__}
 
 
 def _described(part: Any) -> Any:
@@ -104,38 +104,37 @@ def _described(part: Any) -> Any:
     if inspect.isroutine(part):
         return _function(part)
     if isinstance(part, type):
-        return {"class_name": part.__qualname__} | _code_of_classes(part)
+        return {"class_name": part.__name__} | _code_of_classes(part)
     layers = part.layers if isinstance(part, keras.Model) else ()
     return _configured(part) | _code_of_classes(type(part), *map(type, layers))
 
 
 def _function(function: Any) -> dict[str, Any]:
     """A function or method: its name, and if it is the user's own its code and the values that it holds."""
-    found = {"function": function.__qualname__}
+    found = {"function": function.__name__}
     if not hasattr(function, "__code__") or _is_of_a_library(function):
         return found
-    held = [function.__defaults__, function.__kwdefaults__, _captured(function)]
+    captured = [cell.cell_contents for cell in function.__closure__ or ()]
+    held = [function.__defaults__, function.__kwdefaults__, captured]
     if inspect.ismethod(function):
         held.append(function.__self__)
     return found | _code(_code_text(function.__code__)) | {"values": _described(held)}
 
 
-def _captured(function: Any) -> list[Any]:
-    return [cell.cell_contents for cell in function.__closure__ or ()]
-
-
 def _configured(part: Any) -> dict[str, Any]:
-    """The class of an object, and its configuration if Keras can save it, otherwise its plain attributes."""
+    """The class of an object, and the configuration of a layer or the plain attributes of another object."""
     if isinstance(part, keras.layers.Layer):
         try:
             with warnings.catch_warnings(action="ignore"):  # of lambdas, which are not loaded here
                 saved = keras.saving.serialize_keras_object(part)
         except Exception:  # whatever a `get_config` may raise
-            return {"class_name": type(part).__qualname__}
+            return {"class_name": type(part).__name__}
         return _without_circumstances(saved, _stable_names(saved))
+    if _is_of_a_library(type(part)):
+        return {"class_name": type(part).__name__}
     plain = bool | int | float | str | list | tuple | dict | np.ndarray | np.generic | types.FunctionType
     values = {name: value for name, value in sorted(vars(part).items()) if isinstance(value, plain)}
-    return {"class_name": type(part).__qualname__, "config": _described(values)}
+    return {"class_name": type(part).__name__, "config": _described(values)}
 
 
 def _stable_names(saved: Any) -> dict[str, str]:
@@ -155,10 +154,10 @@ def _layer_names(saved: Any) -> Iterator[tuple[str, str]]:
         config, kind = saved.get("config"), str(saved.get("class_name"))
         if isinstance(config, dict) and isinstance(config.get("name"), str) and "DTypePolicy" not in kind:
             yield config["name"], kind
-    for each in (
-        saved.values() if isinstance(saved, dict) else saved if isinstance(saved, list | tuple) else ()
-    ):
-        yield from _layer_names(each)
+        saved = list(saved.values())
+    if isinstance(saved, list | tuple):
+        for each in saved:
+            yield from _layer_names(each)
 
 
 def _without_circumstances(saved: Any, names: Mapping[str, str]) -> Any:
@@ -166,21 +165,19 @@ def _without_circumstances(saved: Any, names: Mapping[str, str]) -> Any:
     if isinstance(saved, dict):
         if (code := _lambda(saved)) is not None:
             return {"function": "<lambda>"} | _code(_code_text(code))
-        return {
-            key: _without_circumstances(value, names)
-            for key, value in saved.items()
-            if key not in _CIRCUMSTANCES
-        }
+        kept = {str(key): value for key, value in saved.items() if key not in _CIRCUMSTANCES}
+        return {key: _without_circumstances(value, names) for key, value in kept.items()}
     if isinstance(saved, list | tuple):
-        # A built `Sequential` has an input layer more.
-        kept = [
-            each for each in saved if not (isinstance(each, dict) and each.get("class_name") == "InputLayer")
-        ]
-        found = [_without_circumstances(each, names) for each in kept]
+        found = [_without_circumstances(each, names) for each in saved if not _is_input_layer(each)]
         return found if len(found) <= _MAX_LIST else _digest(json.dumps(found).encode())
     if isinstance(saved, str):
         return names.get(saved, saved)
-    return saved if saved is None or isinstance(saved, bool | int | float) else type(saved).__qualname__
+    return saved if saved is None or isinstance(saved, bool | int | float) else type(saved).__name__
+
+
+def _is_input_layer(saved: Any) -> bool:
+    """A `Sequential` that has been built has one more."""
+    return isinstance(saved, dict) and saved.get("class_name") == "InputLayer"
 
 
 def _lambda(saved: dict[str, Any]) -> types.CodeType | None:
@@ -201,7 +198,7 @@ def _code_of_classes(*classes: type) -> dict[str, str]:
 
 
 def _is_of_a_library(thing: Any) -> bool:
-    return str(thing.__module__).partition(".")[0] in _LIBRARIES
+    return str(getattr(thing, "__module__", "")).partition(".")[0] in _LIBRARIES
 
 
 def _code(text: str) -> dict[str, str]:

@@ -64,10 +64,11 @@ def captured(scale):
 
 
 def compiled(source, filename, line):
-    """A function of the source as if it stood at a line of a file."""
+    """A function of the source as if it stood at a line of a file, inside of another function."""
     names = {"tfd": tfd}
-    exec(compile("\n" * line + f"part = {source}", filename, "exec"), names)
-    return names["part"]
+    lines = "\n" * line + f"def make_at_{line}():\n  return {source}"
+    exec(compile(lines, filename, "exec"), names)
+    return names[f"make_at_{line}"]()
 
 
 PAIRS = {
@@ -136,7 +137,14 @@ def test_a_function_that_refers_to_itself_has_a_description():
     def loop(logits):
         return loop(logits)
 
-    assert inputs.describe(loop) == "function"
+    assert inputs.describe(loop) == {"class_name": "function"}
+
+
+def test_an_object_without_attributes_has_a_description():
+    class Slotted:
+        __slots__ = ("scale",)
+
+    assert inputs.describe(Slotted()) == {"class_name": "Slotted"}
 
 
 def test_code_of_another_version_of_python_is_not_compared():
