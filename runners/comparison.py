@@ -323,7 +323,7 @@ def rows(runs: Sequence[Run], which: str) -> list[Row]:
         nll = f"{group.mean:.2f}" + ("" if spread is None else f" ± {spread:.2f}")
         if not group.converged:
             nll += ", log Z not converged"
-        seeds = ", ".join(str(run.recipe.seed) for run in group.runs)
+        seeds = ", ".join(map(str, sorted(run.recipe.seed for run in group.runs)))
         other = reference(group, among, which)
         if other is None or other is group:
             compared = _without_difference(group, among), "", ""

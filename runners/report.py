@@ -112,14 +112,17 @@ p { margin: .3rem 0 .8rem; color: #555; }
 .scroll + p { margin-top: 1.2rem; }
 .missing { font-style: italic; }
 .scroll { overflow-x: auto; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th, td { padding: .35rem 1rem .35rem 0; border-bottom: 1px solid #eee; text-align: left; }
-th, td { vertical-align: top; white-space: nowrap; }
-thead th { font-weight: 600; font-size: .85rem; color: #555; vertical-align: bottom; white-space: normal; }
-tbody th { font-weight: 600; }
-small { display: block; font-weight: 400; color: #777; white-space: normal; overflow-wrap: anywhere; }
-.differs td { background: #fff3c4; border-right: 4px solid #fff; padding-left: .4rem; white-space: normal; }
-.differs td { overflow-wrap: break-word; }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .9rem; }
+th, td { padding: .35rem .7rem .35rem 0; border-bottom: 1px solid #eee; text-align: left; }
+th, td { vertical-align: top; }
+thead th { font-weight: 600; font-size: .8rem; color: #555; vertical-align: bottom; }
+tbody th { font-weight: 600; overflow-wrap: anywhere; min-width: 9rem; }
+small { display: block; font-weight: 400; color: #777; }
+.runs td:nth-child(2) { white-space: nowrap; }
+.fields { table-layout: fixed; width: 100%; }
+.fields th:first-child { width: 9rem; }
+.fields td { background: #fff3c4; border-right: 4px solid #fff; padding-left: .4rem; }
+.fields td { overflow-wrap: anywhere; }
 dl { columns: 3; column-gap: 2.5rem; margin: .6rem 0 0; font-size: .9rem; }
 dl div { display: flex; justify-content: space-between; gap: 1rem; padding: .15rem 0; }
 dl div { break-inside: avoid; border-bottom: 1px solid #eee; }
@@ -214,7 +217,7 @@ def _result_table(runs: Sequence[Run]) -> str:
     )
     return (
         "<p>Nats; in bold the lowest NLL of the same images. The Monte Carlo error is that of the "
-        f"measurement.</p>{_table(columns, rows)}"
+        f"measurement.</p>{_table(columns, rows, 'runs')}"
     )
 
 
@@ -258,10 +261,10 @@ def _comparison(runs: Sequence[Run], reference: str) -> str:
         cells = "".join(f"<td>{escape(cell)}</td>" for cell in row.cells)
         label = escape(f"{row.letter}: {row.label}")
         rows.append(f"<tr><th>{label}<small>{numbers}</small></th>{cells}</tr>")
-    return f"<p>{escape(comparison.CAPTION)}</p>{_table(('recipe', *comparison.COLUMNS), rows)}"
+    return f"<p>{escape(comparison.CAPTION)}</p>{_table(('recipe', *comparison.COLUMNS), rows, 'groups')}"
 
 
-def _table(columns: Sequence[str], rows: Sequence[str], kind: str = "results") -> str:
+def _table(columns: Sequence[str], rows: Sequence[str], kind: str) -> str:
     head = "".join(f"<th>{escape(column)}</th>" for column in columns)
     return (
         f'<div class="scroll"><table class="{kind}"><thead><tr>{head}</tr></thead>'
@@ -331,7 +334,7 @@ def _fields(runs: Sequence[Run], records: Sequence[dict[str, Any]]) -> str:
     first = records[0]
     differing = [name for name in first if any(record[name] != first[name] for record in records)]
     rows = [
-        f'<tr class="differs"><th>{escape(name)}</th>'
+        f"<tr><th>{escape(name)}</th>"
         + "".join(f"<td>{escape(text(record[name]))}</td>" for record in records)
         + "</tr>"
         for name in differing

@@ -2,14 +2,14 @@
 
 `--axis=field=value,value,…`, once or several times, makes a table of your own: a cell for every combination
 of the values, of any field of the recipe, with `--dataset` or with your own images in `--train` and `--test`.
-The other flags are those of the training programs. Cells that differ in the seed only are put together as mean
-± standard deviation, and all are compared by paired differences.
+The other flags are those of the training programs. Cells that differ in the seed only are put together as
+mean ± standard deviation, and all are compared by paired differences.
 
 Otherwise it is a table of the papers, at a `--scale`, in their layout: the best value of a row is bold,
 published values follow in parentheses, and with several `--seeds` a cell is the mean ± standard deviation.
 
-Each cell is a run folder in `--runs_dir`. Cells that have a result are not trained again, in the papers' tables
-also those with a result in `--results_dir`; a table that was interrupted goes on where it was.
+Each cell is a run folder in `--runs_dir`. Cells that have a result are not trained again, in the papers'
+tables also those with a result in `--results_dir`; a table that was interrupted goes on where it was.
 """
 
 import dataclasses
