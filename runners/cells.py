@@ -1,15 +1,27 @@
-"""The folder of a table's cell: <dataset>/<struct>/<baseline>-k<k>-<iterations>-seed<seed>.
+"""The folder of a table's cell, and what sets a recipe apart from the published one.
 
-The name includes deviations from the tables' cells: `-nW` if the couplings are not the baseline's, and the
-sampler with its size if it is another one, as in `dvaes_power-pa1000x40`.
+In the papers' tables a folder is <dataset>/<struct>/<baseline>-k<k>-<iterations>-seed<seed>. The name
+includes deviations from the tables' cells: `-nW` if the couplings are not the baseline's, and the sampler
+with its size if it is another one, as in `dvaes_power-pa1000x40`.
 """
 
+import hashlib
+import json
 import pathlib
+import re
+from typing import Any
 
+from dvae_tf import config
 from dvae_tf.config import Recipe
 
 # The negative phase of the tables' cells.
 _SAMPLER = ("pcd", 100, 20)
+
+# Fields that the defaults of others follow from.
+PRIMARY = ("dataset", "struct", "baseline", "k", "sampler", "likelihood")
+SIZES = ("num_groups", "units", "hidden")
+# Names longer than this are shortened: file systems allow 255 bytes.
+_LONGEST = 200
 
 
 def cell_folder(recipe: Recipe) -> pathlib.Path:
@@ -24,3 +36,54 @@ def cell_folder(recipe: Recipe) -> pathlib.Path:
         / recipe.struct
         / f"{name}-k{recipe.k}-{recipe.num_train_iter}-seed{recipe.seed}"
     )
+
+
+def own_folder(recipe: Recipe) -> pathlib.Path:
+    """The folder of a cell of your own table: the name holds every field that differs from its default."""
+    parts = [recipe.baseline, f"k{recipe.k}", str(recipe.num_train_iter)]
+    parts += [
+        getattr(recipe, name)
+        for name in ("sampler", "likelihood")
+        if getattr(recipe, name) != getattr(Recipe, name)
+    ]
+    parts += [
+        f"{name}={_name_of(value)}"
+        for name, value in deviations(recipe).items()
+        if name not in ("num_train_iter", "seed")
+    ]
+    name = "-".join(parts)
+    if len(name) > _LONGEST:
+        name = f"{name[:_LONGEST]}-{_digest(name)}"
+    return pathlib.Path(recipe.dataset) / recipe.struct / f"{name}-seed{recipe.seed}"
+
+
+def deviations(recipe: Recipe) -> dict[str, Any]:
+    """The fields whose values do not follow from `PRIMARY`, as JSON values."""
+    has_usual_sizes = recipe.struct in config.STRUCTURES or recipe.struct == recipe.structure.name
+    implied: dict[str, Any] = {"sampler": recipe.sampler, "likelihood": recipe.likelihood}
+    implied |= {name: getattr(recipe, name) for name in SIZES}
+    if recipe.sampler == "pa":
+        implied["num_chains"] = recipe.num_chains
+    if recipe.dataset not in config.DATASETS:
+        implied["dynamic_binarization"] = recipe.dynamic_binarization
+    usual = config.recipe(recipe.dataset, recipe.struct, recipe.baseline, recipe.k, **implied).to_json()
+    if recipe.sampler == "pa":
+        usual["num_chains"] = Recipe.num_chains
+    return {
+        name: value
+        for name, value in recipe.to_json().items()
+        if name not in PRIMARY and (value != usual[name] or (name in SIZES and not has_usual_sizes))
+    }
+
+
+def _name_of(value: Any) -> str:
+    """A value as a part of a file's name, another one for every value."""
+    if isinstance(value, list) and all(isinstance(item, int) for item in value):
+        return "-".join(map(str, value)) or "none"
+    text = value if isinstance(value, str) else json.dumps(value)
+    name = re.sub(r"[^\w.+-]+", "-", text)
+    return name if name == text else f"{name.strip('-')[-40:]}-{_digest(text)}"
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:8]

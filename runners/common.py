@@ -169,18 +169,10 @@ def recipe_from_flags(dataset: str, **changes: Any) -> config.Recipe:
     given = {name: getattr(values, name) for name in _OPTIONAL_FLAGS if getattr(values, name) is not None}
     if values.hidden is not None:
         given["hidden"] = _sizes("hidden", values.hidden)
-    changes = {name: getattr(values, name) for name in _RECIPE_FLAGS} | given | changes
-    return config.recipe(
-        dataset,
-        values.struct,
-        values.baseline,
-        values.k,
-        values.beta,
-        sampler=values.sampler,
-        num_train_iter=values.num_train_iter,
-        num_replicas=devices.num_replicas(values.strategy, values.num_replicas),
-        **changes,
-    )
+    names = ("struct", "baseline", "k", "beta", "sampler", "num_train_iter", *_RECIPE_FLAGS)
+    fields = {name: getattr(values, name) for name in names} | given
+    fields["num_replicas"] = devices.num_replicas(values.strategy, values.num_replicas)
+    return config.recipe(dataset, **fields | changes)
 
 
 def _sizes(name: str, given: Sequence[str]) -> tuple[int, ...]:

@@ -17,6 +17,13 @@ from . import common
 
 def main() -> None:
     """Entry point."""
+    define_image_flags()
+    common.define_flags(struct="2-layer-small", num_train_iter=10_000)
+    common.start(_custom, __doc__)
+
+
+def define_image_flags() -> None:
+    """Defines the flags that name your images and what becomes of them."""
     flags.DEFINE_string("train", None, "The training images; `file.npz:name` selects one of several arrays.")
     flags.DEFINE_string("test", None, "The test images.")
     flags.DEFINE_string(
@@ -32,21 +39,24 @@ def main() -> None:
         "What grey levels become: by default bits at random, or none with a likelihood of levels.",
     )
     flags.DEFINE_string("name", "custom", "The name of the dataset in folders and tables.")
-    common.define_flags(struct="2-layer-small", num_train_iter=10_000)
-    common.start(_custom, __doc__)
 
 
 def _custom(_: Sequence[str]) -> None:
+    images, dynamic_binarization = read_images(flags.FLAGS.likelihood)
+    recipe = common.recipe_from_flags(images.name, dynamic_binarization=dynamic_binarization)
+    common.train(recipe, lambda: images)
+
+
+def read_images(likelihood: str) -> tuple[data.Images, bool]:
+    """The images of the flags, as a likelihood takes them, and whether each batch is binarised afresh."""
     values = flags.FLAGS
-    facts = config.LIKELIHOODS.get(values.likelihood)
+    facts = config.LIKELIHOODS.get(likelihood)
     takes_levels = facts is not None and facts.pixels == "levels"
     binarize = values.binarize or ("none" if takes_levels else "random")
     images = _images(binarize)
     if not images.is_binary or values.binarize:
         print(_GREY[binarize])
-    random = binarize == "random" and not images.is_binary
-    recipe = common.recipe_from_flags(images.name, dynamic_binarization=random)
-    common.train(recipe, lambda: images)
+    return images, binarize == "random" and not images.is_binary
 
 
 _GREY = {

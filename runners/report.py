@@ -3,7 +3,7 @@
 import base64
 import dataclasses
 import functools
-import pathlib
+import textwrap
 from collections.abc import Callable, Sequence
 from html import escape
 from typing import Any
@@ -11,39 +11,27 @@ from typing import Any
 from absl import flags
 from rich.console import Console
 
-from dvae_tf import config, data, models, plots, storage
-from dvae_tf.runs import (
-    BEST_FILE,
-    RESULT_FILE,
-    WEIGHTS_FILE,
-    History,
-    Result,
-    read_history,
-    read_recipe,
-    read_result,
-)
+from dvae_tf import data, models, plots, storage
+from dvae_tf.runs import BEST_FILE, RESULT_FILE, WEIGHTS_FILE, History, read_history
 from dvae_tf.training import readable_seconds
 
-from . import common
+from . import common, comparison
+from .comparison import text
 
 
 @dataclasses.dataclass(frozen=True)
-class Run:
+class Run(comparison.Run):
     """A finished run as the page shows it.
 
     Attributes:
-      label: short, and unique on the page.
-      folder: as the user named it.
-      recipe: its configuration.
-      result: its result.
+      number: its place on the page, from 1, and its name where space is scarce.
+      label: its number and what tells it from the others; the baseline of a run alone.
       history: its validations; None if the folder has no checkpoint.
       pictures: those of `plots.report_pictures`; empty if the folder has no weights.
     """
 
+    number: int
     label: str
-    folder: pathlib.Path
-    recipe: config.Recipe
-    result: Result
     history: History | None
     pictures: dict[str, bytes]
 
@@ -58,6 +46,7 @@ def main() -> None:
         allow_override=True,
     )
     flags.DEFINE_string("out", None, "The HTML file to write.")
+    flags.DEFINE_enum("reference", "first", comparison.REFERENCES, "What differences between runs are from.")
     common.define_data_flags()
     flags.DEFINE_string(
         "test", None, "A file of your own test images, as for `custom`, instead of the dataset's."
@@ -67,17 +56,23 @@ def main() -> None:
 
 def _report(_: Sequence[str]) -> None:
     values = flags.FLAGS
-    write(values.log_dir, values.out, common.load_test_images)
+    write(values.log_dir, values.out, common.load_test_images, values.reference)
     Console().print(f"Report: {values.out}")
 
 
-def write(log_dir: Sequence[str], out: str | None, load: Callable[[str], data.Images | None]) -> None:
+def write(
+    log_dir: Sequence[str],
+    out: str | None,
+    load: Callable[[str], data.Images | None],
+    reference: str = "first",
+) -> None:
     """Writes the page.
 
     Args:
       log_dir: folders of finished runs.
       out: the file to write.
       load: called with a dataset's name; None where there are no images of it.
+      reference: what differences are from, one of `comparison.REFERENCES`.
 
     Raises:
       FileNotFoundError: if there is no finished run in a folder.
@@ -91,16 +86,21 @@ def write(log_dir: Sequence[str], out: str | None, load: Callable[[str], data.Im
     if not out or file.is_dir() or not file.parent.is_dir():
         raise ValueError(f"out: expected a file to write, in a folder that is there; got {out}")
     load = functools.cache(load)
+    found = [comparison.read_run(folder) for folder in folders]
     runs = []
-    for number, folder in enumerate(folders, 1):
-        recipe = read_recipe(folder)
-        label = recipe.baseline if len(folders) == 1 else f"{number}: {recipe.baseline}"
-        result, history = read_result(folder), read_history(folder, recipe)
-        has_weights = any((folder / name).is_file() for name in (BEST_FILE, WEIGHTS_FILE))
-        pictures = plots.report_pictures(models.load(folder), load(recipe.dataset)) if has_weights else {}
-        runs.append(Run(label, folder, recipe, result, history, pictures))
-    storage.write_bytes(file, _page(runs).encode())
+    for number, (run, label) in enumerate(zip(found, comparison.labels(found), strict=True), 1):
+        label = label if len(folders) == 1 else f"{number}: {label}"
+        history = read_history(run.folder, run.recipe)
+        has_weights = any((run.folder / name).is_file() for name in (BEST_FILE, WEIGHTS_FILE))
+        pictures = {}
+        if has_weights:
+            pictures = plots.report_pictures(models.load(run.folder), load(run.recipe.dataset))
+        runs.append(Run(**vars(run), number=number, label=label, history=history, pictures=pictures))
+    storage.write_bytes(file, _page(runs, reference).encode())
 
+
+# Characters of a label in the legend of the curves.
+_LEGEND_WIDTH = 26
 
 # The page. Every text is escaped where it becomes HTML.
 
@@ -116,14 +116,17 @@ p { margin: .3rem 0 .8rem; color: #555; }
 .scroll + p { margin-top: 1.2rem; }
 .missing { font-style: italic; }
 .scroll { overflow-x: auto; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th, td { padding: .35rem 1rem .35rem 0; border-bottom: 1px solid #eee; text-align: left; }
-th, td { vertical-align: top; white-space: nowrap; }
-thead th { font-weight: 600; font-size: .85rem; color: #555; vertical-align: bottom; white-space: normal; }
-tbody th { font-weight: 600; }
-small { display: block; font-weight: 400; color: #777; white-space: normal; overflow-wrap: anywhere; }
-.differs td { background: #fff3c4; border-right: 4px solid #fff; padding-left: .4rem; white-space: normal; }
-.differs td { overflow-wrap: break-word; }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .9rem; }
+th, td { padding: .35rem .7rem .35rem 0; border-bottom: 1px solid #eee; text-align: left; }
+th, td { vertical-align: top; }
+thead th { font-weight: 600; font-size: .8rem; color: #555; vertical-align: bottom; }
+tbody th { font-weight: 600; overflow-wrap: anywhere; min-width: 9rem; }
+small { display: block; font-weight: 400; color: #777; }
+.runs td:nth-child(2) { white-space: nowrap; }
+.fields { table-layout: fixed; width: 100%; }
+.fields th:first-child { width: 9rem; }
+.fields td { background: #fff3c4; border-right: 4px solid #fff; padding-left: .4rem; }
+.fields td { overflow-wrap: anywhere; }
 dl { columns: 3; column-gap: 2.5rem; margin: .6rem 0 0; font-size: .9rem; }
 dl div { display: flex; justify-content: space-between; gap: 1rem; padding: .15rem 0; }
 dl div { break-inside: avoid; border-bottom: 1px solid #eee; }
@@ -140,7 +143,7 @@ img { display: block; width: 100%; }
 """
 
 
-def _page(runs: Sequence[Run]) -> str:
+def _page(runs: Sequence[Run], reference: str) -> str:
     alone = len(runs) == 1
     recipe = runs[0].recipe
     datasets = ", ".join(sorted({run.recipe.dataset for run in runs}))
@@ -148,6 +151,7 @@ def _page(runs: Sequence[Run]) -> str:
     no_images = "the images are your own, and no file of them was given with --test"
     sections = [
         _section("Result", _result_table(runs)),
+        *([] if alone else [_section("Comparison", _comparison(runs, reference))]),
         _section("Learning curves", _curves(runs)),
         _section(
             "Samples",
@@ -197,6 +201,12 @@ def _section(title: str, content: str, kind: str = "whole") -> str:
 
 
 def _result_table(runs: Sequence[Run]) -> str:
+    best: dict[Any, float] = {}
+    for run in runs:
+        if run.result.log_partition_converged is not False:
+            key, nll = _of_one_kind(run), round(run.result.test_nll, 2)
+            best[key] = min(nll, best.get(key, nll))
+    rows = [_result_row(run, best.get(_of_one_kind(run))) for run in runs]
     columns = (
         "run",
         "test NLL ± standard error over images",
@@ -209,17 +219,16 @@ def _result_table(runs: Sequence[Run]) -> str:
         "K",
         "images",
     )
-    best: dict[str, float] = {}
-    for run in runs:
-        if run.result.log_partition_converged is not False:
-            dataset, nll = run.recipe.dataset, round(run.result.test_nll, 2)
-            best[dataset] = min(nll, best.get(dataset, nll))
-    rows = "".join(_result_row(run, best.get(run.recipe.dataset)) for run in runs)
-    head = "".join(f"<th>{column}</th>" for column in columns)
     return (
-        "<p>Nats; in bold the lowest NLL of a dataset. The Monte Carlo error is that of the measurement.</p>"
-        f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>'
+        "<p>Nats; in bold the lowest NLL of the same images. The Monte Carlo error is that of the "
+        f"measurement.</p>{_table(columns, rows, 'runs')}"
     )
+
+
+def _of_one_kind(run: Run) -> Any:
+    """Equal for runs whose NLLs are compared: of the same images, on one scale."""
+    digest = None if run.inputs is None else run.inputs.digests.get("test")
+    return run.recipe.dataset, digest, str(comparison.scale(run))
 
 
 def _result_row(run: Run, best: float | None) -> str:
@@ -241,15 +250,38 @@ def _result_row(run: Run, best: float | None) -> str:
         f"{result.num_test_images:,}",
     )
     is_best = best is not None and converged is not False and round(result.test_nll, 2) == best
-    cells = "".join(f"<td>{escape(text)}</td>" for text in texts)
+    cells = "".join(f"<td>{escape(each)}</td>" for each in texts)
     return (
         f"<tr><th>{escape(run.label)}<small>{escape(str(run.folder))}</small></th>"
         f"<td>{f'<b>{nll}</b>' if is_best else nll}</td>{cells}</tr>"
     )
 
 
+def _comparison(runs: Sequence[Run], reference: str) -> str:
+    """Runs put together over seeds, and the differences between them."""
+    rows = []
+    for row in comparison.rows(runs, reference):
+        numbers = ("run " if len(row.numbers) == 1 else "runs ") + ", ".join(map(str, row.numbers))
+        cells = "".join(f"<td>{escape(cell)}</td>" for cell in row.cells)
+        label = escape(f"{row.letter}: {row.label}")
+        rows.append(f"<tr><th>{label}<small>{numbers}</small></th>{cells}</tr>")
+    return f"<p>{escape(comparison.CAPTION)}</p>{_table(('recipe', *comparison.COLUMNS), rows, 'groups')}"
+
+
+def _table(columns: Sequence[str], rows: Sequence[str], kind: str) -> str:
+    head = "".join(f"<th>{escape(column)}</th>" for column in columns)
+    return (
+        f'<div class="scroll"><table class="{kind}"><thead><tr>{head}</tr></thead>'
+        f"<tbody>{''.join(rows)}</tbody></table></div>"
+    )
+
+
 def _curves(runs: Sequence[Run]) -> str:
-    drawn = {run.label: (run.recipe, run.history) for run in runs if run.history is not None}
+    drawn = {
+        textwrap.shorten(run.label, _LEGEND_WIDTH, placeholder=" …"): (run.recipe, run.history)
+        for run in runs
+        if run.history is not None
+    }
     missing = [run for run in runs if run.history is None]
     content = _left_out(missing, "the folder holds no checkpoint, which is where the curves are")
     if drawn:
@@ -278,8 +310,8 @@ def _left_out(runs: Sequence[Run], reason: str) -> str:
 
 def _figure(png: bytes, alt: str, caption: str = "") -> str:
     source = base64.b64encode(png).decode()
-    text = f"<figcaption>{escape(caption)}</figcaption>" if caption else ""
-    return f'<figure>{text}<img alt="{escape(alt)}" src="data:image/png;base64,{source}"></figure>\n'
+    above = f"<figcaption>{escape(caption)}</figcaption>" if caption else ""
+    return f'<figure>{above}<img alt="{escape(alt)}" src="data:image/png;base64,{source}"></figure>\n'
 
 
 def _origin(run: Run) -> dict[str, Any]:
@@ -305,37 +337,21 @@ def _fields(runs: Sequence[Run], records: Sequence[dict[str, Any]]) -> str:
     """The fields in which runs differ, highlighted; then those that they share."""
     first = records[0]
     differing = [name for name in first if any(record[name] != first[name] for record in records)]
-    rows = "".join(
-        f'<tr class="differs"><th>{escape(name)}</th>'
-        + "".join(f"<td>{escape(_text(record[name]))}</td>" for record in records)
+    rows = [
+        f"<tr><th>{escape(name)}</th>"
+        + "".join(f"<td>{escape(text(record[name]))}</td>" for record in records)
         + "</tr>"
         for name in differing
-    )
-    head = "".join(f"<th>{escape(run.label)}</th>" for run in runs)
-    table = (
-        f'<p>The runs differ in:</p><div class="scroll"><table><thead><tr><th></th>{head}</tr></thead>'
-        f"<tbody>{rows}</tbody></table></div><p>They share:</p>"
-    )
+    ]
+    # Numbers, which the first table explains: eight labels side by side are too wide.
+    columns = ("", *(str(run.number) for run in runs))
+    table = f"<p>The runs differ in:</p>{_table(columns, rows, 'fields')}<p>They share:</p>"
     shared = "".join(
-        f"<div><dt>{escape(name)}</dt><dd>{escape(_text(value))}</dd></div>"
+        f"<div><dt>{escape(name)}</dt><dd>{escape(text(value))}</dd></div>"
         for name, value in first.items()
         if name not in differing
     )
     return f"{table if differing else ''}<dl>{shared}</dl>"
-
-
-def _text(value: Any) -> str:
-    if value is None:
-        return "none"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    if isinstance(value, dict):
-        return ", ".join(f"{name} {_text(item)}" for name, item in value.items())
-    if isinstance(value, list):
-        return f"[{', '.join(map(_text, value))}]"
-    return str(value)
 
 
 if __name__ == "__main__":

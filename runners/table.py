@@ -1,8 +1,15 @@
-"""Trains the cells of a table of test NLLs and prints it in the papers' layout.
+"""Trains the cells of a table and prints it: a table of the papers, or one of your own.
 
-The best value of a row is bold; published values follow in parentheses. Cells that already have a result, in
-`--runs_dir` or in `--results_dir`, are not trained again. With several seeds a cell is the mean ± standard
-deviation, as in the papers.
+`--axis=field=value,value,…`, once or several times, makes a table of your own: a cell for every combination
+of the values, of any field of the recipe, with `--dataset` or with your own images in `--train` and `--test`.
+The other flags are those of the training programs. Cells that differ in the seed only are put together as
+mean ± standard deviation, and all are compared by paired differences.
+
+Otherwise it is a table of the papers, at a `--scale`, in their layout: the best value of a row is bold,
+published values follow in parentheses, and with several `--seeds` a cell is the mean ± standard deviation.
+
+Each cell is a run folder in `--runs_dir`. Cells that have a result are not trained again, in the papers'
+tables also those with a result in `--results_dir`; a table that was interrupted goes on where it was.
 """
 
 import dataclasses
@@ -20,7 +27,7 @@ from rich.table import Table
 from dvae_tf import config, storage, training
 from dvae_tf.runs import RESULT_FILE, Result, config_differences, read_recipe, read_result
 
-from . import common
+from . import common, comparison, custom, sweep
 from .cells import cell_folder
 
 
@@ -61,33 +68,53 @@ SCALES = {
 
 def main() -> None:
     """Entry point."""
-    flags.DEFINE_enum("scale", "mini", list(SCALES), "Which table to print.")
+    flags.DEFINE_multi_string(
+        "axis", [], "A field of the recipe and its values, as beta=5,10,20; may be given several times."
+    )
+    flags.DEFINE_string("dataset", None, f"One of {', '.join(config.DATASETS)}, for a table of your own.")
+    flags.DEFINE_enum(
+        "reference", "first", comparison.REFERENCES, "What differences of a table of your own are from."
+    )
+    flags.DEFINE_enum("scale", "mini", list(SCALES), "Which table of the papers to print.")
     flags.DEFINE_list("structs", None, "The structures; by default those of the scale.")
     flags.DEFINE_list("baselines", list(config.BASELINES), "The systems.")
     flags.DEFINE_list(
         "ks", None, "Numbers of importance samples of the training bound; by default those of the scale."
     )
     flags.DEFINE_list("seeds", ["0"], "The seeds; several give mean ± standard deviation.")
-    flags.DEFINE_integer("num_train_iter", None, "Number of parameter updates; by default that of the scale.")
-    flags.DEFINE_integer(
-        "num_validations", None, "Number of validations of a run; by default that of the scale."
-    )
     flags.DEFINE_string("runs_dir", "runs/table", "The folder of the runs.")
     flags.DEFINE_string("results_dir", "results", "Another folder in which finished results are looked up.")
     common.define_data_flags()
-    flags.DEFINE_bool("train", True, "Whether to train the missing cells.")
+    custom.define_image_flags()
+    common.define_flags(struct="2-layer-small", num_train_iter=10_000)
+    # Not `train`, which names the training images.
+    flags.DEFINE_bool("notrain", False, "Leaves missing cells out instead of training them.")
     flags.DEFINE_string("out", None, "A file to which the table is written as Markdown.")
     common.start(_table, __doc__)
 
 
+# Flags of the training programs that the papers' tables take.
+_OF_SCALES = ("num_train_iter", "num_validations", "data_dir", "manual_dir", "parts")
+
+
 def _table(_: Sequence[str]) -> None:
     values = flags.FLAGS
+    if values.axis or values.dataset is not None or values.train or values.test:
+        sweep.run()
+        return
+    for module in (common, custom):
+        for flag in values.flags_by_module_dict()[module.__name__]:
+            if flag.present and flag.name not in _OF_SCALES:
+                raise ValueError(
+                    f"{flag.name}: expected none in a table of the papers; a table of your own has "
+                    f"--dataset, or --train and --test; got {flag.value!r}"
+                )
     console = Console()
     scale = SCALES[values.scale]
     recipes = _recipes(scale)
     missing = [recipe for recipe in recipes if _result(recipe) is None]
     console.print(f"{len(recipes)} cells, {len(missing)} of them to be trained")
-    if missing and values.train:
+    if missing and not values.notrain:
         _train(console, scale.dataset, missing)
     columns, rows = _cells(recipes)
     # Wide enough for every column: a wrapped table is hard to read.
@@ -99,8 +126,8 @@ def _table(_: Sequence[str]) -> None:
 
 def _recipes(scale: Scale) -> list[config.Recipe]:
     values = flags.FLAGS
-    given = {name: getattr(values, name) for name in ("num_train_iter", "num_validations")}
-    changes = scale.changes | {name: value for name, value in given.items() if value is not None}
+    names = ("num_train_iter", "num_validations")
+    changes = scale.changes | {name: getattr(values, name) for name in names if values[name].present}
     return [
         config.recipe(scale.dataset, struct, baseline, k, seed=_integer("seeds", seed), **changes)
         for struct in values.structs or scale.structs

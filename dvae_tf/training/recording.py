@@ -1,6 +1,7 @@
 """What a run records in its folder: checkpoints, best weights, TensorBoard events, pictures, the result."""
 
 import contextlib
+import json
 import os
 import pathlib
 import time
@@ -10,6 +11,8 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from tensorboard.plugins.hparams import api as hparams
+from tensorboard.plugins.hparams import api_pb2, summary
 
 from .. import models, plots, storage
 from ..config import Recipe
@@ -71,6 +74,8 @@ class Recorder:
             if self.folder.is_writer
             else tf.summary.create_noop_writer()
         )
+        with self._writing():
+            hparams.hparams(_hyperparameters(self._model.recipe))
 
     def _assign(self, checkpoint: Checkpoint) -> None:
         """Assigns all of a checkpoint or nothing."""
@@ -125,12 +130,18 @@ class Recorder:
         Raises:
           StorageError: if they cannot be written.
         """
+        with self._writing():
+            for name, value in report.items():
+                tf.summary.scalar(name, value, step)
+            if samples is not None:
+                tf.summary.image("samples", samples[np.newaxis, :, :, np.newaxis], step)
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        """A context whose summaries become events of the run."""
         try:
             with self._events.as_default():
-                for name, value in report.items():
-                    tf.summary.scalar(name, value, step)
-                if samples is not None:
-                    tf.summary.image("samples", samples[np.newaxis, :, :, np.newaxis], step)
+                yield
             self._events.flush()
         except tf.errors.OpError as error:
             folder = self.folder.path / "events"
@@ -142,10 +153,34 @@ class Recorder:
 
     def finish(self, result: Result, image_nll: np.ndarray) -> None:
         """Writes the result, then the pictures: a fault of the pictures does not cost the result."""
+        self.scalars(result.best_step or 0, _metrics(result))
+        with self._writing():
+            ended = summary.session_end_pb(api_pb2.STATUS_SUCCESS)
+            tf.summary.experimental.write_raw_pb(ended.SerializeToString(), 0)
         self.folder.finish(result, image_nll)
         if self.folder.is_writer:
             with _faults_as_warnings(self.folder.path):
                 _draw_pictures(self.folder.path, self._model, self._images, self.history)
+
+
+def _hyperparameters(recipe: Recipe) -> dict[str, bool | float | str]:
+    """The fields of a recipe that have a value, as TensorBoard takes them: lists are texts."""
+    return {
+        name: json.dumps(value) if isinstance(value, list) else value
+        for name, value in recipe.to_json().items()
+        if value is not None
+    }
+
+
+def _metrics(result: Result) -> dict[str, float]:
+    """What TensorBoard lists of a finished run."""
+    return {
+        "test_nll": result.test_nll,
+        "test_nll_standard_error": result.test_nll_standard_error,
+        "test_nll_monte_carlo_error": result.test_nll_monte_carlo_error,
+        "test_log_partition": result.log_partition,
+        "test_active_units": result.active_units,
+    }
 
 
 def draw_missing_pictures(

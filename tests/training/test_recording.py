@@ -1,0 +1,75 @@
+"""What TensorBoard reads of run folders."""
+
+import numpy as np
+import pytest
+from tensorboard import context
+from tensorboard.backend.event_processing import data_provider, plugin_event_multiplexer
+from tensorboard.plugins import base_plugin
+from tensorboard.plugins.hparams import api_pb2, backend_context, get_experiment, list_session_groups
+
+from dvae_tf import models
+from dvae_tf.runs import Result, RunFolder
+from dvae_tf.training import recording
+from support.results import REQUIRED
+from support.tiny import NUM_PIXELS, add_tiny_structures, recipe
+from support.training import tiny_images
+
+
+def hparams_dashboard(folder):
+    """What the HParams dashboard gets: differing hyperparameters, and the sessions of all runs below a folder."""
+    multiplexer = plugin_event_multiplexer.EventMultiplexer().AddRunsFromDirectory(str(folder))
+    multiplexer.Reload()
+    provider = data_provider.MultiplexerDataProvider(multiplexer, str(folder))
+    backend = backend_context.Context(base_plugin.TBContext(data_provider=provider))
+    request = api_pb2.GetExperimentRequest()
+    experiment = get_experiment.Handler(context.RequestContext(), backend, "", request).run()
+    request = api_pb2.ListSessionGroupsRequest(
+        allowed_statuses=[api_pb2.STATUS_SUCCESS, api_pb2.STATUS_UNKNOWN], slice_size=100
+    )
+    groups = list_session_groups.Handler(context.RequestContext(), backend, "", request).run()
+    differing = {info.name for info in experiment.hparam_infos if info.differs}
+    return differing, {
+        session.name: (group, session) for group in groups.session_groups for session in group.sessions
+    }
+
+
+def values(group, session):
+    hyperparameters = {
+        name: getattr(value, value.WhichOneof("kind")) for name, value in group.hparams.items()
+    }
+    return hyperparameters, {metric.name.tag: metric.value for metric in session.metric_values}
+
+
+def test_hparams_lists_what_differs_and_the_results(tmp_path, monkeypatch):
+    add_tiny_structures(monkeypatch)
+    monkeypatch.setattr(recording, "_draw_pictures", lambda *_: None)
+    nlls = {"sharp": 2.5, "concrete": 3.25}
+    for name, changes in {
+        "sharp": {"beta": 12.0},
+        "concrete": {"baseline": "gumbolt", "patience": 3},
+    }.items():
+        model = models.DVAE(recipe(hidden=(8,), **changes), np.full(NUM_PIXELS, 0.4))
+        model.compile()
+        recorder = recording.Recorder(RunFolder(tmp_path / name), model, tiny_images())
+        recorder.restore()
+        if name == "sharp":
+            result = Result.from_json(REQUIRED | {"test_nll": nlls[name], "best_step": 40})
+            recorder.finish(result, np.full(250, nlls[name]))
+    differing, sessions = hparams_dashboard(tmp_path)
+    assert differing >= {"baseline", "adam_epsilon", "lr_steps"}
+    assert not differing & {"seed", "k", "struct"}
+    assert sessions.keys() == {"sharp/events", "concrete/events"}
+    hyperparameters, metrics = values(*sessions["sharp/events"])
+    assert hyperparameters["beta"] == 12
+    assert hyperparameters["hidden"] == "[8]"
+    assert hyperparameters["couplings"] is True
+    assert "patience" not in hyperparameters
+    assert metrics["test_nll"] == 2.5
+    assert metrics["test_active_units"] == REQUIRED["active_units"]
+    assert sessions["sharp/events"][1].status == api_pb2.STATUS_SUCCESS
+    hyperparameters, metrics = values(*sessions["concrete/events"])
+    assert hyperparameters["temperature"] == pytest.approx(1 / 7)
+    assert hyperparameters["patience"] == 3
+    assert "beta" not in hyperparameters
+    assert "test_nll" not in metrics
+    assert sessions["concrete/events"][1].status == api_pb2.STATUS_UNKNOWN
