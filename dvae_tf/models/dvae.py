@@ -125,12 +125,11 @@ class DVAE(RecipeTraining):
             )
         # Images stay in float32 under a mixed-precision policy; the networks cast their inputs.
         super().__init__(name=name, dtype=_float32_policy(dtype), autocast=False)
-        mean_x = np.asarray(mean_x, np.float32)
-        if mean_x.ndim != 1 or not np.all((mean_x >= 0) & (mean_x <= 1)):
-            raise ValueError(
-                f"mean_x: expected the mean image, [pixels] in [0, 1], got shape {mean_x.shape}"
-                + (f" with values from {mean_x.min()} to {mean_x.max()}" if mean_x.size else "")
-            )
+        if likelihood is not None and not callable(likelihood):
+            raise ValueError(f"likelihood: expected a function of the decoder's outputs, got {likelihood!r}")
+        self.likelihood = LIKELIHOODS[recipe.likelihood] if likelihood is None else likelihood
+        self.pixel_values = getattr(self.likelihood, "pixels", None)
+        mean_x = _checked_mean(mean_x, self.pixel_values)
         if image_shape is not None and math.prod(image_shape) != len(mean_x):
             raise ValueError(f"image_shape: expected {len(mean_x)} pixels, got {tuple(image_shape)}")
         structure, system = recipe.structure, recipe.system
@@ -140,10 +139,6 @@ class DVAE(RecipeTraining):
             height, width = image_shape
             self.image_shape = as_count("image_shape", height), as_count("image_shape", width)
         self.kl, self.bound = KL_TERMS[system.kl], BOUNDS[system.bound]
-        if likelihood is not None and not callable(likelihood):
-            raise ValueError(f"likelihood: expected a function of the decoder's outputs, got {likelihood!r}")
-        self.likelihood = LIKELIHOODS[recipe.likelihood] if likelihood is None else likelihood
-        self.pixel_values = getattr(self.likelihood, "pixels", None)
         self._nll = keras.metrics.Mean("nll")
         self.mean_x = self.add_weight(
             name="mean_x",
@@ -468,6 +463,22 @@ class DVAE(RecipeTraining):
             for number, layer in enumerate(model._flatten_layers()):
                 layer.trainable = number not in frozen
         return model
+
+
+def _checked_mean(mean_x: Any, pixels: str | None) -> np.ndarray:
+    """The mean image as float32 `[X]`.
+
+    Raises:
+      ValueError: if it is none of images of such pixels.
+    """
+    mean_x = np.asarray(mean_x, np.float32)
+    if mean_x.ndim != 1 or not len(mean_x):
+        raise ValueError(f"mean_x: expected shape [pixels], got {mean_x.shape}")
+    low, high = mean_x.min(), mean_x.max()
+    # Comparisons with NaN are false.
+    if not (np.isfinite([low, high]).all() and (pixels is None or (low >= 0 and high <= 1))):
+        raise ValueError(f"mean_x: expected the mean image, in [0, 1], got values from {low} to {high}")
+    return mean_x
 
 
 def _registered(table: dict[str, Any], kind: str, name: str) -> Any:
