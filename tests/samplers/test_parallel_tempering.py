@@ -41,7 +41,7 @@ def _by_rung(values, replica_at):
 
 
 def _p_values(state, machine, base_logits=None):
-    """p-values of the joint distribution at each rung, of the path from the given log-odds or from fair bits."""
+    """p-values of the joint law at each rung, of the path from the given log-odds or from fair bits."""
     left, right = (_by_rung(each, state.replica_at) for each in (state.replica_left, state.replica_right))
     found = []
     for t, *states in zip(state.inverse_temperatures.numpy(), left, right, strict=True):
