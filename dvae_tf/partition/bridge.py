@@ -27,6 +27,8 @@ _tempering = functools.cache(ParallelTempering)
 
 _BISECTIONS = 60
 _JACKKNIFE_GROUPS = 20
+# Round trips of a ladder during a burn-in below which its path counts as blocked.
+_MIN_TRIPS_OF_BURN_IN = 0.1
 # Criteria of convergence: the smallest exchange rate of neighbours, and the agreement of the ladders.
 _MIN_EXCHANGE_RATE = 0.1
 _MAX_R_HAT = 1.05
@@ -116,11 +118,12 @@ def bridge_sampling(
     r"""Estimates $\log Z$ by parallel tempering and Bennett's ratio between neighbouring rungs.
 
     The ladder adapts to the machine. It starts from fair bits at t = 0, with `num_temperatures` rungs. Where
-    neighbours exchange less often than `exchange_rate` after the burn-in, it starts anew from the product
-    distribution that has the means of the machine, and then its rungs are multiplied by powers of two, with a
-    burn-in each time, until they exchange as often or would be more than `max_rungs`. More rungs make fewer
-    ladders, at least 20, so that the work remains about the same. Inside a `tf.function`, which must know all
-    shapes, the ladder keeps its rungs and starts from fair bits.
+    neighbours exchange less often than `exchange_rate` after the burn-in, its rungs are multiplied by powers
+    of two, with a burn-in each time, until they exchange as often or would be more than `max_rungs`. More
+    rungs make fewer ladders, at least 20, so that the work remains about the same. If replicas still do not
+    get from one end to the other, all this is done again along the path from the product distribution that
+    has the means of the machine. Inside a `tf.function`, which must know all shapes, the ladder keeps its
+    rungs and starts from fair bits.
 
     The standard error is a jackknife over the independent ladders, so it includes correlations in time and
     between rungs. The effective sample size is that of the energies at t = 1, over all ladders. The estimate
@@ -161,31 +164,17 @@ def bridge_sampling(
         raise ValueError(f"exchange_rate: expected a number in [0, 1), got {exchange_rate}")
     for_start, for_burn_in, for_samples = split(seed, 3)
     sampler = _tempering(num_chains, num_sweeps, num_temperatures, True)
-    path = tempered_path(rbm)
     state = sampler.init(rbm.num_left, rbm.num_right, for_start, rbm.dtype)
-    burnt_in = 0
-
-    def burn_in() -> None:
-        nonlocal state, burnt_in
-        label = f"parallel tempering, {sampler.num_temperatures} rungs, burn-in"
-        for first, end in stretches(label, num_burn_in, verbose):
-            steps = tf.constant(burnt_in + first), tf.constant(burnt_in + end)
-            state = _burn_in(sampler, path, state, *steps, for_burn_in)
-        burnt_in += num_burn_in
-
-    burn_in()
+    burn_in = _BurnIn(num_burn_in, for_burn_in, verbose)
+    path = tempered_path(rbm)
+    state = burn_in(sampler, path, state)
     if _is_sparse(state, exchange_rate):
-        path = tempered_path(rbm, _means(rbm, state))
-        state = _restarted(sampler, path, for_start)
-        burn_in()
-    while _is_sparse(state, exchange_rate):
-        factor = _more_rungs(state, exchange_rate, max_rungs)
-        if factor == 1:
-            break
-        num_chains = max(sampler.num_chains // factor, min(sampler.num_chains, _JACKKNIFE_GROUPS))
-        sampler = _tempering(num_chains, num_sweeps, factor * sampler.num_temperatures, True)
-        state = merge_ladders(state, factor, num_chains)
-        burn_in()
+        first = sampler
+        sampler, state = _with_rungs(sampler, path, state, burn_in, exchange_rate, max_rungs)
+        if _is_blocked(state):
+            path = tempered_path(rbm, _means(rbm, state))
+            state = burn_in(first, path, _restarted(first, path, for_start))
+            sampler, state = _with_rungs(first, path, state, burn_in, exchange_rate, max_rungs)
     sampler = _tempering(sampler.num_chains, num_sweeps, sampler.num_temperatures, False)
     trips = tf.reduce_sum(state.round_trips)
     records = _no_records(state, num_samples)
@@ -229,9 +218,55 @@ def bridge_sampling(
     )
 
 
+class _BurnIn:
+    """Runs samplers for a number of steps, each time with new random numbers."""
+
+    def __init__(self, num_steps: int, seed: tf.Tensor, verbose: bool) -> None:
+        self.num_steps, self.seed, self.verbose = num_steps, seed, verbose
+        self.done = 0
+
+    def __call__(
+        self, sampler: ParallelTempering, path: TemperedPath, state: ParallelTemperingState
+    ) -> ParallelTemperingState:
+        label = f"parallel tempering, {sampler.num_temperatures} rungs, burn-in"
+        for first, end in stretches(label, self.num_steps, self.verbose):
+            steps = tf.constant(self.done + first), tf.constant(self.done + end)
+            state = _burn_in(sampler, path, state, *steps, self.seed)
+        self.done += self.num_steps
+        return state
+
+
+def _with_rungs(
+    sampler: ParallelTempering,
+    path: TemperedPath,
+    state: ParallelTemperingState,
+    burn_in: _BurnIn,
+    exchange_rate: float,
+    max_rungs: int,
+) -> tuple[ParallelTempering, ParallelTemperingState]:
+    """Multiplies the rungs until neighbours exchange as often as asked, or no more rungs are allowed."""
+    while _is_sparse(state, exchange_rate):
+        factor = _more_rungs(state, exchange_rate, max_rungs)
+        if factor == 1:
+            break
+        num_chains = max(sampler.num_chains // factor, min(sampler.num_chains, _JACKKNIFE_GROUPS))
+        sampler = _tempering(num_chains, sampler.num_sweeps, factor * sampler.num_temperatures, True)
+        state = burn_in(sampler, path, merge_ladders(state, factor, num_chains))
+    return sampler, state
+
+
 def _is_sparse(state: ParallelTemperingState, exchange_rate: float) -> bool:
-    """Whether neighbours exchange less often; False inside a `tf.function`, whose shapes must be known."""
+    """Whether neighbours exchange less often; False inside a `tf.function`, which must know all shapes."""
     return tf.executing_eagerly() and bool(1 - tf.reduce_max(state.rejection) < exchange_rate)
+
+
+def _is_blocked(state: ParallelTemperingState) -> bool:
+    """Whether replicas hardly ever go from the hottest rung to the coldest, however often they exchange.
+
+    A first-order transition on the path has this effect.
+    """
+    trips = tf.cast(state.round_trips, state.rejection.dtype)
+    return bool(tf.reduce_mean(trips) < _MIN_TRIPS_OF_BURN_IN)
 
 
 def _means(rbm: RBM, state: ParallelTemperingState) -> tf.Tensor:

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 from scipy import optimize, special
 
-from dvae_tf import partition
+from dvae_tf import partition, samplers
 from dvae_tf.partition import bridge
 from support import reference
 from support.nests import tensors
@@ -201,7 +201,135 @@ def test_ladders_that_disagree_have_not_converged(monkeypatch):
     assert not _bridge(machine).converged
 
 
+# --------------------------------------------------------------------------- ladders that adapt
+
+_RATE = "exchange rate of neighbouring rungs: expected at least 0.1, got "
+
+
+def _independent_units(num_units=150):
+    """A machine without couplings, whose energy varies too much for few rungs, and its log Z."""
+    biases = np.random.default_rng(0).normal(0, 3, (2, num_units)).astype(np.float32)
+    machine = reference.Machine(*biases, np.zeros((num_units, num_units)))
+    return machine, np.logaddexp(0, biases.astype(np.float64)).sum()
+
+
+def test_rungs_are_added_until_neighbours_exchange_as_often_as_asked():
+    machine, expected = _independent_units()
+    few = _bridge(machine, num_temperatures=3, exchange_rate=0)
+    assert len(few.details.inverse_temperatures) == 3
+    assert not few.converged
+    assert any(reason.startswith(_RATE) for reason in few.reasons)
+    enough = _bridge(machine, num_temperatures=3, exchange_rate=0.25, num_sweeps=5)
+    ladder = enough.details.inverse_temperatures.numpy()
+    assert len(ladder) in (12, 24)
+    assert (ladder[0], ladder[-1]) == (0, 1)
+    assert np.all(np.diff(ladder) > 0)
+    assert enough.details.exchange_rate.numpy().min() > 0.2
+    assert enough.converged, enough.reasons
+    assert enough.reasons == []
+    assert abs(float(enough.log_partition) - expected) < 4 * float(enough.standard_error)
+
+
+@pytest.mark.parametrize(
+    ("rejection", "exchange_rate", "max_rungs", "factor"),
+    [
+        # A total rejection of 17.1 needs 22.4 rungs, one of 18.81 needs 95.05.
+        (0.9, 0.2, 160, 2),
+        (0.99, 0.8, 160, 8),
+        (0.99, 0.8, 159, 4),
+        (0.99, 0.8, 79, 2),
+        (0.99, 0.8, 39, 1),
+        (0.99, 0.8, 2, 1),
+    ],
+)
+def test_the_number_of_rungs(rejection, exchange_rate, max_rungs, factor):
+    """Divided among M - 1 pairs, a total rejection r gives a rate of 1 - r / (M - 1)."""
+    state = samplers.ParallelTempering(num_chains=2, num_sweeps=1, num_temperatures=20).init(2, 2, 0)
+    state = state._replace(rejection=tf.fill([19], rejection))
+    assert bridge._more_rungs(state, exchange_rate, max_rungs) == factor
+
+
+def _planted(num_units, coupling, field):
+    """Two modes, and log Z as a sum over the numbers of units that agree with the pattern."""
+    machine, pattern = reference.planted_machine(num_units, num_units, coupling, field, seed=1)
+    agreeing = np.arange(num_units + 1)
+    log_count = -np.log(num_units + 1) - special.betaln(agreeing + 1, num_units - agreeing + 1)
+    excess = 2 * agreeing - num_units
+    log_weights = coupling * np.outer(excess, excess) + field * (excess[:, np.newaxis] + excess)
+    # Spins and bits differ by a constant; the energy of bits that are all 0 is 0.
+    zeros = 1 - 2 * pattern
+    left, right = (side.sum() for side in np.split(zeros, 2))
+    constant = coupling * left * right + field * (left + right)
+    log_z = special.logsumexp(log_count[:, np.newaxis] + log_count + log_weights) - constant
+    return machine, pattern[:num_units], log_z
+
+
+def test_log_z_of_planted_modes_by_another_sum():
+    machine, _, expected = _planted(6, 0.3, 0.1)
+    np.testing.assert_allclose(reference.log_partition(machine), expected, rtol=1e-6)
+
+
+@pytest.mark.slow
+def test_rungs_are_added_for_two_deep_modes():
+    """Both are 500 nats deep, so that all visits to the other one lead through t = 0."""
+    machine, pattern, expected = _planted(100, 0.1, 0.002)
+    options = {"num_sweeps": 5, "num_burn_in": 50, "num_samples": 150, "num_chains": 30}
+    few = _bridge(machine, exchange_rate=0, **options)
+    assert not few.converged
+    assert few.reasons[0].startswith(_RATE)
+    found = _bridge(machine, **options)
+    assert len(found.details.inverse_temperatures) > 5
+    assert found.details.exchange_rate.numpy().min() > 0.15
+    assert abs(float(found.log_partition) - expected) < 4 * float(found.standard_error)
+    in_first_mode = (found.details.left.numpy() == pattern).mean(-1) > 0.5
+    assert abs(in_first_mode.mean() - special.expit(4 * 0.002 * 100)) < 0.1
+
+
+@pytest.mark.slow
+def test_twenty_rungs_are_too_few_for_two_deep_modes_of_a_large_machine():
+    machine, _, expected = _planted(800, 0.01, 0.00025)
+    options = {"num_temperatures": 20, "num_chains": 40, "num_samples": 40, "num_burn_in": 40}
+    few = _bridge(machine, exchange_rate=0, **options)
+    assert few.reasons[0].startswith(_RATE)
+    found = _bridge(machine, **options)
+    assert len(found.details.inverse_temperatures) == 40
+    assert found.details.exchange_rate.numpy().min() > 0.2
+    assert abs(float(found.log_partition) - expected) < 4 * float(found.standard_error)
+
+
+def test_blocked_ladders_start_from_the_means_of_the_machine(monkeypatch):
+    """Every ladder counts as blocked here; log Z is right from there, too."""
+    monkeypatch.setattr(bridge, "_MIN_TRIPS_OF_BURN_IN", np.inf)
+    machine = _machine(7, (12, 12), 1.0)
+    found = _bridge(machine, exchange_rate=0.99, max_rungs=5, num_samples=200)
+    probs = found.details.base_probs.numpy()
+    means = np.clip(reference.means_by_left(machine), 0.01, 0.99)
+    assert np.abs(probs - means).mean() < 0.15
+    assert np.abs(probs - 0.5).mean() > 0.2
+    assert abs(_score(found, machine)) < 4
+    unblocked = _bridge(machine, num_samples=200)
+    np.testing.assert_array_equal(unblocked.details.base_probs, 0.5)
+
+
+def test_progress_changes_no_number(capsys):
+    silent = _bridge(_machine())
+    assert capsys.readouterr().out == ""
+    shown = _bridge(_machine(), verbose=True)
+    assert capsys.readouterr().out.splitlines() == [
+        "parallel tempering, 5 rungs, burn-in: 20 steps in 0 s",
+        f"parallel tempering, 5 rungs, samples: {_SAMPLES} steps in 0 s",
+    ]
+    for one, other in zip(tensors(silent), tensors(shown), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 # --------------------------------------------------------------------------- the interface
+
+
+def test_integers_of_numpy():
+    integers = {name: np.int64(value) for name, value in _SETTINGS.items()}
+    found = _bridge(_machine(), exchange_rate=np.float32(0.2), max_rungs=np.int32(160), **integers)
+    assert found.log_partition == _bridge(_machine()).log_partition
 
 
 def test_dtypes():
@@ -235,6 +363,10 @@ def test_seeds():
         ("num_samples", 1),
         ("num_sweeps", 0),
         ("num_burn_in", -1),
+        ("num_burn_in", 2.5),
+        ("max_rungs", 1),
+        ("exchange_rate", 1.0),
+        ("exchange_rate", float("nan")),
         ("seed", (1, 2, 3)),
         ("temperature", -1.0),
     ],

@@ -1,10 +1,13 @@
 """Tests of the one result of all estimators, and of the method that `estimate` chooses."""
 
+import functools
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from dvae_tf import partition, samplers
+from dvae_tf import partition, rbm, samplers
+from dvae_tf.partition.estimate import _between
 from support import reference
 
 SMALL = {"num_temperatures": 5, "num_chains": 10, "seed": (0, 1)}
@@ -117,3 +120,112 @@ def test_a_result_leaves_a_function():
     found = tf.function(lambda: partition.annealed_importance_sampling(*_machine((3, 4)), **SMALL))()
     assert isinstance(found, partition.LogPartition)
     assert found.log_partition.shape == ()
+
+
+# --------------------------------------------------------------------------- criteria
+
+
+@functools.cache
+def _sides():
+    """The parts of an estimate; many temperatures and draws of a mild machine, so all criteria are met."""
+    machine = _machine((4, 5), 0.3)
+    left = rbm.exact.sample(rbm.as_rbm(*machine), 200, tf.constant([0, 1]))[0]
+    forward, fair = (partition.annealed_importance_sampling(*machine, 50, 200, seed) for seed in (1, 2))
+    reverse = partition.reverse_annealed_importance_sampling(*machine, left, 50, 3)
+    tempering = partition.bridge_sampling(*machine, 3, 20, 60, 2, 20, seed=(0, 4))
+    return partition.BothSides(forward, reverse, tempering, fair)
+
+
+def _shifted(part, log_ratio):
+    return part._replace(log_partition=part.log_partition + log_ratio)
+
+
+def _failing(part, number):
+    """A part of which one criterion is not met."""
+    criteria = list(part.criteria)
+    criteria[number] = criteria[number]._replace(value=criteria[number].value * float("nan"))
+    return part._replace(criteria=tuple(criteria))
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason", "advice"),
+    [
+        ({}, None, None),
+        (
+            {"forward": lambda part: _failing(part, 0)},
+            "effective sample size of the forward chains",
+            "num_temp",
+        ),
+        (
+            {"reverse": lambda part: _failing(part, 0)},
+            "effective sample size of the reverse chains",
+            "num_temp",
+        ),
+        ({"reverse": lambda part: _shifted(part, 9)}, "difference of both sides", "num_temperatures"),
+        ({"tempering": lambda part: _failing(part, 0)}, "exchange rate of neighbouring rungs", "max_rungs"),
+        ({"tempering": lambda part: _failing(part, 1)}, "R-hat of the energy", "num_samples"),
+        ({"tempering": lambda part: _failing(part, 2)}, "round trips of a ladder", "num_samples"),
+        ({"tempering": lambda part: _shifted(part, 9)}, "difference to bridge sampling", "num_samples"),
+        ({"fair": lambda part: _shifted(part, 9)}, "excess of annealing from fair bits", "left"),
+        ({"fair": lambda part: _shifted(part, -9)}, None, None),
+        ({"tempering": lambda part: None, "fair": lambda part: None}, None, None),
+    ],
+)
+def test_every_criterion_of_two_sides_is_named_when_it_alone_fails(changed, reason, advice):
+    sides = _sides()
+    sides = sides._replace(**{name: change(getattr(sides, name)) for name, change in changed.items()})
+    found = _between(sides)
+    assert bool(found.converged) == (reason is None)
+    if reason is None:
+        assert found.reasons == []
+    else:
+        (only,) = found.reasons
+        assert only.startswith(f"{reason}: expected at ")
+        assert advice in only.split("; ")[1]
+
+
+def test_several_criteria_that_fail_are_all_named():
+    sides = _sides()
+    sides = sides._replace(forward=_failing(sides.forward, 0), reverse=_shifted(sides.reverse, 9))
+    assert len(_between(sides).reasons) == 2
+
+
+def test_an_estimate_as_a_string():
+    found = _between(_sides())
+    assert str(found) == (
+        f"log Z = {found.log_partition:.3f} ± {found.standard_error:.3g} nats (two-sided), "
+        f"lower {found.lower:.3f}, upper {found.upper:.3f}, converged"
+    )
+    poor = partition.annealed_importance_sampling(*_machine(stddev=3.0), 2, 100)
+    head, reason = str(poor).splitlines()
+    assert head.endswith(", not converged:")
+    assert reason == (
+        "- effective sample size of the forward chains: expected at least 10, "
+        f"got {poor.effective_sample_size:.4g}; raise num_temperatures"
+    )
+    assert str(partition.LogPartition.known(2.5)) == "log Z = 2.500 nats (exact), converged"
+    infinite = partition.LogPartition.known(float("inf"))
+    assert infinite.reasons == [
+        "absolute value of log Z: expected at most 3.403e+38, got inf; check the parameters"
+    ]
+
+
+def test_integers_of_numpy_are_integers():
+    machine = _machine()
+    options = {"num_temperatures": np.int64(5), "num_chains": np.int32(10), "seed": (0, 1)}
+    for estimator in (partition.annealed_importance_sampling, partition.estimate):
+        one_sided = {"both_sides": False} if estimator is partition.estimate else {}
+        found = estimator(*machine, **options, **one_sided)
+        assert found.log_partition == estimator(*machine, **SMALL, **one_sided).log_partition
+    machine = _machine((3, 4))
+    population = partition.population_annealing(*machine, np.int64(3), np.int64(10), np.int64(1))
+    assert population.log_partition == partition.population_annealing(*machine, 3, 10, 1).log_partition
+
+
+def test_progress_of_annealing_changes_no_number(capsys):
+    machine = _machine()
+    silent = partition.annealed_importance_sampling(*machine, 50, 10)
+    assert capsys.readouterr().out == ""
+    shown = partition.annealed_importance_sampling(*machine, 50, 10, verbose=True)
+    assert capsys.readouterr().out == "annealing: 50 steps in 0 s\n"
+    np.testing.assert_array_equal(silent.details.log_weights, shown.details.log_weights)

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from dvae_tf.rbm import left_free_energy
-from dvae_tf.samplers import ParallelTempering, equal_rejection_ladder, parallel_tempering
+from dvae_tf.rbm import as_rbm, left_free_energy, tempered_path
+from dvae_tf.samplers import ParallelTempering, equal_rejection_ladder, merge_ladders, parallel_tempering
 from support import reference
 
 # One shape for all statistical tests, because a program takes seconds to compile.
@@ -40,12 +40,12 @@ def _by_rung(values, replica_at):
     return np.stack([values[at, np.arange(values.shape[1])] for at in replica_at])
 
 
-def _p_values(state, machine):
-    """p-values of the joint distribution at each rung."""
+def _p_values(state, machine, base_logits=None):
+    """p-values of the joint law at each rung, of the path from the given log-odds or from fair bits."""
     left, right = (_by_rung(each, state.replica_at) for each in (state.replica_left, state.replica_right))
     found = []
     for t, *states in zip(state.inverse_temperatures.numpy(), left, right, strict=True):
-        probs = np.exp(reference.joint_log_probs(reference.tempered(machine, t))[0])
+        probs = np.exp(reference.joint_log_probs(reference.tempered(machine, t, base_logits))[0])
         numbers = reference.state_numbers(np.concatenate(states, 1))
         found.append(reference.chi_square_p_value(numbers, probs))
     return found
@@ -73,6 +73,16 @@ def test_every_rung_has_its_joint_law(name):
     state, _, machine = _settled(name)
     np.testing.assert_allclose(state.inverse_temperatures, np.linspace(0, 1, RUNGS), atol=1e-7)
     assert min(_p_values(state, machine)) > 1e-4
+
+
+def test_every_rung_of_a_path_from_other_means_has_its_joint_law():
+    """The hottest rung holds independent bits of those means."""
+    machine = MACHINES["strong"]
+    path = tempered_path(as_rbm(*machine.cast(np.float32)), np.linspace(0.1, 0.8, 6))
+    state, _ = FAR.step_along(path, FAR.init(3, 3, (0, 1)), (0, 2))
+    base_logits = path.base_logits.numpy().astype(np.float64)
+    assert min(_p_values(state, machine, base_logits)) > 1e-4
+    assert min(_p_values(state, machine)[:-1]) < 1e-8
 
 
 def test_every_rung_has_its_joint_law_in_float64():
@@ -105,7 +115,7 @@ def fresh_program(monkeypatch):
 
 @pytest.mark.usefixtures("fresh_program")
 def test_the_check_catches_exchanges_by_free_energies(monkeypatch):
-    monkeypatch.setattr(parallel_tempering, "energy", lambda rbm, left, right: left_free_energy(rbm, left))
+    monkeypatch.setattr(parallel_tempering, "energy", lambda rbm, left, *_: left_free_energy(rbm, left))
     machine = MACHINES["strong"]
     state, _ = FAR.step(*machine.cast(np.float32), FAR.init(3, 3, (0, 1)), (0, 2))
     p_values = _p_values(state, machine)
@@ -233,6 +243,32 @@ def test_equal_rejection_ladder(dtype):
         there = found(np.linspace(0, 1, 5), rejection)
         assert np.all(np.diff(there) > 0)
         np.testing.assert_allclose(there[[0, -1]], [0, 1], atol=1e-6)
+
+
+def test_equal_rejection_ladder_of_more_rungs():
+    uneven = np.array([0, 0.1, 0.15, 0.7, 1.0])
+    found = equal_rejection_ladder(tf.constant(uneven), tf.constant(0.4 * np.diff(uneven)), 11)
+    np.testing.assert_allclose(found, np.linspace(0, 1, 11), rtol=1e-6)
+
+
+@pytest.mark.parametrize(("num_chains", "uses"), [(25, 1), (50, 2)])
+def test_merged_ladders_hold_the_replicas_of_the_same_temperatures(num_chains, uses):
+    """The 50 ladders of 4 rungs become 25 of 8, or 50 of 8 that use each replica twice."""
+    state = SMALL.init(60, 60, (0, 1))
+    state, _ = SMALL.step(np.zeros(60), np.zeros(60), np.zeros((60, 60)), state, (0, 2))
+    merged = merge_ladders(state, 2, num_chains)
+    assert merged.replica_left.shape == merged.replica_right.shape == (8, num_chains, 60)
+    for new, old in ((merged.ladder_left, state.ladder_left), (merged.ladder_right, state.ladder_right)):
+        for rung in range(4):
+            rows = sorted(map(tuple, np.concatenate(new[2 * rung : 2 * rung + 2])))
+            assert rows == sorted(list(map(tuple, old[rung].numpy())) * uses)
+    ladder = merged.inverse_temperatures.numpy()
+    assert (ladder[0], ladder[-1], len(ladder)) == (0, 1, 8)
+    assert np.all(np.diff(ladder) > 0)
+    # They go on.
+    sampler = ParallelTempering(num_chains, num_sweeps=2, num_temperatures=8)
+    moved, _ = sampler.step(np.zeros(60), np.zeros(60), np.zeros((60, 60)), merged, (0, 3))
+    assert moved.replica_at.shape == (8, num_chains)
 
 
 @pytest.mark.parametrize("name", ["strong", "two modes"])
