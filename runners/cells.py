@@ -62,13 +62,9 @@ def deviations(recipe: Recipe) -> dict[str, Any]:
     has_usual_sizes = recipe.struct in config.STRUCTURES or recipe.struct == recipe.structure.name
     implied: dict[str, Any] = {"sampler": recipe.sampler, "likelihood": recipe.likelihood}
     implied |= {name: getattr(recipe, name) for name in SIZES}
-    if recipe.sampler == "pa":
-        implied["num_chains"] = recipe.num_chains
     if recipe.dataset not in config.DATASETS:
         implied["dynamic_binarization"] = recipe.dynamic_binarization
     usual = config.recipe(recipe.dataset, recipe.struct, recipe.baseline, recipe.k, **implied).to_json()
-    if recipe.sampler == "pa":
-        usual["num_chains"] = Recipe.num_chains
     return {
         name: value
         for name, value in recipe.to_json().items()

@@ -237,8 +237,10 @@ def _test_digest(run: Run) -> str | None:
 def scale(run: Run) -> Any:
     """Equal for runs whose NLLs of the same images have one scale: probabilities of bits always have."""
     own = None if run.inputs is None else run.inputs.parts.get("likelihood")
+    if own is not None:
+        return own
     name = run.recipe.likelihood
-    return own or (name if config.LIKELIHOODS[name].pixels != "bits" else "bits")
+    return "bits" if config.LIKELIHOODS[name].pixels == "bits" else name
 
 
 def difference(first: Group, second: Group) -> Difference:

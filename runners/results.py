@@ -10,6 +10,7 @@ from dvae_tf.runs import RESULT_FILE, Result, read_recipe, read_result
 from dvae_tf.training import readable_seconds
 
 from . import common
+from .cells import SIZES, deviations
 
 # Fields of a recipe that are not flags of a training program.
 _NOT_FLAGS = {"dataset", "dynamic_binarization"}
@@ -71,16 +72,24 @@ def _row(recipe: config.Recipe, result: Result) -> str:
 
 
 def command(recipe: config.Recipe) -> str:
-    """The command that trains a recipe, without folders, listing what differs from the defaults."""
-    names = ("struct", "baseline", "k", "num_train_iter")
-    usual = config.recipe(recipe.dataset, recipe.struct, recipe.baseline, recipe.k, sampler=recipe.sampler)
-    flagged = [f"--{name}={getattr(recipe, name)}" for name in names]
-    if recipe.sampler != config.Recipe.sampler:
-        flagged.append(f"--sampler={recipe.sampler}")
-    for name, value in recipe.to_json().items():
-        if name not in (*names, "sampler", *_NOT_FLAGS) and value != usual.to_json()[name]:
-            flagged.append(f"--{name}={value}")
-    return f"python -m runners.{recipe.dataset} {' '.join(flagged)}"
+    """The command that trains a recipe, without folders and files, listing what differs from the defaults."""
+    flagged = {name: getattr(recipe, name) for name in ("struct", "baseline", "k", "num_train_iter")}
+    if recipe.struct not in config.STRUCTURES:
+        flagged |= {name: getattr(recipe, name) for name in SIZES}
+    flagged |= {
+        name: getattr(recipe, name)
+        for name in ("sampler", "likelihood")
+        if getattr(recipe, name) != getattr(config.Recipe, name)
+    }
+    flagged |= {name: value for name, value in deviations(recipe).items() if name not in flagged}
+    program = recipe.dataset
+    if recipe.dataset not in config.DATASETS:
+        program, flagged = "custom", {"name": recipe.dataset} | flagged
+    return f"python -m runners.{program} " + " ".join(
+        f"--{name}={','.join(map(str, value)) if isinstance(value, list | tuple) else value}"
+        for name, value in flagged.items()
+        if name not in _NOT_FLAGS
+    )
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ import pytest
 from dvae_tf import config, data, runs, storage, training
 from dvae_tf.runs import RunFolder, read_history
 from runners import report
+from support import finished
 from support.programs import run
 
 # Its runs are trained first.
@@ -22,6 +23,7 @@ pytestmark = pytest.mark.slow
 
 SECTIONS = (
     "Result",
+    "Comparison",
     "Learning curves",
     "Samples",
     "Reconstructions",
@@ -151,7 +153,7 @@ def test_differing_fields_are_marked(page_file, folders):
     recipes = [json.loads((folder / "config.json").read_text()) for folder in folders]
     differing = {name for name in recipes[0] if any(each[name] != recipes[0][name] for each in recipes)}
     assert {"baseline", "beta", "temperature"} <= differing
-    assert set(re.findall(r'<tr class="differs"><th>(\w+)</th>', part)) == differing
+    assert set(re.findall(r"<tr><th>(\w+)</th><td>", part)) == differing
     assert set(re.findall(r"<dt>(\w+)</dt>", part)) == set(recipes[0]) - differing
 
 
@@ -159,8 +161,10 @@ def test_table_of_results(page_file, folders):
     part = section(Page(page_file), "Result")
     rows = part.split("<tbody>")[1].split("</tr>")[:-1]
     results = [json.loads((folder / "result.json").read_text()) for folder in folders]
-    lowest = min(round(result["test_nll"], 2) for result in results)
-    for row, result in zip(rows, results, strict=True):
+    # The third run does not record its images, so it is not compared with the others.
+    nlls = [round(result["test_nll"], 2) for result in results]
+    lowest_of = (min(nlls[:2]), min(nlls[:2]), nlls[2])
+    for row, result, lowest in zip(rows, results, lowest_of, strict=True):
         nll = f"{result['test_nll']:.2f} ± {result['test_nll_standard_error']:.2f}"
         assert nll in row
         assert (f"<b>{nll}</b>" in row) == (round(result["test_nll"], 2) == lowest)
@@ -207,6 +211,28 @@ def test_result_that_has_not_converged_is_never_the_best(folders, tmp_path):
     assert "<b>30.00" in part
 
 
+def test_runs_are_compared_over_seeds_and_what_cannot_be_is_said(tmp_path):
+    nll = np.random.default_rng(0).normal(22, 3, 40)
+    changes = [
+        {"seed": 0},
+        {"seed": 1, "image_nll": nll + 0.5},
+        {"beta": 5.0, "image_nll": nll + 1},
+        {"test": "a" * 64, "source": "mine"},
+    ]
+    folders = [
+        str(finished.write(tmp_path / str(index), **{"image_nll": nll} | each))
+        for index, each in enumerate(changes)
+    ]
+    report.write(folders, str(tmp_path / "page"), none)
+    rows = section(Page(tmp_path / "page"), "Comparison").split("<tbody>")[1].split("</tr>")[:-1]
+    mean = nll.mean()
+    assert [[text for text in re.split("<[^>]*>", row) if text] for row in rows] == [
+        ["A: beta=40, digits", "runs 1, 2", "0, 1", f"{mean + 0.25:.2f} ± 0.35"],
+        ["B: beta=5, digits", "run 3", "0", f"{mean + 1:.2f}", "+0.75 from A", "one seed", "0.00"],
+        ["C: beta=40, mine", "run 4", "0", f"{mean:.2f}", "not paired: other test images"],
+    ]
+
+
 def test_committed_result_needs_no_images(folders, tmp_path):
     def refuse(dataset):
         raise AssertionError("no model, no images")
@@ -214,7 +240,9 @@ def test_committed_result_needs_no_images(folders, tmp_path):
     report.write([str(folders[2])], str(tmp_path / "page"), refuse)
     page = Page(tmp_path / "page")
     assert not page.pictures
-    assert tuple(re.findall("<h2>(.*?)</h2>", page.source)) == SECTIONS
+    assert tuple(re.findall("<h2>(.*?)</h2>", page.source)) == tuple(
+        name for name in SECTIONS if name != "Comparison"
+    )
 
 
 def test_images_of_ones_own(folders, tmp_path):
@@ -304,7 +332,7 @@ def test_damaged_files_are_refused(folders, file, content, message, tmp_path):
 
 def test_images_that_do_not_fit_are_refused(folders, tmp_path):
     own = data.from_arrays(*[np.eye(9).reshape(-1, 3, 3)] * 3)
-    with pytest.raises(ValueError, match=r"images: expected shape \[N, 64\]"):
+    with pytest.raises(ValueError, match=r"images: expected images of shape \[B, 64\]"):
         report.write([str(folders[0])], str(tmp_path / "page"), lambda dataset: own)
     assert not list(tmp_path.iterdir())
 
@@ -334,30 +362,54 @@ MEASURE = """<!DOCTYPE html><body style="margin: 0">
 onload = () => {{
   const page = document.querySelector("iframe").contentDocument;
   const broken = [...page.images].filter((image) => !image.naturalWidth).length;
-  const widths = [page.documentElement.scrollWidth, page.documentElement.clientWidth];
-  document.querySelector("p").textContent = `measured ${{[...widths, broken, page.images.length]}}`;
+  const beyond = (element) => element.scrollWidth - element.clientWidth;
+  const tables = Math.max(...[...page.querySelectorAll(".scroll")].map(beyond));
+  const found = [beyond(page.documentElement), tables, broken, page.images.length];
+  document.querySelector("p").textContent = `measured ${{found}}`;
   console.log("measured");
 }};
 </script>
 """
 
 
-@pytest.mark.parametrize("width", [1280, 400])
-def test_browser_shows_every_picture_without_errors_or_sideways_scrolling(page_file, width, tmp_path):
+def measured(page_file, width, tmp_path):
+    """By how many pixels a page and its tables are wider than a frame, its broken pictures, and all."""
     outer = tmp_path / "outer.html"
     outer.write_text(MEASURE.format(page=page_file.as_uri(), width=width))
     # A page may read the file of another one only if allowed to.
     flags = ("--allow-file-access-from-files", "--window-size=1400,1000", "--dump-dom")
     dom, messages = browse(tmp_path, *flags, outer.as_uri())
-    measured = re.search(r"measured (\d+),(\d+),(\d+),(\d+)", dom)
-    assert measured, dom[-500:]
-    needed, there, broken, pictures = map(int, measured.groups())
-    assert needed <= there <= width
-    assert (broken, pictures) == (0, len(Page(page_file).pictures))
+    found = re.search(r"measured (\d+),(\d+),(\d+),(\d+)", dom)
+    assert found, dom[-500:]
     console = [line for line in messages.splitlines() if "CONSOLE" in line]
     # Its own message shows that messages are shown.
     assert len(console) == 1, console
     assert "measured" in console[0]
+    return tuple(map(int, found.groups()))
+
+
+@pytest.mark.parametrize("width", [1280, 900, 400])
+def test_browser_shows_every_picture_without_errors_or_sideways_scrolling(page_file, width, tmp_path):
+    beyond, tables, *pictures = measured(page_file, width, tmp_path)
+    assert beyond == 0
+    assert tables == 0 or width < 900
+    assert pictures == [0, len(Page(page_file).pictures)]
+
+
+def test_eight_runs_with_long_labels_fit_900_pixels(tmp_path):
+    changes = {
+        "init_from": "runs/" + "a-long-name-of-a-run-folder-" * 3,
+        "num_sweeps": 7,
+        "hidden": (64, 64, 64),
+    }
+    folders = [
+        str(finished.write(tmp_path / str(number), np.arange(9.0) + number, seed=number % 4, **each))
+        for number, each in enumerate([{}] * 4 + [changes] * 4)
+    ]
+    report.write(folders, str(tmp_path / "page.html"), none)
+    assert measured(tmp_path / "page.html", 900, tmp_path)[:2] == (0, 0)
+    # Negative control: what is too wide is seen.
+    assert measured(tmp_path / "page.html", 300, tmp_path)[1] > 0
 
 
 def test_browser_paints_the_page(page_file, tmp_path):

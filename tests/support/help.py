@@ -18,7 +18,10 @@ PROGRAMS = {
     "evaluate": ("log_dir", *_DATA, "test", "split", "eval_iw_samples", "ais_temperatures", "seed"),
     "export": ("log_dir", "out", "iw_samples", "num_sweeps", "ais_temperatures", "seed"),
     "report": ("log_dir", "out", "test", *_DATA),
-    "table": ("scale", "structs", "baselines", "ks", "seeds", "train", "results_dir", "out", *_DATA),
+    "table": (
+        *("axis", "dataset", "reference", "train", "test", "runs_dir", "out", "notrain"),
+        *("scale", "structs", "baselines", "ks", "seeds", "results_dir", "num_train_iter", *_DATA),
+    ),
 }
 # Flags of absl, which `--help` leaves to `--helpfull`.
 _FOREIGN = ("verbosity", "pdb_post_mortem", "only_check_args")

@@ -16,7 +16,7 @@ from support.training import tiny_images
 
 
 def hparams_dashboard(folder):
-    """What the HParams dashboard gets: differing hyperparameters, and all runs below a folder."""
+    """What the HParams dashboard shows of a folder: which hyperparameters differ, and sessions by name."""
     multiplexer = plugin_event_multiplexer.EventMultiplexer().AddRunsFromDirectory(str(folder))
     multiplexer.Reload()
     provider = data_provider.MultiplexerDataProvider(multiplexer, str(folder))
