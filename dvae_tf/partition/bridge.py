@@ -179,8 +179,8 @@ def bridge_sampling(
     trips = tf.reduce_sum(state.round_trips)
     records = _no_records(state, num_samples)
     label = f"parallel tempering, {sampler.num_temperatures} rungs, samples"
-    for first, end in stretches(label, num_samples, verbose):
-        steps = tf.constant(first), tf.constant(end)
+    for begin, end in stretches(label, num_samples, verbose):
+        steps = tf.constant(begin), tf.constant(end)
         state, records = _measure(sampler, path, state, records, *steps, for_samples)
     log_partition, error = _along_ladder(records.up, records.down)
     mixed = mixing(records.energy)
