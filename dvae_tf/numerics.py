@@ -86,18 +86,34 @@ def _in_xla() -> bool:
     return control_flow_util.GraphOrParentsInXlaContext(ops.get_default_graph())
 
 
-def uniform(shape: Sequence[int] | tf.Tensor, seed: Seed, dtype: tf.DType) -> tf.Tensor:
+def uniform(shape: Sequence[int] | tf.Tensor, seed: Seed, dtype: tf.DType, native: bool = False) -> tf.Tensor:
     """Draws uniform numbers on [0, 1): by threefry inside an XLA program, by TensorFlow's default outside.
 
-    Threefry is available only in XLA programs, where it is three times faster than Philox on a CPU; so draws
+    Threefry is three times faster than Philox in XLA programs on a CPU, but slow outside of them; so draws
     inside an XLA program differ from those outside.
+
+    Args:
+      shape: the shape of the draws.
+      seed: an `int32[2]` seed.
+      dtype: float32 or float64.
+      native: whether threefry is TensorFlow's operation, which no vectorised map can take out of an XLA
+        program of its own. The draws are the same, but XLA rounds what is computed from them otherwise; so
+        relaxed variables keep it, for the sake of runs that are to repeat to the last bit.
+
+    Raises:
+      ValueError: if the dtype is another.
     """
-    alg = "threefry" if _in_xla() else "auto_select"
-    return tf.random.stateless_uniform(shape, as_seed(seed), dtype=dtype, alg=alg)
+    check_precision(dtype)
+    if not _in_xla():
+        return tf.random.stateless_uniform(shape, as_seed(seed), dtype=dtype)
+    if native:
+        return tf.random.stateless_uniform(shape, as_seed(seed), dtype=dtype, alg="threefry")
+    # In float32 one bit less than the mantissa holds, as in the native draws.
+    return _unit(_threefry(shape, seed, dtype), {tf.float32: 9, tf.float64: 12}[dtype], dtype)
 
 
 def uniform_pair(
-    shape: Sequence[int] | tf.Tensor, seed: Seed, dtype: tf.DType
+    shape: Sequence[int] | tf.Tensor, seed: Seed, dtype: tf.DType, native: bool = False
 ) -> tuple[tf.Tensor, tf.Tensor]:
     r"""Draws two uniform numbers on [0, 1) per entry; inside an XLA program from one random word.
 
@@ -111,6 +127,7 @@ def uniform_pair(
       shape: the shape of each of the two.
       seed: an `int32[2]` seed.
       dtype: float32 or float64.
+      native: as for `uniform`.
 
     Returns:
       Two tensors of the given shape and dtype.
@@ -122,20 +139,71 @@ def uniform_pair(
     if not _in_xla():
         first, second = split(seed)
         return uniform(shape, first, dtype), uniform(shape, second, dtype)
-    word, signed, bits, unused = {
-        tf.float32: (tf.uint32, tf.int32, 32, 8),
-        tf.float64: (tf.uint64, tf.int64, 64, 12),
-    }[dtype]
-    half = tf.constant(bits // 2, word)
-    words = tf.random.stateless_uniform(shape, as_seed(seed), None, None, word, alg="threefry")
-    rotated = tf.bitwise.bitwise_or(tf.bitwise.left_shift(words, half), tf.bitwise.right_shift(words, half))
+    words = _native_threefry(shape, seed, dtype) if native else _threefry(shape, seed, dtype)
+    unused = {tf.float32: 8, tf.float64: 12}[dtype]
+    return _unit(words, unused, dtype), _unit(_rotated(words, 4 * words.dtype.size), unused, dtype)
 
-    def unit(words: tf.Tensor) -> tf.Tensor:
-        mantissa = tf.bitwise.right_shift(words, tf.constant(unused, word))
-        # By way of the signed type, whose conversion to a float is a single instruction.
-        return tf.cast(tf.bitcast(mantissa, signed), dtype) * 2.0 ** (unused - bits)
 
-    return unit(words), unit(rotated)
+def _native_threefry(shape: Sequence[int] | tf.Tensor, seed: Seed, dtype: tf.DType) -> tf.Tensor:
+    word = {tf.float32: tf.uint32, tf.float64: tf.uint64}[dtype]
+    return tf.random.stateless_uniform(shape, as_seed(seed), None, None, word, alg="threefry")
+
+
+def _unit(words: tf.Tensor, unused: int, dtype: tf.DType) -> tf.Tensor:
+    """The leading bits of random words as numbers on [0, 1)."""
+    bits = 8 * words.dtype.size
+    mantissa = tf.bitwise.right_shift(words, tf.constant(unused, words.dtype))
+    # By way of the signed type, whose conversion to a float is a single instruction.
+    signed = tf.bitcast(mantissa, {32: tf.int32, 64: tf.int64}[bits])
+    return tf.cast(signed, dtype) * 2.0 ** (unused - bits)
+
+
+def _rotated(words: tf.Tensor, distance: int) -> tf.Tensor:
+    """Words whose bits are rotated to the left."""
+    left, right = (tf.constant(d, words.dtype) for d in (distance, 8 * words.dtype.size - distance))
+    return tf.bitwise.bitwise_or(tf.bitwise.left_shift(words, left), tf.bitwise.right_shift(words, right))
+
+
+# Distances of rotation in the rounds of Threefry-2x32, four to a key; and a constant of the key schedule.
+_ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
+_PARITY = 0x1BD11BDA
+
+
+def _threefry(shape: Sequence[int] | tf.Tensor, seed: Seed, dtype: tf.DType) -> tf.Tensor:
+    """Random words of the size of a float: the counter-based Threefry-2x32 (Salmon et al., 2011), 20 rounds.
+
+    Bit for bit the words of `tf.random.stateless_uniform(..., alg="threefry")`, which exists in XLA programs
+    only: `tf.vectorized_map` takes the operations of a program out of it, where that one fails. These are
+    plain operations, of which XLA makes the same machine code.
+    """
+    key = tf.unstack(tf.bitcast(as_seed(seed), tf.uint32))
+    shape = tf.convert_to_tensor(shape, tf.int32)
+    if dtype == tf.float64:
+        low, high = (tf.cast(each, tf.uint64) for each in _threefry_pairs(key, tf.reduce_prod(shape)))
+        words = tf.bitwise.bitwise_or(low, tf.bitwise.left_shift(high, tf.constant(32, tf.uint64)))
+        return tf.reshape(words, shape)
+    # The two words of a pair are neighbours in the first even dimension, or else in the longest one.
+    sizes = tf.concat([[1], shape], 0)
+    even = tf.cast(sizes % 2 == 0, tf.int32)
+    axis = tf.argmax(tf.where(tf.reduce_any(even > 0), even, sizes), output_type=tf.int32)
+    before, size, after = tf.reduce_prod(sizes[:axis]), sizes[axis], tf.reduce_prod(sizes[axis + 1 :])
+    half = (size + 1) // 2
+    pairs = [tf.reshape(each, [before, half, after]) for each in _threefry_pairs(key, before * half * after)]
+    words = tf.reshape(tf.stack(pairs, 2), [before, 2 * half, after])
+    return tf.reshape(words[:, :size], shape)
+
+
+def _threefry_pairs(key: Sequence[tf.Tensor], count: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """The two words of 32 bits of the counters from 0 on."""
+    keys = (*key, tf.bitwise.bitwise_xor(tf.bitwise.bitwise_xor(*key), tf.constant(_PARITY, tf.uint32)))
+    first, second = tf.bitcast(tf.range(count), tf.uint32) + keys[0], keys[1]
+    for index in range(5):
+        for distance in _ROTATIONS[index % 2]:
+            first += second
+            second = tf.bitwise.bitwise_xor(first, _rotated(second, distance))
+        first += keys[(index + 1) % 3]
+        second += keys[(index + 2) % 3] + tf.constant(index + 1, tf.uint32)
+    return first, second
 
 
 def draw_bits(probs: tf.Tensor | float, rho: tf.Tensor) -> tf.Tensor:

@@ -1,5 +1,7 @@
 """Tests of the log-space helpers, the stateless seeds and the paired uniforms."""
 
+import functools
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -235,3 +237,43 @@ def test_effective_sample_size():
     for shift in (0.0, 500.0, -500.0):
         found = numerics.effective_sample_size(tf.constant(np.log(weights) + shift))
         np.testing.assert_allclose(found, expected, rtol=1e-10)
+
+
+# Of one and more dimensions, of which none, one or several are even.
+SHAPES = [(8,), (5,), (3, 5), (5, 3), (4, 1, 2), (3, 1, 6), ()]
+
+
+@pytest.mark.parametrize(
+    "dtype", [tf.float32, pytest.param(tf.float64, marks=pytest.mark.slow)], ids=lambda dtype: dtype.name
+)
+def test_threefry_is_that_of_tensorflow_to_the_last_bit(dtype):
+    """For every kind of shape, inside an XLA program; and outside of it the same."""
+    word = {tf.float32: tf.uint32, tf.float64: tf.uint64}[dtype]
+
+    @functools.partial(tf.function, jit_compile=True)
+    def draw(seed):
+        given = [
+            tf.random.stateless_uniform(shape, seed, None, None, word, alg="threefry") for shape in SHAPES
+        ]
+        ours = [numerics._threefry(shape, seed, dtype) for shape in SHAPES]
+        uniform = [
+            numerics.uniform(shape, seed, dtype, native) for shape in SHAPES for native in (True, False)
+        ]
+        pair = [numerics.uniform_pair([3, 4], seed, dtype, native) for native in (True, False)]
+        return given, ours, uniform, pair
+
+    for seed in ((3, 7), (-5, 2**31 - 1)):
+        given, ours, uniform, pair = draw(tf.constant(seed))
+        for shape, expected, found in zip(SHAPES, given, ours, strict=True):
+            assert found.shape == shape
+            np.testing.assert_array_equal(found, expected)
+            np.testing.assert_array_equal(numerics._threefry(shape, seed, dtype), expected)
+        for native, found in zip(uniform[::2], uniform[1::2], strict=True):
+            np.testing.assert_array_equal(found, native)
+        np.testing.assert_array_equal(*pair)
+
+
+def test_precisions_that_are_not_drawn_are_refused():
+    for draw in (numerics.uniform, numerics.uniform_pair):
+        with pytest.raises(ValueError, match="^dtype: expected float32 or float64, got float16$"):
+            draw([3], (0, 1), tf.float16)

@@ -144,6 +144,6 @@ class OverlappingRelaxation(RelaxedMachine):
     def _sample_n(self, n: tf.Tensor, seed: Any = None) -> tf.Tensor:
         for_z, for_zeta = tfp.random.split_seed(seed, salt="overlapping_relaxation")
         z = self.boltzmann.sample(n, seed=for_z)
-        rho = uniform(tf.shape(z), for_zeta, self.dtype)
+        rho = uniform(tf.shape(z), for_zeta, self.dtype, native=True)
         theta = self._theta()
         return tf.stop_gradient(keep_nan(self.smoothing.draw_given(z, rho, *theta), z, *theta))

@@ -2,7 +2,7 @@ r"""Block Gibbs sampling: $z_r \sim p(z_r | z_l)$ and $z_l \sim p(z_l | z_r)$ in
 
 One sweep updates each side once. The loop is always an XLA program with the threefry generator, which there
 is three times faster than Philox on a CPU, and both sides share their random bits (`numerics.uniform_pair`
-states the rounding).
+states the rounding). Inside `tf.vectorized_map` it becomes an ordinary graph with the same draws.
 """
 
 import tensorflow as tf

@@ -3,7 +3,7 @@ r"""Continuous relaxations $\zeta$ of binary units, one family per file.
 Each is a Keras layer that owns its sharpness. Called with log-odds, a smoothing $r(\zeta | z)$ returns the
 relaxed posterior $q(\zeta) = (1 - q)\, r(\zeta | 0) + q\, r(\zeta | 1)$, a tfp distribution
 (`RelaxedBernoulli`). Concrete, which has no $r(\zeta | z)$, returns a distribution of its own with the same
-methods (`ConcreteBernoulli`).
+methods (`ConcreteBernoulli`). `Sampling` makes either of them a layer of draws.
 """
 
 from .concrete import Concrete, ConcreteBernoulli
@@ -14,6 +14,7 @@ from .logistic import Logistic
 from .mixture import RelaxedBernoulli
 from .power import Power
 from .relaxation import Relaxation, RelaxedBinary
+from .sampling import Sampling
 from .shifted_gaussian import ShiftedGaussian
 from .smoothing_layer import Smoothing
 from .spike_exponential import SpikeExponential
@@ -30,6 +31,7 @@ __all__ = [
     "Relaxation",
     "RelaxedBernoulli",
     "RelaxedBinary",
+    "Sampling",
     "ShiftedGaussian",
     "Smoothing",
     "SpikeExponential",

@@ -107,7 +107,8 @@ class ConcreteBernoulli(RelaxedBinary):
 
     def _sample_n(self, n: tf.Tensor, seed: Any = None) -> tf.Tensor:
         shape = tf.concat([[n], self._batch_shape_tensor()], 0)
-        rho = uniform(shape, tfp.random.sanitize_seed(seed, salt="concrete_bernoulli"), self.dtype)
+        seed = tfp.random.sanitize_seed(seed, salt="concrete_bernoulli")
+        rho = uniform(shape, seed, self.dtype, native=True)
         # rho = 0 represents all numbers that round down to it.
         return self._inverse_cdf(tf.maximum(rho, tf.constant(2.0**-25, self.dtype)))
 

@@ -110,7 +110,7 @@ class RelaxedBernoulli(RelaxedBinary):
     def _sample_n(self, n: tf.Tensor, seed: Any = None) -> tf.Tensor:
         shape = tf.concat([[n], self._batch_shape_tensor()], 0)
         seed = tfp.random.sanitize_seed(seed, salt="relaxed_bernoulli")
-        for_z, rho = uniform_pair(shape, seed, self.dtype)
+        for_z, rho = uniform_pair(shape, seed, self.dtype, native=True)
         logits, *theta = self.values()
         z = draw_bits(tf.math.sigmoid(logits), for_z)
         zeta = self.family.draw_given(z, rho, *theta)

@@ -60,6 +60,20 @@ SMOOTHINGS = {
 }
 
 
+def _draws(layer, logits, seed):
+    """The draws of a layer that keeps its own seed."""
+    layer.seed_state.assign(tf.cast(seed, tf.int64))
+    return layer(logits)
+
+
+SMOOTHINGS["Sampling"] = layer(
+    lambda dtype: smoothing.Sampling(
+        smoothing.Power(30.0, trainable_beta=True, name="mine"), seed=1, name="draws"
+    ),
+    sample=(_draws, (odds(None, 3), SEED), {"draws": True}),
+)
+
+
 def _sampler(kind, **options):
     """A sampler: the first state, a step from it, and its diagnostics."""
     sampler = kind(num_chains=5, num_sweeps=2, **options)

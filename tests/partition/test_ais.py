@@ -220,3 +220,15 @@ def test_bad_arguments_are_refused_by_name(kwargs, name):
 def test_wrong_shapes_are_refused_by_name():
     with pytest.raises(ValueError, match="right_bias"):
         partition.annealed_importance_sampling(np.zeros(2), np.zeros(2), np.zeros((2, 3)))
+
+
+@pytest.mark.slow
+def test_vectorized_maps_estimate_the_same():
+    machine = reference.random_machine(21, 22, seed=3, stddev=0.3).cast(np.float32)
+    seeds = tf.constant([[1, 2], [3, 4]])
+
+    def estimate(seed):
+        return partition.annealed_importance_sampling(*machine, 4, 5, seed).log_partition
+
+    found = tf.vectorized_map(estimate, seeds, warn=False)
+    np.testing.assert_allclose(found, [estimate(seed) for seed in seeds], rtol=1e-5)

@@ -274,3 +274,16 @@ def test_kl_of_independent_bits_against_enumeration():
     np.testing.assert_allclose(tfd.kl_divergence(q, prior), expected, rtol=1e-10)
     with pytest.raises(NotImplementedError, match="independent Bernoulli"):
         tfd.kl_divergence(tfd.Independent(tfd.Normal(np.zeros(7), 1.0), 1), prior)
+
+
+def test_a_large_machine_in_an_autobatched_joint_distribution():
+    """One that is sampled by sweeps, and twice the number of bits that is enumerated."""
+    machine = reference.random_machine(21, 21, seed=3, stddev=0.3).cast(np.float32)
+    bm = BoltzmannMachine(*machine, log_partition=1.0, num_sweeps=2)
+    joint = tfd.JointDistributionSequentialAutoBatched([bm, lambda z: tfd.Normal(tf.reduce_sum(z, -1), 1.0)])
+    z, x = joint.sample(2, seed=1)
+    assert (z.shape, x.shape) == ((2, 42), (2,))
+    assert set(np.unique(z)) == {0.0, 1.0}
+    assert np.any(z[0] != z[1])
+    expected = bm.log_prob(z) + tfd.Normal(tf.reduce_sum(z, -1), 1.0).log_prob(x)
+    np.testing.assert_allclose(joint.log_prob([z, x]), expected, rtol=1e-5)

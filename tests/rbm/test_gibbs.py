@@ -177,3 +177,14 @@ def test_counts_may_be_integers_of_numpy():
 def test_states_in_half_precision_are_refused(dtype):
     with pytest.raises(ValueError, match=f"^dtype: expected float32 or float64, got {dtype.name}$"):
         rbm.uniform_states(5, 3, 4, (0, 1), dtype)
+
+
+def test_vectorized_maps_draw_the_same():
+    """A map takes the operations out of the XLA program; the machine is too large to enumerate."""
+    parameters = rbm.as_rbm(*reference.random_machine(21, 22, seed=3, stddev=0.3).cast(np.float32))
+    left, _ = rbm.uniform_states(3, 21, 22, (0, 1))
+    seeds = tf.constant([[1, 2], [3, 4]])
+    found = tf.vectorized_map(lambda seed: rbm.block_gibbs(parameters, left, 2, seed), seeds, warn=False)
+    for side, states in enumerate(found):
+        for one, seed in zip(states, seeds, strict=True):
+            np.testing.assert_array_equal(one, rbm.block_gibbs(parameters, left, 2, seed)[side])
