@@ -25,6 +25,9 @@ from . import faults
 from .faults import TrainingWarning
 from .progress import Progress
 
+_EVENTS = "events"
+# Hyperparameters and final metrics. Apart from the other events, which the HParams dashboard would list too.
+_SESSION = f"{_EVENTS}/hparams"
 _PICTURES = ("samples.png", "reconstructions.png", "learning_curve.png")
 
 
@@ -69,13 +72,15 @@ class Recorder:
         self._model.stop_training = bool(self.progress.stopped)
         self._started = time.monotonic() - self.progress.seconds
         # Opened only now: a run that is refused leaves no trace.
-        self._events = (
-            tf.summary.create_file_writer(str(self.folder.path / "events"))
-            if self.folder.is_writer
-            else tf.summary.create_noop_writer()
-        )
-        with self._writing():
+        self._events = self._open_events(_EVENTS)
+        self._session = self._open_events(_SESSION)
+        with self._writing(self._session):
             hparams.hparams(_hyperparameters(self._model.recipe))
+
+    def _open_events(self, name: str) -> tf.summary.SummaryWriter:
+        if not self.folder.is_writer:
+            return tf.summary.create_noop_writer()
+        return tf.summary.create_file_writer(str(self.folder.path / name))
 
     def _assign(self, checkpoint: Checkpoint) -> None:
         """Assigns all of a checkpoint or nothing."""
@@ -130,21 +135,21 @@ class Recorder:
         Raises:
           StorageError: if they cannot be written.
         """
-        with self._writing():
+        with self._writing(self._events):
             for name, value in report.items():
                 tf.summary.scalar(name, value, step)
             if samples is not None:
                 tf.summary.image("samples", samples[np.newaxis, :, :, np.newaxis], step)
 
     @contextlib.contextmanager
-    def _writing(self) -> Iterator[None]:
-        """A context whose summaries become events of the run."""
+    def _writing(self, events: tf.summary.SummaryWriter) -> Iterator[None]:
+        """A context whose summaries become events."""
         try:
-            with self._events.as_default():
+            with events.as_default():
                 yield
-            self._events.flush()
+            events.flush()
         except tf.errors.OpError as error:
-            folder = self.folder.path / "events"
+            folder = self.folder.path / _EVENTS
             raise storage.StorageError(f"{folder}: cannot be written: {error.message}") from error
 
     def load_best(self) -> None:
@@ -153,8 +158,9 @@ class Recorder:
 
     def finish(self, result: Result, image_nll: np.ndarray) -> None:
         """Writes the result, then the pictures: a fault of the pictures does not cost the result."""
-        self.scalars(result.best_step or 0, _metrics(result))
-        with self._writing():
+        with self._writing(self._session):
+            for name, value in _metrics(result).items():
+                tf.summary.scalar(name, value, result.best_step or 0)
             ended = summary.session_end_pb(api_pb2.STATUS_SUCCESS)
             tf.summary.experimental.write_raw_pb(ended.SerializeToString(), 0)
         self.folder.finish(result, image_nll)

@@ -52,24 +52,26 @@ def test_hparams_lists_what_differs_and_the_results(tmp_path, monkeypatch):
         model.compile()
         recorder = recording.Recorder(RunFolder(tmp_path / name), model, tiny_images())
         recorder.restore()
+        recorder.scalars(40, {"val_nll": 3.0})
         if name == "sharp":
             result = Result.from_json(REQUIRED | {"test_nll": nlls[name], "best_step": 40})
             recorder.finish(result, np.full(250, nlls[name]))
     differing, sessions = hparams_dashboard(tmp_path)
     assert differing >= {"baseline", "adam_epsilon", "lr_steps"}
     assert not differing & {"seed", "k", "struct"}
-    assert sessions.keys() == {"sharp/events", "concrete/events"}
-    hyperparameters, metrics = values(*sessions["sharp/events"])
+    assert sessions.keys() == {"sharp/events/hparams", "concrete/events/hparams"}
+    hyperparameters, metrics = values(*sessions["sharp/events/hparams"])
     assert hyperparameters["beta"] == 12
     assert hyperparameters["hidden"] == "[8]"
     assert hyperparameters["couplings"] is True
     assert "patience" not in hyperparameters
     assert metrics["test_nll"] == 2.5
     assert metrics["test_active_units"] == REQUIRED["active_units"]
-    assert sessions["sharp/events"][1].status == api_pb2.STATUS_SUCCESS
-    hyperparameters, metrics = values(*sessions["concrete/events"])
+    assert "val_nll" not in metrics
+    assert sessions["sharp/events/hparams"][1].status == api_pb2.STATUS_SUCCESS
+    hyperparameters, metrics = values(*sessions["concrete/events/hparams"])
     assert hyperparameters["temperature"] == pytest.approx(1 / 7)
     assert hyperparameters["patience"] == 3
     assert "beta" not in hyperparameters
     assert "test_nll" not in metrics
-    assert sessions["concrete/events"][1].status == api_pb2.STATUS_UNKNOWN
+    assert sessions["concrete/events/hparams"][1].status == api_pb2.STATUS_UNKNOWN
