@@ -122,8 +122,8 @@ def bridge_sampling(
     of two, with a burn-in each time, until they exchange as often or would be more than `max_rungs`. More
     rungs make fewer ladders, at least 20, so that the work remains about the same. If replicas still do not
     get from one end to the other, all this is done again along the path from the product distribution that
-    has the means of the machine. Inside a `tf.function`, which must know all shapes, the ladder keeps its
-    rungs and starts from fair bits.
+    has the means of the machine, which favours the mode of most draws. Inside a `tf.function`, which must
+    know all shapes, the ladder keeps its rungs and starts from fair bits.
 
     The standard error is a jackknife over the independent ladders, so it includes correlations in time and
     between rungs. The effective sample size is that of the energies at t = 1, over all ladders. The estimate
