@@ -169,12 +169,12 @@ def bridge_sampling(
     path = tempered_path(rbm)
     state = burn_in(sampler, path, state)
     if _is_sparse(state, exchange_rate):
-        first = sampler
+        few_rungs = sampler
         sampler, state = _with_rungs(sampler, path, state, burn_in, exchange_rate, max_rungs)
         if _is_blocked(state):
             path = tempered_path(rbm, _means(rbm, state))
-            state = burn_in(first, path, _restarted(first, path, for_start))
-            sampler, state = _with_rungs(first, path, state, burn_in, exchange_rate, max_rungs)
+            state = burn_in(few_rungs, path, _restarted(few_rungs, path, for_start))
+            sampler, state = _with_rungs(few_rungs, path, state, burn_in, exchange_rate, max_rungs)
     sampler = _tempering(sampler.num_chains, num_sweeps, sampler.num_temperatures, False)
     trips = tf.reduce_sum(state.round_trips)
     records = _no_records(state, num_samples)
