@@ -122,8 +122,8 @@ def bridge_sampling(
     of two, with a burn-in each time, until they exchange as often or would be more than `max_rungs`. More
     rungs make fewer ladders, at least 20, so that the work remains about the same. If replicas still do not
     get from one end to the other, all this is done again along the path from the product distribution that
-    has the means of the machine. Inside a `tf.function`, which must know all shapes, the ladder keeps its
-    rungs and starts from fair bits.
+    has the means of the machine, which favours the mode of most draws. Inside a `tf.function`, which must
+    know all shapes, the ladder keeps its rungs and starts from fair bits.
 
     The standard error is a jackknife over the independent ladders, so it includes correlations in time and
     between rungs. The effective sample size is that of the energies at t = 1, over all ladders. The estimate
@@ -169,12 +169,12 @@ def bridge_sampling(
     path = tempered_path(rbm)
     state = burn_in(sampler, path, state)
     if _is_sparse(state, exchange_rate):
-        first = sampler
+        few_rungs = sampler
         sampler, state = _with_rungs(sampler, path, state, burn_in, exchange_rate, max_rungs)
         if _is_blocked(state):
             path = tempered_path(rbm, _means(rbm, state))
-            state = burn_in(first, path, _restarted(first, path, for_start))
-            sampler, state = _with_rungs(first, path, state, burn_in, exchange_rate, max_rungs)
+            state = burn_in(few_rungs, path, _restarted(few_rungs, path, for_start))
+            sampler, state = _with_rungs(few_rungs, path, state, burn_in, exchange_rate, max_rungs)
     sampler = _tempering(sampler.num_chains, num_sweeps, sampler.num_temperatures, False)
     trips = tf.reduce_sum(state.round_trips)
     records = _no_records(state, num_samples)

@@ -27,6 +27,9 @@ _REASONS = {
         support.as_scalar support.at_least_float32 support.bit_assertions support.check_kind
         support.floating_dtype support.in_dtype support.inside_unit_interval
         support.line_onto support.number_assertions support.outside support.support_assertions""",
+    "rearranges replicas, whose number is static; tested by samplers/test_parallel_tempering.py": (
+        "samplers.merge_ladders"
+    ),
     "plain numbers and names": """
         config.Betas config.DatasetFacts config.Recipe config.Structure config.System config.recipe
         config.BASELINES config.BETA config.DATASETS config.PUBLISHED config.PublishedNLL config.SAMPLERS
