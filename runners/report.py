@@ -317,7 +317,6 @@ def _figure(png: bytes, alt: str, caption: str = "") -> str:
 def _origin(run: Run) -> dict[str, Any]:
     result = run.result
     return {
-        "folder": str(run.folder),
         "data": result.data_source,
         "steps taken": result.num_steps,
         "best step": result.best_step,

@@ -184,8 +184,6 @@ def _metrics(result: Result) -> dict[str, float]:
         "test_nll": result.test_nll,
         "test_nll_standard_error": result.test_nll_standard_error,
         "test_nll_monte_carlo_error": result.test_nll_monte_carlo_error,
-        "test_log_partition": result.log_partition,
-        "test_active_units": result.active_units,
     }
 
 
