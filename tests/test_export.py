@@ -121,6 +121,7 @@ def test_a_clean_process_gives_what_the_live_model_gives(baseline, sampler, tmp_
         assert_same(found, live(model, x, code, batch + 20, 50, 7))
 
 
+@pytest.mark.slow
 def test_weights_from_before_the_export_give_the_same(tmp_path):
     model = trained_model("dvaes_power")
     storage.write_json(tmp_path / "config.json", model.recipe.to_json())
@@ -176,6 +177,7 @@ def test_what_an_export_says(tmp_path):
     }
 
 
+@pytest.mark.slow
 def test_the_command_line_of_tensorflow_reads_it(tmp_path):
     model = trained_model("dvaes_power")
     saved = export.save(model, tmp_path / "saved", 50, 7)

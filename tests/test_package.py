@@ -33,6 +33,7 @@ def test_importing_the_package_alone_is_cheap():
     assert not {"tensorflow", "keras", "numpy"} & set(modules)
 
 
+@pytest.mark.slow
 def test_subpackages_are_imported_when_accessed():
     out = in_a_new_process(
         "import sys, dvae_tf\n"

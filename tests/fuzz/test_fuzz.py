@@ -182,6 +182,7 @@ def test_a_loader_that_breaks_its_promise_fails(worker, kind, why, tmp_path):
     assert why in answer["why"]
 
 
+@pytest.mark.slow
 def test_deaths_hangs_and_memory_are_noticed(tmp_path, monkeypatch):
     worker = Worker()
     with contextlib.closing(worker):

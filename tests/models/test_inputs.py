@@ -89,6 +89,7 @@ def test_wrong_batches_of_a_dataset_are_refused(bad, model):
         model.fit(batches, verbose=0)
 
 
+@pytest.mark.slow
 def test_validation_of_grey_levels_is_that_of_binarised_images():
     """Against the mean over all images, of which grey levels of 1/2 draw each as often."""
     model = rough_model(dynamic_binarization=True, validation_iw_samples=1000)
@@ -105,6 +106,7 @@ def test_validation_of_grey_levels_is_that_of_binarised_images():
         model.log_likelihood(grey, 20)
 
 
+@pytest.mark.slow
 def test_weights_of_samples_weigh_the_bounds():
     """All weights 0 leave the parameters where weight decay alone takes them; weights of 1 change nothing."""
 
@@ -136,6 +138,7 @@ def test_what_the_bound_does_not_use_is_refused(model):
         model.export("somewhere")
 
 
+@pytest.mark.slow
 def test_batches_have_equal_parts_for_all_replicas():
     model = models.DVAE(recipe(num_replicas=2, train_batchsize=10), X.mean(0))
     model.compile(jit_compile=False)
@@ -154,7 +157,9 @@ def test_a_model_is_not_made_in_the_scope_of_a_strategy():
         models.DVAE(recipe(), X.mean(0))
 
 
-@pytest.mark.parametrize("default", ["float64", "float16", "bfloat16"])
+@pytest.mark.parametrize(
+    "default", ["float64", *(pytest.param(name, marks=pytest.mark.slow) for name in ("float16", "bfloat16"))]
+)
 def test_the_model_is_in_float32_whatever_the_default(default):
     expected = rough_model().log_likelihood(X, 3).numpy()
     before = keras.config.floatx()

@@ -43,6 +43,7 @@ class Recorder(keras.callbacks.Callback):
         self.variables.append([np.asarray(each) for each in self.model.variables])
 
 
+@pytest.mark.slow
 def test_model_checkpoint(tmp_path):
     """The best epoch by `val_nll`, as weights, as a whole model, and its weights put back into the model."""
     recorder = Recorder()

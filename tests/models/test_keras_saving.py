@@ -271,20 +271,16 @@ def fit(model, first, last):
     ("optimizer", "dtype", "jit_compile"),
     [
         ("recipe", "float32", False),
-        *(
-            pytest.param(*case, marks=pytest.mark.slow)
-            for case in [
-                ("recipe", "float32", True),
-                ("recipe", "mixed_bfloat16", True),
-                ("recipe", "mixed_float16", True),
-                ("momentum", "float32", False),
-                ("accumulation", "float32", False),
-                ("accumulation", "mixed_float16", False),
-                ("scaled by hand", "mixed_float16", False),
-            ]
-        ),
+        ("recipe", "float32", True),
+        ("recipe", "mixed_bfloat16", True),
+        ("recipe", "mixed_float16", True),
+        ("momentum", "float32", False),
+        ("accumulation", "float32", False),
+        ("accumulation", "mixed_float16", False),
+        ("scaled by hand", "mixed_float16", False),
     ],
 )
+@pytest.mark.slow
 def test_fit_continues_as_if_it_had_not_been_interrupted(optimizer, dtype, jit_compile, tmp_path):
     whole, half = (fitting(optimizer, dtype, jit_compile=jit_compile) for _ in range(2))
     expected = fit(whole, 0, 4)
@@ -452,9 +448,10 @@ def functional():
     "make",
     [
         pytest.param(functional, id="functional"),
-        pytest.param(Autoencoder, id="subclass", marks=pytest.mark.slow),
+        pytest.param(Autoencoder, id="subclass"),
     ],
 )
+@pytest.mark.slow
 def test_models_of_a_user(make, tmp_path):
     def fit(model, epochs):
         history = model.fit(X, X, batch_size=8, epochs=epochs, shuffle=False, verbose=0)

@@ -53,6 +53,7 @@ def test_an_update_is_that_of_float32(policy):
     assert 0 < error < (0.05 if policy == "mixed_bfloat16" else 0.005)
 
 
+@pytest.mark.slow
 def test_any_loss_scale_gives_the_same_update():
     """Of Keras's wrapper, or a constant of the optimizer, which needs no half precision."""
     _, expected = update("float32")

@@ -89,6 +89,7 @@ def test_one_side_is_annealed_importance_sampling():
     np.testing.assert_array_equal(found.details.log_weights, expected.details.log_weights)
 
 
+@pytest.mark.slow
 def test_every_method_says_which_it_is_and_on_which_side_it_errs():
     machine = _machine((3, 4))
     tempered = {"num_temperatures": 3, "num_chains": 4, "num_samples": 3, "num_sweeps": 1, "num_burn_in": 1}
@@ -171,6 +172,7 @@ def _failing(part, number):
         ({"tempering": lambda part: None, "fair": lambda part: None}, None, None),
     ],
 )
+@pytest.mark.slow
 def test_every_criterion_of_two_sides_is_named_when_it_alone_fails(changed, reason, advice):
     sides = _sides()
     sides = sides._replace(**{name: change(getattr(sides, name)) for name, change in changed.items()})

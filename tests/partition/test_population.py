@@ -69,6 +69,7 @@ def rough_runs():
     return machine, [_anneal(machine, seed=(3, seed), **settings) for seed in range(200)]
 
 
+@pytest.mark.slow
 def test_a_fixed_ladder_is_unbiased(rough_runs):
     """E[Z] with 3 rungs of one sweep; the mean of log Z is too low."""
     machine, runs = rough_runs
@@ -111,6 +112,7 @@ def test_replicas_are_draws():
 # --------------------------------------------------------------------------- errors and verdict
 
 
+@pytest.mark.slow
 def test_numbers_of_the_estimate():
     found = _anneal(_machine(), np.float64, num_temperatures=5)
     log_z = found.details.log_partition.numpy()

@@ -98,6 +98,7 @@ def test_pictures_do_not_depend_on_the_users_style(draw):
     np.testing.assert_array_equal(found, expected)
 
 
+@pytest.mark.slow
 def test_a_style_would_change_a_picture():
     """Negative control."""
 

@@ -68,6 +68,7 @@ def test_the_population_tracks_log_z(sampler):
         assert drifts[-1] < -10
 
 
+@pytest.mark.slow
 def test_tracking_continues_from_a_measurement():
     prior = _prior()
     _train(prior, 200)
@@ -85,6 +86,7 @@ def test_tracking_continues_from_a_measurement():
     assert float(prior.log_partition) != known
 
 
+@pytest.mark.slow
 def test_no_gradient_sees_the_population():
     """The same machine is trained with and without it."""
     one, other = _prior(100), _prior(0)
@@ -112,6 +114,7 @@ def test_tracking_follows_from_the_seed_and_the_update():
     assert len({tracked(0, 30), tracked(1, 30), tracked(0, 31)}) == 3
 
 
+@pytest.mark.slow
 def test_diagnostics_report_the_population():
     prior = _prior()
     _train(prior, 100)

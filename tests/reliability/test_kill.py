@@ -94,10 +94,8 @@ FORGOTTEN = (
 )
 
 
-@pytest.mark.parametrize(
-    "forgotten",
-    [pytest.param(name, marks=[pytest.mark.slow] * (name != "progress/sums")) for name in FORGOTTEN],
-)
+@pytest.mark.parametrize("forgotten", FORGOTTEN)
+@pytest.mark.slow
 def test_a_run_that_forgets_a_piece_of_its_state_differs(forgotten, pair, tmp_path):
     """Negative control: the comparison is one that fails, and each piece of a checkpoint counts."""
     parts = pair.stopped.with_name(f"without-{forgotten.replace('/', '-')}")
@@ -109,6 +107,7 @@ def test_a_run_that_forgets_a_piece_of_its_state_differs(forgotten, pair, tmp_pa
     assert runs.differences(runs.final(pair.whole), runs.final(parts)) - {forgotten}
 
 
+@pytest.mark.slow
 def test_a_damaged_checkpoint_is_named_and_the_run_ends_the_same_from_the_one_before(pair):
     parts = shutil.copytree(pair.whole, pair.whole.with_name("damaged"))
     (parts / "result.json").unlink()

@@ -16,6 +16,7 @@ QUICK = [
 ]
 
 
+@pytest.mark.slow
 def test_help_lists_the_flags_with_their_defaults():
     out, _ = run("binarized_mnist", "--help", fresh=True)
     names = (

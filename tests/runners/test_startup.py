@@ -24,6 +24,7 @@ def test_programs_are_silent_but_for_their_own_output(tmp_path):
         assert err == "", name
 
 
+@pytest.mark.slow
 def test_errors_of_the_import_and_other_messages_are_shown():
     """Negative control: a message of a native library that is not known to be noise, and a failing import."""
     code = (

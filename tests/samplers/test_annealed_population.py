@@ -28,9 +28,10 @@ def _annealed_p_value(found, machine):
     ("size", "stddev", "dtype", "based"),
     [
         pytest.param((3, 3), 1.0, np.float32, False, id="3+3"),
-        pytest.param((5, 6), 0.6, np.float64, True, id="5+6 float64 given means", marks=pytest.mark.slow),
+        pytest.param((5, 6), 0.6, np.float64, True, id="5+6 float64 given means"),
     ],
 )
+@pytest.mark.slow
 def test_fixed_ladders_measure_z_without_bias(size, stddev, dtype, based):
     """Unbiased with few rungs, one sweep and few replicas, for Z and for the states weighted by Z."""
     machine = reference.random_machine(*size, seed=80, stddev=stddev)
@@ -98,6 +99,7 @@ def test_replicas_of_an_annealing_carry_their_families(monkeypatch):
         assert len(np.unique(found.families.numpy()[population])) < 35
 
 
+@pytest.mark.slow
 def test_adaptive_ladders():
     """They reach t = 1 with about the requested effective sample size; the states there are draws."""
     machine = reference.random_machine(3, 3, seed=81, stddev=1.5)

@@ -76,6 +76,7 @@ def decoder_bias(model):
     return bias
 
 
+@pytest.mark.slow
 def test_an_explosion_stops_the_run_within_a_hundred_steps(tmp_path):
     """The pixels' logits jump to where every bit is wrong by thousands of nats: finite, and lost."""
 

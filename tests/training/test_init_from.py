@@ -45,6 +45,7 @@ def test_another_number_of_chains_repeats_or_drops_them(first, num_chains):
     np.testing.assert_array_equal(mine, theirs[np.arange(num_chains) % len(theirs)])
 
 
+@pytest.mark.slow
 def test_a_longer_schedule_is_a_new_run_that_says_where_it_began(first, tmp_path):
     images = tiny_images(100)
     longer = dataclasses.replace(recipe(**SMALL), num_train_iter=2 * SMALL["num_train_iter"])

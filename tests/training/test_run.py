@@ -260,6 +260,7 @@ def test_the_best_weights_are_the_ones_tested(finished):
     assert result.best_step == history["history/step"][best]
 
 
+@pytest.mark.slow
 def test_callbacks_are_kerass_and_can_stop(tmp_path):
     seen = []
 
