@@ -32,7 +32,9 @@ def binary_code(seen: np.ndarray, epochs: int, seed: int, couplings: bool) -> Im
     changes = {"num_train_iter": num_steps, "seed": seed, "couplings": couplings}
     recipe = config.recipe("binarized_mnist", "1-layer-nonlin", "dvaes_power", k=1, **changes)
     mean = np.sum(seen > 0, 0) / np.sum(seen != 0, 0)
-    model = models.DVAE(recipe, mean, likelihood=lambda log_odds: tfd.Independent(SeenPixels(log_odds), 1))
+    model = models.DVAE(
+        recipe, mean, likelihood=lambda log_odds: tfd.Independent(SeenPixels(log_odds, dtype=tf.float32), 1)
+    )
     model.compile(steps_per_execution=10)
     model.fit(seen, batch_size=200, epochs=epochs, verbose=0)
 

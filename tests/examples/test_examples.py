@@ -93,7 +93,7 @@ def test_keras_model_continues_in_another_process():
 
 def test_missing_pixels_have_no_likelihood():
     log_odds, seen = np.float32([-2, 0.5, 3, 0.1]), np.float32([1, -1, 0, 0])
-    log_prob = load("missing_pixels.py")["SeenPixels"](log_odds).log_prob(seen)
+    log_prob = load("missing_pixels.py")["SeenPixels"](log_odds, dtype=np.float32).log_prob(seen)
     expected = tfd.Bernoulli(log_odds[:2]).log_prob([1, 0])
     np.testing.assert_allclose(log_prob, [*expected, 0, 0], rtol=1e-6)
 
