@@ -28,6 +28,8 @@ from .progress import Progress
 _EVENTS = "events"
 # Hyperparameters and final metrics. Apart from the other events, which the HParams dashboard would list too.
 _SESSION = f"{_EVENTS}/hparams"
+_NO_EVENTS = "the metrics for the HParams dashboard could not be written"
+_NO_PICTURES = "the pictures could not be drawn (the same run, started again, draws them)"
 _PICTURES = ("samples.png", "reconstructions.png", "learning_curve.png")
 
 
@@ -157,15 +159,15 @@ class Recorder:
         storage.assign_variables(named_variables(self._model), self.best, self.folder.best_weights)
 
     def finish(self, result: Result, image_nll: np.ndarray) -> None:
-        """Writes the result, then the pictures: a fault of the pictures does not cost the result."""
-        with self._writing(self._session):
-            for name, value in _metrics(result).items():
-                tf.summary.scalar(name, value, result.best_step or 0)
-            ended = summary.session_end_pb(api_pb2.STATUS_SUCCESS)
-            tf.summary.experimental.write_raw_pb(ended.SerializeToString(), 0)
+        """Writes the result, then events and pictures, whose faults do not cost the result."""
         self.folder.finish(result, image_nll)
         if self.folder.is_writer:
-            with _faults_as_warnings(self.folder.path):
+            with _faults_as_warnings(self.folder.path, _NO_EVENTS), self._writing(self._session):
+                for name, value in _metrics(result).items():
+                    tf.summary.scalar(name, value, result.best_step or 0)
+                ended = summary.session_end_pb(api_pb2.STATUS_SUCCESS)
+                tf.summary.experimental.write_raw_pb(ended.SerializeToString(), 0)
+            with _faults_as_warnings(self.folder.path, _NO_PICTURES):
                 _draw_pictures(self.folder.path, self._model, self._images, self.history)
 
 
@@ -198,7 +200,7 @@ def draw_missing_pictures(
         or not os.access(path, os.W_OK)
     ):
         return
-    with _faults_as_warnings(path):
+    with _faults_as_warnings(path, _NO_PICTURES):
         history = read_history(path, recipe) or History()
         _draw_pictures(path, models.load(path, **parts), images, history)
 
@@ -210,14 +212,13 @@ def _draw_pictures(path: pathlib.Path, model: DVAE, images: Images, history: His
 
 
 @contextlib.contextmanager
-def _faults_as_warnings(path: pathlib.Path) -> Iterator[None]:
-    """Turns whatever fails while pictures are drawn or written into a warning."""
+def _faults_as_warnings(path: pathlib.Path, what: str) -> Iterator[None]:
+    """Turns whatever fails after the result has been written into a warning that says what it is."""
     try:
         yield
     except Exception as error:
         warnings.warn(
-            f"{path}: the pictures could not be drawn: {error}. The result is complete; "
-            "start the same run again to draw them",
+            f"{path}: {what}: {error}. The result is complete",
             TrainingWarning,
             stacklevel=3,
         )

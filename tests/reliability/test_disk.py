@@ -65,7 +65,7 @@ def test_pictures_that_find_no_room_are_a_warning_and_drawn_by_the_next_call(tmp
     folder = tmp_path / "run"
     code, said = runs.train(folder, kill=("test", 60), limit=3000)
     assert code == 0, said
-    assert re.search("TrainingWarning: .*the pictures could not be drawn: .*png: " + FULL, said), said
+    assert re.search("TrainingWarning: .*the pictures could not be drawn .*png: " + FULL, said), said
     written = (folder / "result.json").read_bytes()
     assert not (folder / "learning_curve.png").exists()
     code, said = runs.train(folder)

@@ -220,7 +220,7 @@ def test_pictures_that_cannot_be_drawn_cost_a_warning_and_are_drawn_later(finish
     settings, images = recipe("tiny", **SMALL), tiny_images()
     with monkeypatch.context() as patch:
         patch.setattr(plots, "run_pictures", None)
-        with pytest.warns(training.TrainingWarning, match="the pictures could not be drawn: .*not callable"):
+        with pytest.warns(training.TrainingWarning, match="the pictures could not be drawn .*not callable"):
             result = training.train(settings, images, folder)
     assert result.test_nll == finished.result.test_nll
     assert runs.read_result(folder) == result
