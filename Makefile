@@ -37,8 +37,10 @@ format: $(STAMP)
 test: lint  ## Lint, types, and all tests except the slow ones.
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not slow and not soak"
 
+# In two processes, because compiled programs stay in memory until a process ends.
 test-slow: $(STAMP)  ## Tests that take minutes each.
-	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m slow
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m slow tests/conformance
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m slow --ignore=tests/conformance
 
 soak: $(STAMP)  ## Tests that take hours: runs killed repeatedly, hundreds of thousands of damaged files.
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m soak
