@@ -85,7 +85,7 @@ def load(log_dir: str | pathlib.Path, **parts: Any) -> DVAE:
 def start_from(model: DVAE, source: str | pathlib.Path) -> None:
     """Assigns the weights of a trained model to one of the same parts, and takes over its chains.
 
-    If only the number of chains differs, the chains are repeated, or the first ones taken.
+    If only the number of persistent chains differs, they are repeated, or the first ones taken.
 
     Args:
       model: a new model.

@@ -43,7 +43,7 @@ def inputs_of(images: Images, parts: Mapping[str, Any]) -> Inputs:
 
     Args:
       images: the dataset.
-      parts: own `encoder`, `decoder` or `likelihood`.
+      parts: your own parts, as `models.DVAE` takes them.
     """
     return Inputs(
         images.source,
