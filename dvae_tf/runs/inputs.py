@@ -25,7 +25,7 @@ class Inputs:
       data_source: where the images came from; the same images from another place are the same input.
       image_shape: (height, width) of the images.
       digests: split -> SHA-256 of its images.
-      parts: each part of the model that is the user's own (`encoder`, `prior`, …) -> what it is, as JSON values.
+      parts: each part of the model that is the user's own (`encoder`, `prior`, …) -> its description in JSON.
     """
 
     data_source: str

@@ -26,7 +26,7 @@ from .faults import TrainingWarning
 from .progress import Progress
 
 _EVENTS = "events"
-# Hyperparameters and final metrics. Apart from the other events, which the HParams dashboard would otherwise list as well.
+# Hyperparameters and final metrics, apart from the other events: the HParams dashboard would list those too.
 _SESSION = f"{_EVENTS}/hparams"
 _NO_EVENTS = "the metrics for the HParams dashboard could not be written"
 _NO_PICTURES = "the pictures could not be drawn (the same run, started again, draws them)"
