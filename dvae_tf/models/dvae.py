@@ -171,6 +171,8 @@ class DVAE(RecipeTraining):
         self.posterior = Posterior(encoders, relaxations, dtype=self.dtype_policy, name="posterior")
         self.decoder = self._decoder(mean_x) if decoder is None else decoder
         self.prior = self._prior(relaxations[0], sampler) if prior is None else self._own_prior(prior)
+        if sampler is not None and getattr(self.prior, "sampler", None) != sampler:
+            raise ValueError(f"sampler: expected none for a prior that does not use it, got {sampler!r}")
         # Tracing once creates all variables now, for any batch size; Keras would create them lazily.
         self.built = True
         tf.function(self).get_concrete_function(tf.TensorSpec([None, len(mean_x)]))

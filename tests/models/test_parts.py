@@ -144,6 +144,14 @@ def test_what_is_no_such_part_is_refused(part, value, message):
         models.DVAE(recipe("tiny-2"), MEAN, **{part: value})
 
 
+@pytest.mark.parametrize(
+    ("baseline", "prior"), [("concrete", None), ("dvaes_power", priors.BoltzmannPrior(3, 3))]
+)
+def test_a_sampler_that_would_not_be_used_is_refused(baseline, prior):
+    with pytest.raises(ValueError, match="sampler: expected none for a prior that does not use it"):
+        models.DVAE(recipe("tiny-2", baseline=baseline), MEAN, sampler=Twice(20, 3), prior=prior)
+
+
 def test_names_that_nobody_registered():
     for field, value in {"sampler": "mine", "baseline": "mine", "likelihood": "mine"}.items():
         with pytest.raises(ValueError, match=f"{field}: expected one of .* got 'mine'.*registered first"):
