@@ -33,6 +33,7 @@ class Tag(enum.IntEnum):
     MIXING = 11
     LIVE = 12
     TRACKING = 13
+    BATCH_NORM = 14
 
 
 def as_seed(seed: Seed | int) -> tf.Tensor:

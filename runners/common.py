@@ -39,6 +39,7 @@ _RECIPE_FLAGS = {
     "eval_iw_samples": "Number of importance samples of the test NLL.",
     "num_validations": "Number of validations of a run; each takes as long as a few thousand steps.",
     "base_lr": "The initial learning rate.",
+    "batch_norm_batches": "Number of batches for the batch-norm statistics of validations; 0: running ones.",
     "seed": "The seed of all random numbers of the run.",
     "likelihood": f"The likelihood of the pixels: one of {', '.join(config.LIKELIHOODS)}.",
 }
@@ -52,6 +53,11 @@ _OPTIONAL_FLAGS = (
     "num_groups",
     "units",
     "init_from",
+    "centered",
+    "rao_blackwellized",
+    "late_start",
+    "late_k",
+    "refit_start",
 )
 
 _DEFINE: dict[type, Any] = {
@@ -115,6 +121,20 @@ def define_flags(struct: str, num_train_iter: int) -> None:
         None,
         "A run folder or a pretrained model whose weights and chains training starts from, past the warm-up.",
     )
+    flags.DEFINE_string(
+        "schedule",
+        "published",
+        f"The schedule of training: one of {', '.join(config.SCHEDULES)}. Flags of its fields change it.",
+    )
+    flags.DEFINE_bool("centered", None, "Whether the machine is trained in centered units.")
+    flags.DEFINE_bool("rao_blackwellized", None, "Whether the negative phase averages free energies.")
+    flags.DEFINE_float(
+        "late_start", None, "The fraction of the run from which on the bound takes late_k samples."
+    )
+    flags.DEFINE_integer("late_k", None, "Number of importance samples of the late part of the run.")
+    flags.DEFINE_float(
+        "refit_start", None, "The fraction of the run from which on only the encoder is trained."
+    )
     flags.DEFINE_integer("k", 1, "Number of importance samples of the training bound.")
     flags.DEFINE_float("beta", None, "The sharpness of the smoothing; by default the published one.")
     flags.DEFINE_string(
@@ -169,7 +189,7 @@ def recipe_from_flags(dataset: str, **changes: Any) -> config.Recipe:
     given = {name: getattr(values, name) for name in _OPTIONAL_FLAGS if getattr(values, name) is not None}
     if values.hidden is not None:
         given["hidden"] = _sizes("hidden", values.hidden)
-    names = ("struct", "baseline", "k", "beta", "sampler", "num_train_iter", *_RECIPE_FLAGS)
+    names = ("struct", "baseline", "schedule", "k", "beta", "sampler", "num_train_iter", *_RECIPE_FLAGS)
     fields = {name: getattr(values, name) for name in names} | given
     fields["num_replicas"] = devices.num_replicas(values.strategy, values.num_replicas)
     return config.recipe(dataset, **fields | changes)

@@ -23,8 +23,9 @@ def estimate_seconds(recipe: Recipe, images: Images) -> float:
     code_row, image_row = _network_products(recipe, num_pixels)
     sweep = 2 * left * (structure.num_units - left)
     batch = recipe.train_batchsize
-    mean_field = recipe.k * batch * (recipe.num_mean_field_iterations + 1) * sweep
-    forward = batch * (image_row + recipe.k * code_row)
+    num_samples = _mean_samples(recipe)
+    mean_field = num_samples * batch * (recipe.num_mean_field_iterations + 1) * sweep
+    forward = batch * (image_row + num_samples * code_row)
     step = recipe.num_chains * recipe.num_sweeps * sweep + 3 * forward + mean_field
     training = recipe.num_train_iter * step
     validation = recipe.num_validations * (
@@ -38,6 +39,13 @@ def estimate_seconds(recipe: Recipe, images: Images) -> float:
     fixed = recipe.num_train_iter * _STEP_SECONDS + recipe.num_validations * _VALIDATION_SECONDS
     products = _OVERHEAD * (training + validation + test) / _products_per_second()
     return products + fixed + _COMPILATION_SECONDS
+
+
+def _mean_samples(recipe: Recipe) -> float:
+    """The number of importance samples of a step, on average over the run."""
+    if recipe.late_start is None or recipe.late_k is None:
+        return recipe.k
+    return recipe.late_start * recipe.k + (1 - recipe.late_start) * recipe.late_k
 
 
 def _network_products(recipe: Recipe, num_pixels: int) -> tuple[float, float]:

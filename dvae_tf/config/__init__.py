@@ -5,6 +5,7 @@ Plain numbers and names only: `models.systems` builds the parts that the names s
 
 from .published import PUBLISHED, PublishedNLL
 from .recipe import Recipe, recipe
+from .schedules import SCHEDULES
 from .structures import BETA, DATASETS, STRUCTURES, Betas, DatasetFacts, Structure
 from .systems import BASELINES, LIKELIHOODS, SAMPLERS, SYSTEMS, LikelihoodFacts, System, register_system
 
@@ -15,6 +16,7 @@ __all__ = [
     "LIKELIHOODS",
     "PUBLISHED",
     "SAMPLERS",
+    "SCHEDULES",
     "STRUCTURES",
     "SYSTEMS",
     "Betas",

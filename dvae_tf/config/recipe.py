@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from .published import PUBLISHED, PublishedNLL
+from .schedules import SCHEDULES
 from .structures import BETA, DATASETS, STRUCTURES, Structure
 from .systems import LIKELIHOODS, SAMPLERS, SYSTEMS, System
 
@@ -60,6 +61,21 @@ class Recipe:
     kl_warmup_fraction: float = 0.3
     # L2 penalty: half the squared norm of kernels, batch-norm scales and W, times this (dagger).
     weight_decay: float = 1e-4
+    # What the following fields change is named by a row of `SCHEDULES`.
+    schedule: str = "published"
+    # Whether the machine is trained in centred units, z - 1/2 (`models.centering`).
+    centered: bool = False
+    # Whether the negative phase averages free energies instead of energies.
+    rao_blackwellized: bool = False
+    # Pairs (fraction of the run, factor by which relaxations are softer from then on).
+    softening_steps: tuple[tuple[float, float], ...] = ((0.0, 1.0),)
+    # Fraction of the run from which on the bound takes `late_k` samples; None for no such part.
+    late_start: float | None = None
+    late_k: int | None = None
+    # Fraction of the run from which on only the encoder is trained; None for no such part.
+    refit_start: float | None = None
+    # Training batches whose statistics are averaged for the batch norms of validation and test.
+    batch_norm_batches: int = 300
     batch_norm_momentum: float = 0.8
     batch_norm_epsilon: float = 1e-2
     num_mean_field_iterations: int = 5
@@ -88,6 +104,7 @@ class Recipe:
             ("baseline", SYSTEMS),
             ("sampler", SAMPLERS),
             ("likelihood", LIKELIHOODS),
+            ("schedule", SCHEDULES),
         ):
             _check_name(name, getattr(self, name), known)
         if not isinstance(self.init_from, str | None):
@@ -113,15 +130,10 @@ class Recipe:
                     f"{name}: expected a multiple of num_replicas, {self.num_replicas}, "
                     f"got {getattr(self, name)}"
                 )
-        starts = [start for start, _ in self.lr_steps]
-        factors = [factor for _, factor in self.lr_steps]
-        rising = starts[:1] == [0.0] and starts == sorted(set(starts)) and starts[-1] < 1
-        # NaN compares false.
-        if not (rising and all(0 <= factor < math.inf for factor in factors)):
-            raise ValueError(
-                "lr_steps: expected pairs (fraction, factor) with fractions rising from 0 to below 1, "
-                f"got {self.lr_steps}"
-            )
+        _check_steps("lr_steps", self.lr_steps, 0.0)
+        # A relaxation is never sharper than its own beta or temperature.
+        _check_steps("softening_steps", self.softening_steps, 1.0)
+        self._check_last_parts()
 
     def _set_sizes(self) -> None:
         """Sizes that are not given are those of `struct`; given ones must agree with them."""
@@ -132,6 +144,18 @@ class Recipe:
             raise ValueError(f"struct: expected another name than {self.struct!r}, which is {known}")
         if structure.num_units < 2:
             raise ValueError(f"units: expected at least 2 in all groups together, got {self.units}")
+
+    def _check_last_parts(self) -> None:
+        """Parts of the run have a beginning, and the late one a number of samples."""
+        if (self.late_start is None) != (self.late_k is None):
+            raise ValueError(
+                f"late_k: expected a number of samples together with late_start, got {self.late_k} with "
+                f"{self.late_start}"
+            )
+        for name in ("late_start", "refit_start"):
+            start = getattr(self, name)
+            if start is not None and not start < 1:
+                raise ValueError(f"{name}: expected a fraction of the run below 1, got {start}")
 
     def _check_sharpness(self) -> None:
         """A baseline has a beta or temperatures, as its row of `SYSTEMS` says; never both."""
@@ -196,12 +220,10 @@ class Recipe:
             values.setdefault("dynamic_binarization", DATASETS[name].dynamic_binarization)
         if missing := sorted(known - set(values) - _ADDED):
             raise ValueError(f"config: missing fields {missing}")
-        try:
-            steps = tuple((float(start), float(factor)) for start, factor in values["lr_steps"])
-        except (TypeError, ValueError, OverflowError) as error:
-            raise ValueError(f"lr_steps: expected pairs of numbers: {error}") from error
-        hidden = values.get("hidden")
-        return cls(**values | {"lr_steps": steps, "hidden": None if hidden is None else _hidden(hidden)})
+        given: dict[str, Any] = {name: _steps(name, values[name]) for name in _STEPS if name in values}
+        if (hidden := values.get("hidden")) is not None:
+            given["hidden"] = _hidden(hidden)
+        return cls(**values | given)
 
 
 def recipe(
@@ -225,6 +247,7 @@ def recipe(
       ValueError: if a name is unknown (the message lists the known ones) or a number out of range.
     """
     _check_name("baseline", baseline, SYSTEMS)
+    _check_name("schedule", schedule := changes.get("schedule", Recipe.schedule), SCHEDULES)
     _check_own_name("struct", struct)
     structure = _structure(struct, changes)
     if struct in STRUCTURES:
@@ -245,7 +268,7 @@ def recipe(
     system = SYSTEMS[baseline]
     if beta is None and system.beta is not None:
         beta = _published_beta(system.beta, dataset, structure)
-    return Recipe(dataset, struct, baseline, k, beta, **{**system.recipe, **changes})
+    return Recipe(dataset, struct, baseline, k, beta, **{**system.recipe, **SCHEDULES[schedule], **changes})
 
 
 def _structure(struct: str, given: Mapping[str, Any]) -> Structure:
@@ -282,6 +305,25 @@ def _hidden(sizes: Any) -> tuple[int, ...]:
     raise ValueError(f"hidden: expected sizes of hidden layers, integers above 0, got {sizes!r}")
 
 
+def _steps(name: str, given: Any) -> tuple[tuple[float, float], ...]:
+    """Pairs of a fraction of the run and a factor."""
+    try:
+        return tuple((float(start), float(factor)) for start, factor in given)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ValueError(f"{name}: expected pairs of numbers: {error}") from error
+
+
+def _check_steps(name: str, steps: tuple[tuple[float, float], ...], least: float) -> None:
+    starts = [start for start, _ in steps]
+    rising = starts[:1] == [0.0] and starts == sorted(set(starts)) and starts[-1] < 1
+    # NaN compares false.
+    if not (rising and all(least <= factor < math.inf for _, factor in steps)):
+        raise ValueError(
+            f"{name}: expected pairs (fraction, factor) with fractions rising from 0 to below 1 and factors "
+            f"of at least {least:g}, got {steps}"
+        )
+
+
 def _check_own_name(argument: str, name: Any) -> None:
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise ValueError(f"{argument}: expected a name of letters, digits and any of . _ -, got {name!r}")
@@ -307,9 +349,19 @@ _ADDED = {
     "hidden",
     "likelihood",
     "init_from",
+    "schedule",
+    "centered",
+    "rao_blackwellized",
+    "softening_steps",
+    "late_start",
+    "late_k",
+    "refit_start",
+    "batch_norm_batches",
 }
+# Fields whose values are steps along the run.
+_STEPS = ("lr_steps", "softening_steps")
 _RENAMED = {"num_witnesses": "num_tracking_chains"}
-_MAY_BE_ZERO = {"seed", "weight_decay", "kl_warmup_fraction", "num_tracking_chains"}
+_MAY_BE_ZERO = {"seed", "weight_decay", "kl_warmup_fraction", "num_tracking_chains", "batch_norm_batches"}
 
 # Fields with the sizes of the code and of its networks, and those of `Structure`.
 _SIZES = {"num_groups": "num_groups", "units": "units_per_group", "hidden": "hidden_units"}

@@ -370,6 +370,7 @@ class DVAE(RecipeTraining):
         kl_weight: tf.Tensor | float = 1.0,
         training: bool = False,
         chains: Any = None,
+        num_samples: int | None = None,
     ) -> RelaxedBound:
         r"""The training objective of images.
 
@@ -381,9 +382,11 @@ class DVAE(RecipeTraining):
           kl_weight: weight of the KL term, in `[0, 1]`.
           training: whether batch norms use the statistics of the batch.
           chains: the state of a sampler; None uses all chains of the prior.
+          num_samples: K; None takes that of the recipe.
         """
         x = checked_images(x, self.num_pixels, self.pixel_values)
-        draw = self.posterior(x - self.mean_x, num_samples=self.recipe.k, seed=seed, training=training)
+        num_samples = num_samples or self.recipe.k
+        draw = self.posterior(x - self.mean_x, num_samples=num_samples, seed=seed, training=training)
         log_likelihood = self.pixels(draw.sample, training).log_prob(x)
         kl = self.kl(draw, self.prior.distribution(chains))
         return RelaxedBound(self.bound(log_likelihood, kl, kl_weight), log_likelihood, kl)

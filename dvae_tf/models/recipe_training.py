@@ -8,11 +8,16 @@ import numpy as np
 import tensorflow as tf
 
 from ..config import Recipe
-from ..numerics import Seed, Tag, draw_bits, fold_in, log_mean_exp, uniform
-from ..priors import Prior
+from ..numerics import Seed, Tag, as_seed, draw_bits, fold_in, log_mean_exp, uniform
+from ..posterior import Posterior
+from ..priors import BoltzmannPrior, Prior
+from ..smoothing import softened
+from .batch_norm import averaged_statistics, batch_norms, statistics_of
+from .centering import apply_centered
 from .inputs import checked_batch, checked_images
 from .optimizer import recipe_optimizer, step_variables, update_counter
 from .replicas import ReplicaUpdate, StepReport, combine
+from .schedule import has_begun, softening
 
 
 class RelaxedBound(NamedTuple):
@@ -39,6 +44,7 @@ class RecipeTraining(keras.Model):
     Attributes:
       recipe: how the model is trained.
       prior: the layer that owns the prior and the chains of the negative phase.
+      posterior: the layer that owns the encoder.
       num_pixels: X.
       pixel_values: what images consist of: "bits", "levels" in [0, 1], or None if it is not known.
       kl_warmup: whether training begins with the recipe's warm-up of the KL terms.
@@ -46,6 +52,7 @@ class RecipeTraining(keras.Model):
 
     recipe: Recipe
     prior: Prior
+    posterior: Posterior
     pixel_values: str | None
     kl_warmup: bool
     num_pixels: int
@@ -57,6 +64,7 @@ class RecipeTraining(keras.Model):
         kl_weight: tf.Tensor | float = 1.0,
         training: bool = False,
         chains: Any = None,
+        num_samples: int | None = None,
     ) -> RelaxedBound:
         """The training objective of images; the model implements it."""
         raise NotImplementedError
@@ -144,10 +152,30 @@ class RecipeTraining(keras.Model):
         Returns:
           The update, its gradients multiplied by the optimizer's loss scale; no gradient flows through it.
         """
-        recipe = self.recipe
         if values is None:
             # The tape does not watch the variables that Keras's regularizers read inside the scope.
             values = [(each, tf.convert_to_tensor(each)) for each in self.trainable_variables]
+        recipe = self.recipe
+        if recipe.late_k is None:
+            return self._replica_update(x, replica, values, sample_weight, recipe.k)
+        with keras.StatelessScope(values):
+            step = tf.convert_to_tensor(update_counter(self.optimizer))
+        return tf.cond(
+            has_begun(recipe, recipe.late_start, step),
+            lambda: self._replica_update(x, replica, values, sample_weight, recipe.late_k),
+            lambda: self._replica_update(x, replica, values, sample_weight, recipe.k),
+        )
+
+    def _replica_update(
+        self,
+        x: tf.Tensor,
+        replica: Any,
+        values: Sequence[tuple[Any, tf.Tensor]],
+        sample_weight: tf.Tensor | None,
+        num_samples: int,
+    ) -> ReplicaUpdate:
+        """`replica_update` with K samples of the bound."""
+        recipe = self.recipe
         given = {id(variable): value for variable, value in values}
         # Records assignments, such as those of batch norms, for `apply_update`.
         scope = keras.StatelessScope(values, collect_losses=True)
@@ -162,7 +190,7 @@ class RecipeTraining(keras.Model):
                 x = binarize(x, fold_in((0, recipe.seed), Tag.BINARIZATION, step, *stream))
             chains, chain_energy = self.prior.step_chains(replica)
             parameters = [variable.value for variable in self.trainable_variables]
-            with tf.GradientTape() as tape:
+            with tf.GradientTape() as tape, softened(softening(recipe, step)):
                 tape.watch(parameters)
                 relaxed = self.relaxed_bound(
                     x,
@@ -170,6 +198,7 @@ class RecipeTraining(keras.Model):
                     self.kl_weight(tf.convert_to_tensor(self.optimizer.iterations)),
                     training=True,
                     chains=chains,
+                    num_samples=num_samples,
                 )
                 bound = relaxed.bound if sample_weight is None else sample_weight * relaxed.bound
                 objective = tf.reduce_mean(bound)
@@ -197,10 +226,25 @@ class RecipeTraining(keras.Model):
         self.prior.assign_chains(update.chains)
         counter = update_counter(self.optimizer)
         step = tf.convert_to_tensor(counter)
-        self.optimizer.apply(update.gradients, self.trainable_variables)
+        held = self._held_variables
+        before = [tf.convert_to_tensor(each) for each in held]
+        if self.recipe.centered and isinstance(self.prior, BoltzmannPrior) and self.prior.couplings:
+            apply_centered(self.optimizer, update.gradients, self.trainable_variables, self.prior)
+        else:
+            self.optimizer.apply(update.gradients, self.trainable_variables)
+        for variable, value in zip(held, before, strict=True):
+            variable.assign(tf.where(has_begun(self.recipe, self.recipe.refit_start, step), value, variable))
         # A step that loss scaling skips counts as well, or the next one would repeat its draws.
         counter.assign(step + 1)
         return update.report
+
+    @property
+    def _held_variables(self) -> list[keras.Variable]:
+        """Trainable variables that are held while only the encoder is trained."""
+        if self.recipe.refit_start is None:
+            return []
+        encoder = {id(each) for each in self.posterior.trainable_variables}
+        return [each for each in self.trainable_variables if id(each) not in encoder]
 
     def kl_weight(self, step: tf.Tensor) -> tf.Tensor:
         """The weight of the KL terms at a step, in `[0, 1]`: a linear warm-up, or 1."""
@@ -208,6 +252,35 @@ class RecipeTraining(keras.Model):
         if not num_steps:
             return tf.constant(1.0)
         return tf.minimum(1.0, tf.cast(step, tf.float32) / max(num_steps, 1.0))
+
+    def average_batch_norms(self, batches: Any, seed: Seed = (0, 0)) -> None:
+        """Replaces the running statistics of all batch norms by their averages over batches.
+
+        The running statistics are those of the last few batches, each of other weights; the averages, at the
+        current weights, are what validation and test should use. Training uses neither.
+
+        Args:
+          batches: training images, `[S, B, X]`; pixel probabilities if the recipe binarises in each step.
+          seed: an `int32[2]` seed.
+        """
+        layers = batch_norms(self)
+        batches = tf.convert_to_tensor(batches)
+        if batches.shape.rank != 3 or not batches.shape[0] or batches.shape[2] != self.num_pixels:
+            raise ValueError(f"batches: expected shape [S, B, {self.num_pixels}], got {batches.shape}")
+        if layers:
+            found = self._averaged_statistics(batches, as_seed(seed))
+            for variable, value in zip(statistics_of(layers), found, strict=True):
+                variable.assign(value)
+
+    @tf.function(jit_compile=True)
+    def _averaged_statistics(self, batches: tf.Tensor, seed: tf.Tensor) -> list[tf.Tensor]:
+        def forward(index: tf.Tensor, seed: tf.Tensor) -> None:
+            x = tf.cast(tf.gather(batches, index), tf.float32)
+            if self.recipe.dynamic_binarization:
+                x = binarize(x, fold_in(seed, Tag.BINARIZATION))
+            self.relaxed_bound(x, fold_in(seed, Tag.POSTERIOR), training=True)
+
+        return averaged_statistics(batch_norms(self), forward, tf.shape(batches)[0], seed)
 
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
         """Takes one `update` on a batch of Keras: x, (x, y) or (x, y, sample_weight); y is not used.

@@ -82,6 +82,7 @@ def _machine(
         couplings=recipe.couplings,
         weights_regularizer=keras.regularizers.L2(recipe.weight_decay / 2),
         seed=recipe.seed,
+        rao_blackwellized=recipe.rao_blackwellized,
         name="prior",
         **kwargs,
     )

@@ -59,6 +59,8 @@ class BoltzmannPrior(Prior):
       seed: an integer that determines the initial weights, the chains and all draws.
       num_replicas: the number of samplers of the negative phase, each with its own chains and draws, so that
         as many devices can share the work.
+      rao_blackwellized: whether the negative phase averages free energies (`log_partition_surrogate`) instead
+        of energies; without couplings the gradient of log Z is exact then.
       **kwargs: arguments of `Prior`.
 
     Raises:
@@ -77,6 +79,7 @@ class BoltzmannPrior(Prior):
         weights_regularizer: Any = None,
         seed: int = 0,
         num_replicas: int = 1,
+        rao_blackwellized: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -93,6 +96,7 @@ class BoltzmannPrior(Prior):
         self.weights_regularizer = keras.regularizers.get(weights_regularizer)
         self.seed = as_count("seed", seed, -(2**31))
         self.num_replicas = as_count("num_replicas", num_replicas)
+        self.rao_blackwellized = rao_blackwellized
         self._add_parameters()
         self._add_state()
         self.built = True
@@ -207,9 +211,15 @@ class BoltzmannPrior(Prior):
         Args:
           state: the sampler state with these chains; None takes the chains of all replicas.
         """
-        left, right, log_weights = self._chains([state] if state is not None else self.states)
         log_z = tf.convert_to_tensor(self.log_partition)
-        surrogate = log_partition_surrogate(*self.rbm, left, right, log_z, log_weights)
+        if self.rao_blackwellized and not self.couplings:
+            exact = tf.reduce_sum(tf.math.softplus(tf.concat([self.left_bias, self.right_bias], 0)))
+            surrogate = exact + tf.stop_gradient(log_z - exact)
+        else:
+            left, right, log_weights = self._chains([state] if state is not None else self.states)
+            surrogate = log_partition_surrogate(
+                *self.rbm, left, right, log_z, log_weights, self.rao_blackwellized
+            )
         return BoltzmannMachine(*self.rbm, log_partition=surrogate, validate_args=self.validate_args)
 
     @staticmethod
@@ -332,6 +342,7 @@ class BoltzmannPrior(Prior):
             "weights_regularizer": serialize(self.weights_regularizer),
             "seed": self.seed,
             "num_replicas": self.num_replicas,
+            "rao_blackwellized": self.rao_blackwellized,
         }
 
     @classmethod

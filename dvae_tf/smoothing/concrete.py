@@ -134,7 +134,9 @@ class Concrete(Relaxation):
 
     def __init__(self, temperature: float, trainable_temperature: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self._temperature = NumberAbove(self, "temperature", temperature, 0.0, trainable_temperature)
+        self._temperature = NumberAbove(
+            self, "temperature", temperature, 0.0, trainable_temperature, sharpens=False
+        )
 
     @property
     def temperature(self) -> Any:

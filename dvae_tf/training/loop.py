@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from ..data import Images, batch_indices
 from ..models import DVAE, StepReport
+from ..numerics import Tag, fold_in
 from .distribution import distributed_update
 
 # Steps of one call of the compiled loop; results do not depend on it.
@@ -26,7 +27,7 @@ class TrainingLoop:
             raise ValueError(
                 f"images: expected [N, {expected}] for this model, got [N, {', '.join(map(str, found))}]"
             )
-        self._recipe = model.recipe
+        self._model, self._recipe = model, model.recipe
         self._loop = compiled_loop(model) if strategy is None else distributed_loop(model, strategy)
         self._num_images = len(images.train)
         # Binary images as bytes take a quarter of the memory.
@@ -44,6 +45,17 @@ class TrainingLoop:
         indices[:count] = batch_indices(self._recipe.seed, step, count, self._num_images, size)
         reports = self._loop(self._images, tf.constant(indices), tf.constant(count))
         return reports.numpy()[:count].astype(np.float64)
+
+    def average_batch_norms(self) -> None:
+        """Gives batch norms their statistics over training batches, always the same ones."""
+        recipe = self._recipe
+        if not recipe.batch_norm_batches:
+            return
+        indices = batch_indices(
+            recipe.seed, 0, recipe.batch_norm_batches, self._num_images, recipe.train_batchsize
+        )
+        seed = fold_in((0, recipe.seed), Tag.BATCH_NORM)
+        self._model.average_batch_norms(tf.gather(self._images, indices), seed)
 
 
 def compiled_loop(model: DVAE) -> Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]:

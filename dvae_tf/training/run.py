@@ -233,6 +233,7 @@ class _Run:
     def _validate(self, step: int) -> None:
         model, progress = self.model, self.recorder.progress
         means = dict(zip(StepReport._fields, (progress.sums / progress.count).tolist(), strict=True))
+        self.loop.average_batch_norms()
         report = measuring.validate(model, self.images.validation, step, means)
         if not np.isfinite(report["val_nll"]):
             raise faults.training_error(self.recorder.folder, step, "the validation NLL", "is not finite")

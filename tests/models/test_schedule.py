@@ -1,0 +1,125 @@
+"""What a recipe changes along the run: softer relaxations, more samples, the encoder alone."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from dvae_tf import config, models, smoothing
+from support import tiny
+
+STEPS = 10
+X = np.random.default_rng(0).integers(0, 2, (8, tiny.NUM_PIXELS)).astype(np.float32)
+
+
+@pytest.fixture(autouse=True)
+def structures(monkeypatch):
+    tiny.add_tiny_structures(monkeypatch)
+
+
+def _model(**changes):
+    model = tiny.rough_model(**{"num_train_iter": STEPS, "baseline": "gumbolt", **changes})
+    model.compile()
+    return model
+
+
+def _gradients(model, step):
+    """Of the update that the model would take at a step."""
+    model.optimizer.iterations.assign(step)
+    return [np.asarray(each) for each in model.replica_update(tf.constant(X)).gradients]
+
+
+def _assert_close(found, expected):
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
+
+
+def _differ(found, expected):
+    return any(not np.allclose(one, other, rtol=1e-2) for one, other in zip(found, expected, strict=True))
+
+
+@pytest.mark.parametrize("baseline", ["gumbolt", "dvaes_power"])
+def test_late_steps_take_more_samples(baseline):
+    model = _model(baseline=baseline, late_start=0.5, late_k=3)
+    one, three = _model(baseline=baseline), _model(baseline=baseline, k=3)
+    _assert_close(_gradients(model, 4), _gradients(one, 4))
+    _assert_close(_gradients(model, 5), _gradients(three, 5))
+    assert _differ(_gradients(one, 5), _gradients(three, 5))
+
+
+def test_relaxations_start_softer():
+    model = _model(temperature=0.2, softening_steps=((0.0, 4.0), (0.3, 2.0), (0.7, 1.0)))
+    for step, temperature in ((0, 0.8), (2, 0.8), (3, 0.4), (6, 0.4), (7, 0.2), (9, 0.2)):
+        _assert_close(_gradients(model, step), _gradients(_model(temperature=temperature), step))
+
+
+def test_softer_smoothing_is_that_of_the_prior_too():
+    model = _model(baseline="dvaes_power", beta=21.0, softening_steps=((0.0, 2.0), (0.5, 1.0)))
+    # beta - 1 is halved.
+    _assert_close(_gradients(model, 0), _gradients(_model(baseline="dvaes_power", beta=11.0), 0))
+    _assert_close(_gradients(model, 5), _gradients(_model(baseline="dvaes_power", beta=21.0), 5))
+
+
+def test_softened_reaches_relaxations_in_its_context_only():
+    power, concrete = smoothing.Power(beta=5.0), smoothing.Concrete(0.5)
+    with smoothing.softened(4.0):
+        assert power.theta == (2.0,)
+        assert concrete.temperature == 2.0
+    assert power.theta == (5.0,)
+    assert concrete.temperature == 0.5
+
+
+def test_encoder_alone_is_trained_at_the_end():
+    # Without a warm-up, whose first step does not see the prior.
+    model = _model(refit_start=0.5, kl_warmup_fraction=0.0)
+    encoder = {each.path for each in model.posterior.trainable_variables}
+    values = []
+    for _ in range(STEPS):
+        values.append({each.path: np.array(each) for each in model.trainable_variables})
+        model.update(tf.constant(X))
+    values.append({each.path: np.array(each) for each in model.trainable_variables})
+    for step in range(STEPS):
+        moved = {
+            path for path, value in values[step].items() if not np.array_equal(value, values[step + 1][path])
+        }
+        assert moved == (set(values[0]) if step < 5 else encoder)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"late_start": 0.8}, "late_k: expected a number of samples together with late_start"),
+        ({"late_k": 5}, "late_k: expected a number of samples together with late_start"),
+        ({"late_start": 1.0, "late_k": 5}, "late_start: expected a fraction of the run below 1"),
+        ({"refit_start": 1.5}, "refit_start: expected a fraction of the run below 1"),
+        ({"softening_steps": ((0.0, 0.5),)}, "softening_steps: expected pairs .* at least 1"),
+        ({"softening_steps": ((0.1, 2.0),)}, "softening_steps: expected pairs"),
+        ({"schedule": "fast"}, "schedule: expected one of published, best"),
+    ],
+)
+def test_wrong_schedules_are_refused(changes, message):
+    with pytest.raises(ValueError, match=message):
+        tiny.recipe(**changes)
+
+
+def test_schedules_are_rows_of_one_table():
+    published, best = (tiny.recipe(baseline="gumbolt", schedule=each) for each in ("published", "best"))
+    assert published == tiny.recipe(baseline="gumbolt")
+    changed = {name for name, value in best.to_json().items() if value != published.to_json()[name]}
+    assert changed == {"schedule", *config.SCHEDULES["best"]}
+
+
+def test_given_fields_override_those_of_the_schedule():
+    assert not tiny.recipe(schedule="best", centered=False).centered
+
+
+def test_schedule_survives_json():
+    recipe = tiny.recipe(baseline="gumbolt", schedule="best", softening_steps=((0.0, 2.0), (0.5, 1.0)))
+    assert config.Recipe.from_json(recipe.to_json()) == recipe
+
+
+def test_models_train_by_the_best_schedule():
+    model = models.DVAE(tiny.recipe(schedule="best", num_train_iter=STEPS), np.full(tiny.NUM_PIXELS, 0.4))
+    model.compile()
+    for _ in range(STEPS):
+        report = model.update(tf.constant(X))
+    assert np.isfinite(report.objective)
