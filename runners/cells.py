@@ -1,8 +1,9 @@
 """The folder of a table's cell, and what sets a recipe apart from the published one.
 
 In the papers' tables a folder is <dataset>/<struct>/<baseline>-k<k>-<iterations>-seed<seed>. The name
-includes deviations from the tables' cells: `-nW` if the couplings are not the baseline's, and the sampler
-with its size if it is another one, as in `dvaes_power-pa1000x40`.
+includes deviations from the tables' cells: `-nW` if the couplings are not the baseline's, the schedule if it
+is not the published one, and the sampler with its size if it is another one, as in
+`dvaes_power-pa1000x40`.
 """
 
 import hashlib
@@ -18,7 +19,9 @@ from dvae_tf.config import Recipe
 _SAMPLER = ("pcd", 100, 20)
 
 # Fields that the defaults of others follow from.
-PRIMARY = ("dataset", "struct", "baseline", "k", "sampler", "likelihood")
+PRIMARY = ("dataset", "struct", "baseline", "k", "sampler", "likelihood", "schedule")
+# Those of them that have a default.
+WITH_DEFAULT = ("sampler", "likelihood", "schedule")
 SIZES = ("num_groups", "units", "hidden")
 # Names longer than this are shortened: file systems allow 255 bytes.
 _LONGEST = 200
@@ -29,6 +32,8 @@ def cell_folder(recipe: Recipe) -> pathlib.Path:
     name = recipe.baseline
     if recipe.couplings != recipe.system.recipe.get("couplings", True):
         name += "-nW"
+    if recipe.schedule != Recipe.schedule:
+        name += f"-{recipe.schedule}"
     if (recipe.sampler, recipe.num_chains, recipe.num_sweeps) != _SAMPLER:
         name += f"-{recipe.sampler}{recipe.num_chains}x{recipe.num_sweeps}"
     return (
@@ -42,9 +47,7 @@ def own_folder(recipe: Recipe) -> pathlib.Path:
     """The folder of a cell of your own table: the name holds every field that differs from its default."""
     parts = [recipe.baseline, f"k{recipe.k}", str(recipe.num_train_iter)]
     parts += [
-        getattr(recipe, name)
-        for name in ("sampler", "likelihood")
-        if getattr(recipe, name) != getattr(Recipe, name)
+        getattr(recipe, name) for name in WITH_DEFAULT if getattr(recipe, name) != getattr(Recipe, name)
     ]
     parts += [
         f"{name}={_name_of(value)}"
@@ -60,8 +63,7 @@ def own_folder(recipe: Recipe) -> pathlib.Path:
 def deviations(recipe: Recipe) -> dict[str, Any]:
     """The fields whose values do not follow from `PRIMARY`, as JSON values."""
     has_usual_sizes = recipe.struct in config.STRUCTURES or recipe.struct == recipe.structure.name
-    implied: dict[str, Any] = {"sampler": recipe.sampler, "likelihood": recipe.likelihood}
-    implied |= {name: getattr(recipe, name) for name in SIZES}
+    implied: dict[str, Any] = {name: getattr(recipe, name) for name in (*WITH_DEFAULT, *SIZES)}
     if recipe.dataset not in config.DATASETS:
         implied["dynamic_binarization"] = recipe.dynamic_binarization
     usual = config.recipe(recipe.dataset, recipe.struct, recipe.baseline, recipe.k, **implied).to_json()

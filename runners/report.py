@@ -324,6 +324,8 @@ def _origin(run: Run) -> dict[str, Any]:
         "test time": _time(result.test_seconds),
         "commit": result.git_commit,
         "processor": result.cpu,
+        "device": result.device,
+        "schedule": result.schedule,
         "versions": result.versions,
     }
 

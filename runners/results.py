@@ -10,7 +10,7 @@ from dvae_tf.runs import RESULT_FILE, Result, read_recipe, read_result
 from dvae_tf.training import readable_seconds
 
 from . import common
-from .cells import SIZES, deviations
+from .cells import SIZES, WITH_DEFAULT, deviations
 
 # Fields of a recipe that are not flags of a training program.
 _NOT_FLAGS = {"dataset", "dynamic_binarization"}
@@ -78,7 +78,7 @@ def command(recipe: config.Recipe) -> str:
         flagged |= {name: getattr(recipe, name) for name in SIZES}
     flagged |= {
         name: getattr(recipe, name)
-        for name in ("sampler", "likelihood")
+        for name in WITH_DEFAULT
         if getattr(recipe, name) != getattr(config.Recipe, name)
     }
     flagged |= {name: value for name, value in deviations(recipe).items() if name not in flagged}

@@ -5,7 +5,7 @@ Plain numbers and names only: `models.systems` builds the parts that the names s
 
 from .published import PUBLISHED, PublishedNLL
 from .recipe import Recipe, recipe
-from .schedules import SCHEDULES
+from .schedules import SCHEDULES, changes_of
 from .structures import BETA, DATASETS, STRUCTURES, Betas, DatasetFacts, Structure
 from .systems import BASELINES, LIKELIHOODS, SAMPLERS, SYSTEMS, LikelihoodFacts, System, register_system
 
@@ -26,6 +26,7 @@ __all__ = [
     "Recipe",
     "Structure",
     "System",
+    "changes_of",
     "recipe",
     "register_system",
 ]

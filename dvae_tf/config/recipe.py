@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from .published import PUBLISHED, PublishedNLL
-from .schedules import SCHEDULES
+from .schedules import SCHEDULES, changes_of
 from .structures import BETA, DATASETS, STRUCTURES, Structure
 from .systems import LIKELIHOODS, SAMPLERS, SYSTEMS, System
 
@@ -268,7 +268,7 @@ def recipe(
     system = SYSTEMS[baseline]
     if beta is None and system.beta is not None:
         beta = _published_beta(system.beta, dataset, structure)
-    return Recipe(dataset, struct, baseline, k, beta, **{**system.recipe, **SCHEDULES[schedule], **changes})
+    return Recipe(dataset, struct, baseline, k, beta, **{**system.recipe, **changes_of(schedule), **changes})
 
 
 def _structure(struct: str, given: Mapping[str, Any]) -> Structure:

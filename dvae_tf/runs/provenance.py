@@ -1,4 +1,4 @@
-"""Provenance of a number: versions of the packages, commit of the code, processor."""
+"""Provenance of a number: versions of the packages, commit of the code, processor and device."""
 
 import importlib.metadata
 import pathlib
@@ -6,14 +6,16 @@ import platform
 import subprocess
 from typing import Any
 
+import tensorflow as tf
+
 from .. import __version__
 
 _PACKAGES = ("tensorflow", "keras", "tensorflow-probability", "numpy")
 
 
 def describe() -> dict[str, Any]:
-    """Returns `versions`, `git_commit` and `cpu`; None for what cannot be determined."""
-    return {"versions": versions(), "git_commit": git_commit(), "cpu": cpu()}
+    """Returns `versions`, `git_commit`, `cpu` and `device`; None for what cannot be determined."""
+    return {"versions": versions(), "git_commit": git_commit(), "cpu": cpu(), "device": device()}
 
 
 def versions() -> dict[str, str | None]:
@@ -53,3 +55,17 @@ def cpu() -> str | None:
         return f"{name}, {sum(line.startswith('processor') for line in lines)} cores"
     except (OSError, StopIteration):
         return platform.processor() or None
+
+
+def device() -> str | None:
+    """What computes: the first GPU that TensorFlow sees and its driver, otherwise the processor."""
+    devices = tf.config.list_physical_devices("GPU")
+    if not devices:
+        return cpu()
+    name = tf.config.experimental.get_device_details(devices[0]).get("device_name", "GPU")
+    command = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
+    try:
+        found = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    except (OSError, subprocess.CalledProcessError):
+        found = []
+    return f"{name}, driver {found[0]}" if found else name

@@ -32,6 +32,7 @@ class Result:
       num_chains: of the sampler.
       num_sweeps: of the sampler, for each update.
       num_train_iter: parameter updates of the schedule.
+      schedule: of training, a name of `config.SCHEDULES`.
       test_nll: negative log-likelihood of the test images under the discrete model.
       test_nll_standard_error: of `test_nll` as an estimate for the population of images.
       test_nll_monte_carlo_error: of `test_nll` for these very images.
@@ -56,6 +57,7 @@ class Result:
       versions: of the packages that the numbers depend on.
       git_commit: of the code.
       cpu: processor.
+      device: what computed: the GPU and its driver, or the processor.
     """
 
     dataset: str
@@ -77,6 +79,7 @@ class Result:
     log_partition_standard_error: float
     active_units: int
     num_units: int
+    schedule: str = "published"
     temperature: float | None = None
     couplings: bool = True
     log_partition_effective_sample_size: float | None = None
@@ -94,6 +97,7 @@ class Result:
     versions: dict[str, str | None] | None = None
     git_commit: str | None = None
     cpu: str | None = None
+    device: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The result as JSON values."""

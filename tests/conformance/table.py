@@ -30,10 +30,12 @@ _REASONS = {
     "rearranges replicas, whose number is static; tested by samplers/test_parallel_tempering.py": (
         "samplers.merge_ladders"
     ),
+    "changes what relaxations compute; tested by models/test_schedule.py": "smoothing.softened",
     "plain numbers and names": """
         config.Betas config.DatasetFacts config.Recipe config.Structure config.System config.recipe
         config.BASELINES config.BETA config.DATASETS config.PUBLISHED config.PublishedNLL config.SAMPLERS
-        config.LIKELIHOODS config.LikelihoodFacts config.STRUCTURES config.SYSTEMS
+        config.changes_of config.SCHEDULES config.LIKELIHOODS config.LikelihoodFacts
+        config.STRUCTURES config.SYSTEMS
         evaluation.Evaluation evaluation.ImageNLL evaluation.PairedDifference
         models.PRETRAINED numerics.Tag
         numerics.check_precision numerics.integer_seed""",

@@ -105,7 +105,7 @@ def test_schedules_are_rows_of_one_table():
     published, best = (tiny.recipe(baseline="gumbolt", schedule=each) for each in ("published", "best"))
     assert published == tiny.recipe(baseline="gumbolt")
     changed = {name for name, value in best.to_json().items() if value != published.to_json()[name]}
-    assert changed == {"schedule", *config.SCHEDULES["best"]}
+    assert changed == {"schedule", *config.changes_of("best")}
 
 
 def test_given_fields_override_those_of_the_schedule():

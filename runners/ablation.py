@@ -1,0 +1,124 @@
+"""Measures what each change of a schedule is worth: the published schedule, then one change more in each row.
+
+The changes of `config.SCHEDULES` are added in their order; every row is trained from scratch, and measured by
+its validation NLL (the smallest of a run). Runs lie in --runs_dir and resume; --out writes the figures.
+"""
+
+import gc
+import pathlib
+import statistics
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import keras
+from absl import flags
+from rich.console import Console
+from rich.table import Table
+
+from dvae_tf import config, storage, training
+from dvae_tf.data import Images
+from dvae_tf.runs import Result, provenance
+
+from . import common
+from .cells import own_folder
+
+
+class Row(NamedTuple):
+    """The changes so far, and the result of every seed."""
+
+    name: str
+    baseline: str
+    results: Sequence[Result]
+
+    @property
+    def val_nll(self) -> float:
+        """The mean over seeds of the validation NLL, nats."""
+        return statistics.fmean(float(result.best_val_nll or 0.0) for result in self.results)
+
+    @property
+    def seconds(self) -> float:
+        """The mean seconds of training."""
+        return statistics.fmean(float(result.seconds or 0.0) for result in self.results)
+
+
+def main() -> None:
+    """Entry point."""
+    flags.DEFINE_enum("dataset", "binarized_mnist", list(config.DATASETS), "The dataset.")
+    flags.DEFINE_list("baselines", ["gumbolt", "dvaes_power", "dvaepp_power"], "The systems.")
+    flags.DEFINE_list("seeds", ["0"], "The seeds.")
+    flags.DEFINE_string("runs_dir", "runs/ablation", "The folder of the runs.")
+    flags.DEFINE_string("out", None, "A JSON file to which the figures are written.")
+    common.define_data_flags()
+    common.define_flags(struct="1-layer-nonlin", num_train_iter=10_000)
+    flags.FLAGS.set_default("num_validations", 2)
+    flags.FLAGS.set_default("schedule", "best")
+    # The choices are made by validation; the test images are looked at with few samples only.
+    flags.FLAGS.set_default("eval_iw_samples", 100)
+    common.start(_ablate, __doc__)
+
+
+def stages(schedule: str) -> list[tuple[str, dict[str, Any]]]:
+    """The changes of a schedule one after another: the name of each, and all fields up to it."""
+    found: list[tuple[str, dict[str, Any]]] = [("published", {})]
+    for name, fields in config.SCHEDULES[schedule].items():
+        found.append((f"+ {name}", found[-1][1] | dict(fields)))
+    return found
+
+
+def _ablate(_: Sequence[str]) -> None:
+    values, console = flags.FLAGS, Console()
+    images = common.load_images(values.dataset)
+    rows = [
+        Row(name, baseline, [_trained(images, baseline, int(seed), fields) for seed in values.seeds])
+        for baseline in values.baselines
+        for name, fields in stages(values.schedule)
+    ]
+    console.print(_table(rows))
+    if values.out:
+        storage.write_json(storage.as_path(values.out), _record(rows))
+
+
+def _trained(images: Images, baseline: str, seed: int, fields: Mapping[str, Any]) -> Result:
+    recipe = common.recipe_from_flags(
+        images.name, baseline=baseline, seed=seed, schedule="published", **fields
+    )
+    folder = pathlib.Path(flags.FLAGS.runs_dir) / own_folder(recipe)
+    result = training.train(recipe, images, folder)
+    # Releases the compiled programs of the model.
+    keras.backend.clear_session()
+    gc.collect()
+    return result
+
+
+def _record(rows: Sequence[Row]) -> dict[str, Any]:
+    """The figures as JSON values."""
+    values = flags.FLAGS
+    names = ("dataset", "struct", "num_train_iter", "seeds")
+    return {
+        **{name: getattr(values, name) for name in names},
+        "validation_nll": {
+            baseline: {row.name: row.val_nll for row in rows if row.baseline == baseline}
+            for baseline in values.baselines
+        },
+        "seconds": {
+            baseline: {row.name: row.seconds for row in rows if row.baseline == baseline}
+            for baseline in values.baselines
+        },
+        **provenance.describe(),
+    }
+
+
+def _table(rows: Sequence[Row]) -> Table:
+    table = Table("system", "schedule", "validation NLL", "change", "seconds")
+    before: Row | None = None
+    for row in rows:
+        is_first = before is None or before.baseline != row.baseline
+        change = "" if is_first or before is None else f"{row.val_nll - before.val_nll:+.2f}"
+        name = row.baseline if is_first else ""
+        table.add_row(name, row.name, f"{row.val_nll:.2f}", change, f"{row.seconds:.0f}")
+        before = row
+    return table
+
+
+if __name__ == "__main__":
+    main()
