@@ -1,6 +1,6 @@
 """Pictures of runs, models and machines, each as the content of a PNG file."""
 
-from .curves import curves_png, learning_curve_png
+from .curves import curves_png, learning_curve_png, race_png
 from .machine import energies_png, machine_png, usage_png
 from .model import RunPictures, report_pictures, run_pictures
 from .png import figure_png, own_style, pixels_png
@@ -16,6 +16,7 @@ __all__ = [
     "machine_png",
     "own_style",
     "pixels_png",
+    "race_png",
     "report_pictures",
     "run_pictures",
     "sheet_png",

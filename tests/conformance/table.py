@@ -61,8 +61,8 @@ _REASONS = {
     "pictures": """
         plots.RunPictures plots.curves_png plots.energies_png plots.figure_png plots.interleave
         plots.learning_curve_png plots.machine_png plots.own_style plots.pixels_png
-        plots.report_pictures plots.run_pictures plots.sheet_png plots.tile plots.titled_sheet_png
-        plots.usage_png""",
+        plots.race_png plots.report_pictures plots.run_pictures plots.sheet_png
+        plots.tile plots.titled_sheet_png plots.usage_png""",
     "loops of the host over batches; what they call is a case (models.DVAE)": """
         evaluation.active_units evaluation.evaluate evaluation.image_nll evaluation.paired_difference
         training.ProgressBar training.TrainingError training.TrainingLoop training.check_run
