@@ -7,12 +7,24 @@ from .published import PUBLISHED, PublishedNLL
 from .recipe import Recipe, recipe
 from .schedules import SCHEDULES, changes_of
 from .structures import BETA, DATASETS, STRUCTURES, Betas, DatasetFacts, Structure
-from .systems import BASELINES, LIKELIHOODS, SAMPLERS, SYSTEMS, LikelihoodFacts, System, register_system
+from .systems import (
+    BASELINES,
+    ESTIMATORS,
+    LIKELIHOODS,
+    SAMPLERS,
+    SYSTEMS,
+    EstimatorFacts,
+    LikelihoodFacts,
+    System,
+    check_estimator,
+    register_system,
+)
 
 __all__ = [
     "BASELINES",
     "BETA",
     "DATASETS",
+    "ESTIMATORS",
     "LIKELIHOODS",
     "PUBLISHED",
     "SAMPLERS",
@@ -21,12 +33,14 @@ __all__ = [
     "SYSTEMS",
     "Betas",
     "DatasetFacts",
+    "EstimatorFacts",
     "LikelihoodFacts",
     "PublishedNLL",
     "Recipe",
     "Structure",
     "System",
     "changes_of",
+    "check_estimator",
     "recipe",
     "register_system",
 ]

@@ -16,7 +16,7 @@ import numpy as np
 from .published import PUBLISHED, PublishedNLL
 from .schedules import SCHEDULES, changes_of
 from .structures import BETA, DATASETS, STRUCTURES, Structure
-from .systems import LIKELIHOODS, SAMPLERS, SYSTEMS, System
+from .systems import LIKELIHOODS, SAMPLERS, SYSTEMS, System, check_estimator
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
@@ -80,6 +80,8 @@ class Recipe:
     batch_norm_epsilon: float = 1e-2
     num_mean_field_iterations: int = 5
     couplings: bool = True
+    # Doubly reparameterised gradients of the encoder (`estimators.doubly_reparameterized`).
+    doubly_reparameterized: bool = False
     sampler: str = "pcd"
     num_chains: int = 100
     num_sweeps: int = 20
@@ -124,6 +126,12 @@ class Recipe:
         if self.ais_chains < 2:
             raise ValueError(f"ais_chains: expected at least 2 for a standard error, got {self.ais_chains}")
         self._check_sharpness()
+        if self.doubly_reparameterized and not self.system.weighs_densities:
+            raise ValueError(
+                "doubly_reparameterized: expected true only for systems whose importance weights are ratios "
+                f"of densities of zeta (dvaes_…, concrete), got it for {self.baseline}"
+            )
+        check_estimator(self.estimator, self.k, self.structure.num_groups)
         for name in ("train_batchsize", "num_chains"):
             if getattr(self, name) % self.num_replicas:
                 raise ValueError(
@@ -152,6 +160,8 @@ class Recipe:
                 f"late_k: expected a number of samples together with late_start, got {self.late_k} with "
                 f"{self.late_start}"
             )
+        if self.late_k is not None:
+            check_estimator(self.estimator, self.late_k, self.structure.num_groups)
         for name in ("late_start", "refit_start"):
             start = getattr(self, name)
             if start is not None and not start < 1:
@@ -174,6 +184,11 @@ class Recipe:
     def system(self) -> System:
         """The row of `SYSTEMS`."""
         return SYSTEMS[self.baseline]
+
+    @property
+    def estimator(self) -> str:
+        """The name of the gradient estimator, a key of `ESTIMATORS`."""
+        return "doubly_reparameterized" if self.doubly_reparameterized else self.system.estimator
 
     @property
     def structure(self) -> Structure:
@@ -238,7 +253,8 @@ def recipe(
         (sizes of hidden layers), which must be among the changes then. With a key of `STRUCTURES`, changed
         sizes change the name as well (`Structure.name`).
       baseline: a key of `SYSTEMS`.
-      k: importance samples of the training bound.
+      k: samples of an image in a training step. They tighten an importance-weighted bound and average an
+        ELBO; rloo and vimco need at least 2, disarm an even number.
       beta: the sharpness; None means the published one of the cell (and stays None for the systems that
         have a temperature instead).
       **changes: other fields of `Recipe`.
@@ -268,7 +284,7 @@ def recipe(
     system = SYSTEMS[baseline]
     if beta is None and system.beta is not None:
         beta = _published_beta(system.beta, dataset, structure)
-    return Recipe(dataset, struct, baseline, k, beta, **{**system.recipe, **changes_of(schedule), **changes})
+    return Recipe(dataset, struct, baseline, k, beta, **{**system.recipe, **changes_of(schedule, k), **changes})
 
 
 def _structure(struct: str, given: Mapping[str, Any]) -> Structure:
@@ -357,6 +373,7 @@ _ADDED = {
     "late_k",
     "refit_start",
     "batch_norm_batches",
+    "doubly_reparameterized",
 }
 # Fields whose values are steps along the run.
 _STEPS = ("lr_steps", "softening_steps")

@@ -112,6 +112,17 @@ def test_given_fields_override_those_of_the_schedule():
     assert not tiny.recipe(schedule="best", centered=False).centered
 
 
+def test_late_part_has_no_fewer_samples():
+    assert tiny.recipe(baseline="gumbolt", k=25, schedule="best").late_k is None
+    assert tiny.recipe(baseline="gumbolt", k=25, schedule="best", late_start=0.5, late_k=2).late_k == 2
+
+
+@pytest.mark.parametrize("baseline", [name for name in config.BASELINES if name != "rebar"])
+def test_every_system_has_every_schedule(baseline):
+    k = 2 if config.SYSTEMS[baseline].relaxation is None else 1
+    assert tiny.recipe(baseline=baseline, k=k, schedule="best").centered
+
+
 def test_schedule_survives_json():
     recipe = tiny.recipe(baseline="gumbolt", schedule="best", softening_steps=((0.0, 2.0), (0.5, 1.0)))
     assert config.Recipe.from_json(recipe.to_json()) == recipe
