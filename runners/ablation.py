@@ -1,7 +1,8 @@
 """Measures what each change of a schedule is worth: the published schedule, then one change more in each row.
 
 The changes of `config.SCHEDULES` are added in their order; every row is trained from scratch, and measured by
-its validation NLL (the smallest of a run). Runs lie in --runs_dir and resume; --out writes the figures.
+its validation NLL (the smallest of a run). Runs lie in --runs_dir and resume; --out writes the figures as
+JSON, --table as Markdown.
 """
 
 import gc
@@ -21,6 +22,8 @@ from dvae_tf.runs import Result, provenance
 
 from . import common
 from .cells import own_folder
+
+_COLUMNS = ("system", "schedule", "validation NLL", "change", "seconds")
 
 
 class Row(NamedTuple):
@@ -48,6 +51,7 @@ def main() -> None:
     flags.DEFINE_list("seeds", ["0"], "The seeds.")
     flags.DEFINE_string("runs_dir", "runs/ablation", "The folder of the runs.")
     flags.DEFINE_string("out", None, "A JSON file to which the figures are written.")
+    flags.DEFINE_string("table", None, "A file to which the table is written as Markdown.")
     common.define_data_flags()
     common.define_flags(struct="1-layer-nonlin", num_train_iter=10_000)
     flags.FLAGS.set_default("num_validations", 2)
@@ -57,11 +61,11 @@ def main() -> None:
     common.start(_ablate, __doc__)
 
 
-def stages(schedule: str) -> list[tuple[str, dict[str, Any]]]:
+def stages(schedule: str, baseline: str) -> list[tuple[str, dict[str, Any]]]:
     """The changes of a schedule one after another: the name of each, and all fields up to it."""
     found: list[tuple[str, dict[str, Any]]] = [("published", {})]
-    for name, fields in config.SCHEDULES[schedule].items():
-        found.append((f"+ {name}", found[-1][1] | dict(fields)))
+    for name, change in config.changes_of(schedule, config.SYSTEMS[baseline]).items():
+        found.append((f"+ {name}", found[-1][1] | dict(change.fields)))
     return found
 
 
@@ -71,11 +75,17 @@ def _ablate(_: Sequence[str]) -> None:
     rows = [
         Row(name, baseline, [_trained(images, baseline, int(seed), fields) for seed in values.seeds])
         for baseline in values.baselines
-        for name, fields in stages(values.schedule)
+        for name, fields in stages(values.schedule, baseline)
     ]
-    console.print(_table(rows))
+    lines = _lines(rows)
+    table = Table(*_COLUMNS)
+    for line in lines:
+        table.add_row(*line)
+    console.print(table)
     if values.out:
         storage.write_json(storage.as_path(values.out), _record(rows))
+    if values.table:
+        storage.write_bytes(storage.as_path(values.table), _markdown(lines).encode())
 
 
 def _trained(images: Images, baseline: str, seed: int, fields: Mapping[str, Any]) -> Result:
@@ -108,16 +118,22 @@ def _record(rows: Sequence[Row]) -> dict[str, Any]:
     }
 
 
-def _table(rows: Sequence[Row]) -> Table:
-    table = Table("system", "schedule", "validation NLL", "change", "seconds")
+def _lines(rows: Sequence[Row]) -> list[tuple[str, ...]]:
+    """The cells of the table, a line for each row."""
+    lines = []
     before: Row | None = None
     for row in rows:
         is_first = before is None or before.baseline != row.baseline
         change = "" if is_first or before is None else f"{row.val_nll - before.val_nll:+.2f}"
         name = row.baseline if is_first else ""
-        table.add_row(name, row.name, f"{row.val_nll:.2f}", change, f"{row.seconds:.0f}")
+        lines.append((name, row.name, f"{row.val_nll:.2f}", change, f"{row.seconds:.0f}"))
         before = row
-    return table
+    return lines
+
+
+def _markdown(lines: Sequence[Sequence[str]]) -> str:
+    columns = ("---",) * len(_COLUMNS)
+    return "".join(f"| {' | '.join(line)} |\n" for line in (_COLUMNS, columns, *lines))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ Plain numbers and names only: `models.systems` builds the parts that the names s
 
 from .published import PUBLISHED, PublishedNLL
 from .recipe import Recipe, recipe
-from .schedules import SCHEDULES, changes_of
+from .schedules import SCHEDULES, Change, changes_of, fields_of
 from .structures import BETA, DATASETS, STRUCTURES, Betas, DatasetFacts, Structure
 from .systems import (
     BASELINES,
@@ -32,6 +32,7 @@ __all__ = [
     "STRUCTURES",
     "SYSTEMS",
     "Betas",
+    "Change",
     "DatasetFacts",
     "EstimatorFacts",
     "LikelihoodFacts",
@@ -41,6 +42,7 @@ __all__ = [
     "System",
     "changes_of",
     "check_estimator",
+    "fields_of",
     "recipe",
     "register_system",
 ]

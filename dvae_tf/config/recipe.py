@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from .published import PUBLISHED, PublishedNLL
-from .schedules import SCHEDULES, changes_of
+from .schedules import SCHEDULES, changes_of, fields_of
 from .structures import BETA, DATASETS, STRUCTURES, Structure
 from .systems import LIKELIHOODS, SAMPLERS, SYSTEMS, System, check_estimator
 
@@ -284,7 +284,8 @@ def recipe(
     system = SYSTEMS[baseline]
     if beta is None and system.beta is not None:
         beta = _published_beta(system.beta, dataset, structure)
-    return Recipe(dataset, struct, baseline, k, beta, **{**system.recipe, **changes_of(schedule, k), **changes})
+    scheduled = fields_of(changes_of(schedule, system, k))
+    return Recipe(dataset, struct, baseline, k, beta, **{**system.recipe, **scheduled, **changes})
 
 
 def _structure(struct: str, given: Mapping[str, Any]) -> Structure:

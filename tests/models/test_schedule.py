@@ -105,7 +105,15 @@ def test_schedules_are_rows_of_one_table():
     published, best = (tiny.recipe(baseline="gumbolt", schedule=each) for each in ("published", "best"))
     assert published == tiny.recipe(baseline="gumbolt")
     changed = {name for name, value in best.to_json().items() if value != published.to_json()[name]}
-    assert changed == {"schedule", *config.changes_of("best")}
+    table = config.changes_of("best", published.system)
+    assert changed == {"schedule", *config.fields_of(table)}
+    assert "softening_steps" in changed
+
+
+def test_changes_are_of_the_systems_that_they_are_for():
+    best = tiny.recipe(baseline="dvaes_power", schedule="best")
+    assert best.centered
+    assert best.softening_steps == config.Recipe.softening_steps
 
 
 def test_given_fields_override_those_of_the_schedule():
