@@ -67,8 +67,6 @@ class Recipe:
     centered: bool = False
     # Whether the negative phase averages free energies instead of energies.
     rao_blackwellized: bool = False
-    # Pairs (fraction of the run, factor by which relaxations are softer from then on).
-    softening_steps: tuple[tuple[float, float], ...] = ((0.0, 1.0),)
     # Fraction of the run from which on the bound takes `late_k` samples; None for no such part.
     late_start: float | None = None
     late_k: int | None = None
@@ -138,9 +136,15 @@ class Recipe:
                     f"{name}: expected a multiple of num_replicas, {self.num_replicas}, "
                     f"got {getattr(self, name)}"
                 )
-        _check_steps("lr_steps", self.lr_steps, 0.0)
-        # A relaxation is never sharper than its own beta or temperature.
-        _check_steps("softening_steps", self.softening_steps, 1.0)
+        starts = [start for start, _ in self.lr_steps]
+        factors = [factor for _, factor in self.lr_steps]
+        rising = starts[:1] == [0.0] and starts == sorted(set(starts)) and starts[-1] < 1
+        # NaN compares false.
+        if not (rising and all(0 <= factor < math.inf for factor in factors)):
+            raise ValueError(
+                "lr_steps: expected pairs (fraction, factor) with fractions rising from 0 to below 1, "
+                f"got {self.lr_steps}"
+            )
         self._check_last_parts()
 
     def _set_sizes(self) -> None:
@@ -235,10 +239,12 @@ class Recipe:
             values.setdefault("dynamic_binarization", DATASETS[name].dynamic_binarization)
         if missing := sorted(known - set(values) - _ADDED):
             raise ValueError(f"config: missing fields {missing}")
-        given: dict[str, Any] = {name: _steps(name, values[name]) for name in _STEPS if name in values}
-        if (hidden := values.get("hidden")) is not None:
-            given["hidden"] = _hidden(hidden)
-        return cls(**values | given)
+        try:
+            steps = tuple((float(start), float(factor)) for start, factor in values["lr_steps"])
+        except (TypeError, ValueError, OverflowError) as error:
+            raise ValueError(f"lr_steps: expected pairs of numbers: {error}") from error
+        hidden = values.get("hidden")
+        return cls(**values | {"lr_steps": steps, "hidden": None if hidden is None else _hidden(hidden)})
 
 
 def recipe(
@@ -322,25 +328,6 @@ def _hidden(sizes: Any) -> tuple[int, ...]:
     raise ValueError(f"hidden: expected sizes of hidden layers, integers above 0, got {sizes!r}")
 
 
-def _steps(name: str, given: Any) -> tuple[tuple[float, float], ...]:
-    """Pairs of a fraction of the run and a factor."""
-    try:
-        return tuple((float(start), float(factor)) for start, factor in given)
-    except (TypeError, ValueError, OverflowError) as error:
-        raise ValueError(f"{name}: expected pairs of numbers: {error}") from error
-
-
-def _check_steps(name: str, steps: tuple[tuple[float, float], ...], least: float) -> None:
-    starts = [start for start, _ in steps]
-    rising = starts[:1] == [0.0] and starts == sorted(set(starts)) and starts[-1] < 1
-    # NaN compares false.
-    if not (rising and all(least <= factor < math.inf for _, factor in steps)):
-        raise ValueError(
-            f"{name}: expected pairs (fraction, factor) with fractions rising from 0 to below 1 and factors "
-            f"of at least {least:g}, got {steps}"
-        )
-
-
 def _check_own_name(argument: str, name: Any) -> None:
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise ValueError(f"{argument}: expected a name of letters, digits and any of . _ -, got {name!r}")
@@ -369,15 +356,12 @@ _ADDED = {
     "schedule",
     "centered",
     "rao_blackwellized",
-    "softening_steps",
     "late_start",
     "late_k",
     "refit_start",
     "batch_norm_batches",
     "doubly_reparameterized",
 }
-# Fields whose values are steps along the run.
-_STEPS = ("lr_steps", "softening_steps")
 _RENAMED = {"num_witnesses": "num_tracking_chains"}
 _MAY_BE_ZERO = {"seed", "weight_decay", "kl_warmup_fraction", "num_tracking_chains", "batch_norm_batches"}
 

@@ -27,10 +27,7 @@ SCHEDULES: dict[str, Mapping[str, Change]] = {
     "best": {
         "centered machine": Change({"centered": True}),
         "Rao-Blackwellized negative phase": Change({"rao_blackwellized": True}),
-        # tau from 1/4 to 1/7.
-        "softer relaxation at first": Change(
-            {"softening_steps": ((0.0, 1.75), (0.25, 1.5), (0.5, 1.25), (0.75, 1.0))}, prior="gumbolt"
-        ),
+        "softer relaxation": Change({"temperature": 1 / 4}, prior="gumbolt"),
         # An even number, which all estimators take.
         "more samples late": Change({"late_start": 0.6, "late_k": 6}),
     },

@@ -12,13 +12,11 @@ from ..estimators import RelaxedBound
 from ..numerics import Seed, Tag, as_seed, draw_bits, fold_in, log_mean_exp, uniform
 from ..posterior import Posterior
 from ..priors import BoltzmannPrior, Prior
-from ..smoothing import softened
 from .batch_norm import averaged_statistics, batch_norms, statistics_of
 from .centering import apply_centered
 from .inputs import checked_batch, checked_images
 from .optimizer import recipe_optimizer, step_variables, update_counter
 from .replicas import ReplicaUpdate, StepReport, combine
-from .schedule import has_begun, softening
 
 # Arguments of Keras's `compile` that have no meaning: the objective is the model's own.
 _NO_MEANING = ("loss", "loss_weights", "metrics", "weighted_metrics")
@@ -148,7 +146,7 @@ class RecipeTraining(keras.Model):
         with keras.StatelessScope(values):
             step = tf.convert_to_tensor(update_counter(self.optimizer))
         return tf.cond(
-            has_begun(recipe, recipe.late_start, step),
+            self._has_begun(recipe.late_start, step),
             lambda: self._replica_update(x, replica, values, sample_weight, recipe.late_k),
             lambda: self._replica_update(x, replica, values, sample_weight, recipe.k),
         )
@@ -177,7 +175,7 @@ class RecipeTraining(keras.Model):
                 x = binarize(x, fold_in((0, recipe.seed), Tag.BINARIZATION, step, *stream))
             chains, chain_energy = self.prior.step_chains(replica)
             parameters = [variable.value for variable in self.trainable_variables]
-            with tf.GradientTape() as tape, softened(softening(recipe, step)):
+            with tf.GradientTape() as tape:
                 tape.watch(parameters)
                 relaxed = self.relaxed_bound(
                     x,
@@ -220,10 +218,16 @@ class RecipeTraining(keras.Model):
         else:
             self.optimizer.apply(update.gradients, self.trainable_variables)
         for variable, value in zip(held, before, strict=True):
-            variable.assign(tf.where(has_begun(self.recipe, self.recipe.refit_start, step), value, variable))
+            variable.assign(tf.where(self._has_begun(self.recipe.refit_start, step), value, variable))
         # A step that loss scaling skips counts as well, or the next one would repeat its draws.
         counter.assign(step + 1)
         return update.report
+
+    def _has_begun(self, start: float | None, step: tf.Tensor) -> tf.Tensor:
+        """Whether the part of the run that starts at a fraction of it has begun; never for None."""
+        if start is None:
+            return tf.constant(False)
+        return step >= tf.constant(round(start * self.recipe.num_train_iter), step.dtype)
 
     @property
     def _held_variables(self) -> list[keras.Variable]:

@@ -13,7 +13,7 @@ from .gaussian import Gaussian
 from .logistic import Logistic
 from .mixture import RelaxedBernoulli
 from .power import Power
-from .relaxation import Relaxation, RelaxedBinary, softened
+from .relaxation import Relaxation, RelaxedBinary
 from .sampling import Sampling
 from .shifted_gaussian import ShiftedGaussian
 from .smoothing_layer import Smoothing
@@ -37,5 +37,4 @@ __all__ = [
     "SpikeExponential",
     "SymmetricFamily",
     "UniformExponential",
-    "softened",
 ]

@@ -134,9 +134,7 @@ class Concrete(Relaxation):
 
     def __init__(self, temperature: float, trainable_temperature: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self._temperature = NumberAbove(
-            self, "temperature", temperature, 0.0, trainable_temperature, sharpens=False
-        )
+        self._temperature = NumberAbove(self, "temperature", temperature, 0.0, trainable_temperature)
 
     @property
     def temperature(self) -> Any:

@@ -1,10 +1,8 @@
 """The interface of relaxations of bits: Keras layers that map log-odds to a distribution of zeta."""
 
 import abc
-import contextlib
-import contextvars
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import keras
@@ -117,24 +115,6 @@ class Relaxation(keras.layers.Layer):
         return super().get_config() | {"validate_args": self.validate_args}
 
 
-# The factor of `softened`.
-_SOFTENING: contextvars.ContextVar[Any] = contextvars.ContextVar("softening", default=None)
-
-
-@contextlib.contextmanager
-def softened(factor: Any) -> Iterator[None]:
-    r"""A context with softer relaxations: $\tau$ times a factor, $\beta$ above its bound divided by it.
-
-    Args:
-      factor: a number or a scalar tensor, at least 1; no gradient flows through it.
-    """
-    token = _SOFTENING.set(factor)
-    try:
-        yield
-    finally:
-        _SOFTENING.reset(token)
-
-
 class NumberAbove:
     """A parameter of a relaxation, kept above a bound: a number, or a weight of the layer.
 
@@ -144,24 +124,16 @@ class NumberAbove:
       value: the initial value, finite, above `smallest`.
       smallest: the bound.
       trainable: whether it is a weight.
-      sharpens: whether larger values are sharper, which `softened` makes smaller.
 
     Raises:
       ValueError: if `value` is out of range.
     """
 
     def __init__(
-        self,
-        layer: keras.layers.Layer,
-        name: str,
-        value: Any,
-        smallest: float,
-        trainable: bool,
-        sharpens: bool = True,
+        self, layer: keras.layers.Layer, name: str, value: Any, smallest: float, trainable: bool
     ) -> None:
         number = as_number(f"{name} of {type(layer).__name__}", value, above=smallest)
         self.initial, self._smallest, self._weight = number, smallest, None
-        self._sharpens = sharpens
         if trainable:
             self._weight = layer.add_weight(
                 name="log_excess",
@@ -179,13 +151,7 @@ class NumberAbove:
         return self._weight is not None
 
     def value(self) -> Any:
-        """The current value: a number, or a tensor if it is a weight or softened."""
-        factor = _SOFTENING.get()
-        if self._weight is None and factor is None:
+        """The current value: a number, or a tensor if it is a weight."""
+        if self._weight is None:
             return self.initial
-        excess = self.initial - self._smallest
-        if self._weight is not None:
-            excess = tf.exp(tf.convert_to_tensor(self._weight))
-        if factor is not None:
-            excess = excess / factor if self._sharpens else excess * factor
-        return self._smallest + excess
+        return self._smallest + tf.exp(tf.convert_to_tensor(self._weight))

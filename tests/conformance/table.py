@@ -31,7 +31,6 @@ _REASONS = {
     "rearranges replicas, whose number is static; tested by samplers/test_parallel_tempering.py": (
         "samplers.merge_ladders"
     ),
-    "changes what relaxations compute; tested by models/test_schedule.py": "smoothing.softened",
     "plain numbers and names": """
         config.Betas config.DatasetFacts config.Recipe config.Structure config.System config.recipe
         config.BASELINES config.BETA config.DATASETS config.ESTIMATORS config.EstimatorFacts

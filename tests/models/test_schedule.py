@@ -1,10 +1,10 @@
-"""What a recipe changes along the run: softer relaxations, more samples, the encoder alone."""
+"""What a schedule changes along the run: more samples late, the encoder alone at the end."""
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from dvae_tf import config, models, smoothing
+from dvae_tf import config, models
 from support import tiny
 
 STEPS = 10
@@ -46,28 +46,6 @@ def test_late_steps_take_more_samples(baseline):
     assert _differ(_gradients(one, 5), _gradients(three, 5))
 
 
-def test_relaxations_start_softer():
-    model = _model(temperature=0.2, softening_steps=((0.0, 4.0), (0.3, 2.0), (0.7, 1.0)))
-    for step, temperature in ((0, 0.8), (2, 0.8), (3, 0.4), (6, 0.4), (7, 0.2), (9, 0.2)):
-        _assert_close(_gradients(model, step), _gradients(_model(temperature=temperature), step))
-
-
-def test_softer_smoothing_is_that_of_the_prior_too():
-    model = _model(baseline="dvaes_power", beta=21.0, softening_steps=((0.0, 2.0), (0.5, 1.0)))
-    # beta - 1 is halved.
-    _assert_close(_gradients(model, 0), _gradients(_model(baseline="dvaes_power", beta=11.0), 0))
-    _assert_close(_gradients(model, 5), _gradients(_model(baseline="dvaes_power", beta=21.0), 5))
-
-
-def test_softened_reaches_relaxations_in_its_context_only():
-    power, concrete = smoothing.Power(beta=5.0), smoothing.Concrete(0.5)
-    with smoothing.softened(4.0):
-        assert power.theta == (2.0,)
-        assert concrete.temperature == 2.0
-    assert power.theta == (5.0,)
-    assert concrete.temperature == 0.5
-
-
 def test_encoder_alone_is_trained_at_the_end():
     # Without a warm-up, whose first step does not see the prior.
     model = _model(refit_start=0.5, kl_warmup_fraction=0.0)
@@ -91,8 +69,6 @@ def test_encoder_alone_is_trained_at_the_end():
         ({"late_k": 5}, "late_k: expected a number of samples together with late_start"),
         ({"late_start": 1.0, "late_k": 5}, "late_start: expected a fraction of the run below 1"),
         ({"refit_start": 1.5}, "refit_start: expected a fraction of the run below 1"),
-        ({"softening_steps": ((0.0, 0.5),)}, "softening_steps: expected pairs .* at least 1"),
-        ({"softening_steps": ((0.1, 2.0),)}, "softening_steps: expected pairs"),
         ({"schedule": "fast"}, "schedule: expected one of published, best"),
     ],
 )
@@ -107,13 +83,13 @@ def test_schedules_are_rows_of_one_table():
     changed = {name for name, value in best.to_json().items() if value != published.to_json()[name]}
     table = config.changes_of("best", published.system)
     assert changed == {"schedule", *config.fields_of(table)}
-    assert "softening_steps" in changed
+    assert "temperature" in changed
 
 
 def test_changes_are_of_the_systems_that_they_are_for():
     best = tiny.recipe(baseline="dvaes_power", schedule="best")
     assert best.centered
-    assert best.softening_steps == config.Recipe.softening_steps
+    assert best.temperature is None
 
 
 def test_given_fields_override_those_of_the_schedule():
@@ -132,7 +108,7 @@ def test_every_system_has_every_schedule(baseline):
 
 
 def test_schedule_survives_json():
-    recipe = tiny.recipe(baseline="gumbolt", schedule="best", softening_steps=((0.0, 2.0), (0.5, 1.0)))
+    recipe = tiny.recipe(baseline="gumbolt", schedule="best")
     assert config.Recipe.from_json(recipe.to_json()) == recipe
 
 
