@@ -120,7 +120,7 @@ def _record(rows: Sequence[Row]) -> dict[str, Any]:
 
 def _lines(rows: Sequence[Row]) -> list[tuple[str, ...]]:
     """The cells of the table, a line for each row."""
-    lines = []
+    lines: list[tuple[str, ...]] = []
     before: Row | None = None
     for row in rows:
         is_first = before is None or before.baseline != row.baseline
