@@ -385,7 +385,7 @@ class DVAE(RecipeTraining):
         x = checked_images(x, self.num_pixels, self.pixel_values)
         draw = self.posterior(x - self.mean_x, num_samples=self.recipe.k, seed=seed, training=training)
         log_likelihood = self.pixels(draw.sample, training).log_prob(x)
-        kl = self.kl(draw, self.prior.distribution(chains))
+        kl = self.kl(draw, self.prior.in_mode(self.prior.distribution(chains), training))
         return RelaxedBound(self.bound(log_likelihood, kl, kl_weight), log_likelihood, kl)
 
     @tf.function(jit_compile=True)
