@@ -1,7 +1,7 @@
 """Every training objective's gradient against the exact one, and the biases that are there by construction.
 
 The library's gradients are averaged over many draws and compared, parameter by parameter, with central
-differences of the objective of `exact_objective` (enumeration and quadrature in float64). The biases
+differences of the objective of `exact_model` (enumeration and quadrature in float64). The biases
 are differences of two such exact gradients: no noise.
 """
 
@@ -18,7 +18,7 @@ from dvae_tf import config, kl, models, priors
 from dvae_tf.posterior import PosteriorSample
 from dvae_tf.priors import gaussian_integral, overlapping
 from dvae_tf.rbm import right_logits
-from support import exact_objective as exact
+from runners import exact_model as exact
 from support import smoothing_reference
 
 NUM_PIXELS = 3
@@ -178,7 +178,7 @@ def build(case: Case, num_groups: int, k: int = 1) -> tuple[models.DVAE, exact.P
 
 
 def _name(variable: Any, model: models.DVAE) -> str:
-    """The name in `exact_objective` of a variable of the library."""
+    """The name in `exact_model` of a variable of the library."""
     owner, last = variable.path.split("/")[-2:]
     if last == "s":
         scales = [relaxation.s for relaxation in model.posterior.relaxations]
