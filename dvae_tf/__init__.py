@@ -2,8 +2,8 @@
 
 Each subpackage is imported when it is first accessed: `import dvae_tf; dvae_tf.smoothing.Power` works, and
 `import dvae_tf` alone does not import TensorFlow. The main ones, lowest first: `numerics`, `config`, `data`,
-`rbm`, `smoothing`, `samplers`, `partition`, `priors`, `networks`, `posterior`, `objectives`, `kl`, `models`,
-`evaluation`, `export`, `plots`, `training`.
+`rbm`, `smoothing`, `samplers`, `partition`, `priors`, `networks`, `posterior`, `objectives`, `kl`,
+`estimators`, `models`, `evaluation`, `export`, `plots`, `training`.
 """
 
 import importlib
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from . import (
         config,
         data,
+        estimators,
         evaluation,
         export,
         kl,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 __all__ = [
     "config",
     "data",
+    "estimators",
     "evaluation",
     "export",
     "kl",

@@ -40,6 +40,7 @@ _RECIPE_FLAGS = {
     "num_validations": "Number of validations of a run; each takes as long as a few thousand steps.",
     "base_lr": "The initial learning rate.",
     "seed": "The seed of all random numbers of the run.",
+    "doubly_reparameterized": "Whether gradients of the encoder are doubly reparameterised (dvaes_…).",
     "likelihood": f"The likelihood of the pixels: one of {', '.join(config.LIKELIHOODS)}.",
 }
 # Fields whose default depends on the baseline, or is None.
@@ -115,7 +116,11 @@ def define_flags(struct: str, num_train_iter: int) -> None:
         None,
         "A run folder or a pretrained model whose weights and chains training starts from, past the warm-up.",
     )
-    flags.DEFINE_integer("k", 1, "Number of importance samples of the training bound.")
+    flags.DEFINE_integer(
+        "k",
+        1,
+        "Number of samples of the training bound; rloo and vimco need at least 2, disarm an even number.",
+    )
     flags.DEFINE_float("beta", None, "The sharpness of the smoothing; by default the published one.")
     flags.DEFINE_string(
         "sampler", "pcd", f"The sampler of the negative phase: one of {', '.join(config.SAMPLERS)}."
@@ -141,7 +146,9 @@ def define_flags(struct: str, num_train_iter: int) -> None:
         default = defaults[name].default
         _DEFINE[type(default)](name, default, text)
     flags.DEFINE_float(
-        "temperature", None, "The temperature of the Concrete relaxation; by default that of the baseline."
+        "temperature",
+        None,
+        "The temperature of the Concrete relaxation (initial for rebar); by default that of the baseline.",
     )
     flags.DEFINE_float("adam_epsilon", None, "The epsilon of Adam; by default that of the baseline.")
     flags.DEFINE_integer(

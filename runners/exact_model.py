@@ -98,6 +98,18 @@ def shifted_gaussian(num_nodes: int) -> Unit:
     return Unit(of, density)
 
 
+def bits() -> Unit:
+    """The bit itself, without relaxation."""
+
+    def of(logits: np.ndarray, shift: Any, scale: Any) -> list:
+        del shift, scale
+        return [
+            (z, special.log_expit(logits if z else -logits), np.full(logits.shape, float(z))) for z in (0, 1)
+        ]
+
+    return Unit(of, lambda *_: np.nan)
+
+
 def concrete(temperature: float, num_nodes: int) -> Unit:
     """sigmoid((l + logit rho) / temperature); the logistic noise by Gauss-Legendre on logit rho."""
     points, weights = reference_nodes(-18.0, 18.0, num_nodes)
@@ -307,15 +319,28 @@ def importance_weighted_pairs(
     return float(weight @ (np.logaddexp(log_w[:, np.newaxis], log_w) - np.log(2)) @ weight)
 
 
+def importance_weighted(
+    parameters: Parameters,
+    x: np.ndarray,
+    unit: Unit,
+    kl: Callable[[Parameters, Grid], np.ndarray],
+    num_groups: int,
+    num_samples: int,
+) -> float:
+    """E over K independent samples of log (w_1 + ... + w_K) / K, over all K-tuples of nodes."""
+    grid = posterior_grid(parameters, x, unit, num_groups)
+    log_w = log_likelihood(parameters, x, grid.zeta) - kl(parameters, grid)
+    weight = np.exp(grid.log_weight)
+    log_sum, joint = log_w, weight
+    for _ in range(num_samples - 1):
+        log_sum = np.logaddexp(log_sum[..., np.newaxis], log_w)
+        joint = joint[..., np.newaxis] * weight
+    return float((joint * (log_sum - np.log(num_samples))).sum())
+
+
 def discrete_elbo(parameters: Parameters, x: np.ndarray, num_groups: int, directed: bool = False) -> float:
     """The ELBO of the model of bits: what every relaxation tends to."""
-    bits = Unit(
-        lambda logits, shift, scale: [
-            (z, special.log_expit(logits if z else -logits), np.full(logits.shape, float(z))) for z in (0, 1)
-        ],
-        lambda *_: np.nan,
-    )
-    return elbo(parameters, x, bits, directed_bits if directed else boltzmann_bits, num_groups)
+    return elbo(parameters, x, bits(), directed_bits if directed else boltzmann_bits, num_groups)
 
 
 def gradient(

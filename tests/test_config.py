@@ -79,7 +79,7 @@ def test_figures_of_every_paper():
 
 @pytest.mark.parametrize("baseline", config.BASELINES)
 def test_every_baseline_has_its_own_sharpness_and_no_other(baseline):
-    recipe = config.recipe("binarized_mnist", "1-layer-nonlin", baseline, 1)
+    recipe = config.recipe("binarized_mnist", "1-layer-nonlin", baseline, 2)
     expected = {
         "dvae_spike_exp": 5,
         "dvaepp_exp": 14,
@@ -93,10 +93,49 @@ def test_every_baseline_has_its_own_sharpness_and_no_other(baseline):
         "dvaes_power": 40,
     }
     assert recipe.beta == expected.get(baseline)
-    assert (recipe.temperature is None) == (baseline in expected)
+    bits = ("rloo", "vimco", "disarm")
+    assert (recipe.temperature is None) == (baseline in expected or baseline in bits)
     wrong = {"temperature": 0.5} if baseline in expected else {"beta": 5.0}
     with pytest.raises(ValueError, match=f"{next(iter(wrong))}: expected none for {baseline}"):
-        config.recipe("binarized_mnist", "1-layer-nonlin", baseline, 1, **wrong)
+        config.recipe("binarized_mnist", "1-layer-nonlin", baseline, 2, **wrong)
+
+
+@pytest.mark.parametrize(
+    ("baseline", "k", "struct", "message"),
+    [
+        ("rloo", 1, "2-layer-small", "k: expected at least 2 samples for rloo, got 1"),
+        ("vimco", 1, "1-layer-small", "k: expected at least 2 samples for vimco, got 1"),
+        ("disarm", 1, "1-layer-small", "k: expected at least 2 samples for disarm, got 1"),
+        ("disarm", 3, "1-layer-small", "k: expected an even number of samples for disarm, .* got 3"),
+        ("rebar", 1, "2-layer-small", "num_groups: expected 1 for rebar, got 2"),
+    ],
+)
+def test_what_estimators_of_bits_ask_for(baseline, k, struct, message):
+    with pytest.raises(ValueError, match=message):
+        config.recipe("digits", struct, baseline, k)
+    good = config.recipe("digits", "1-layer-small", baseline, 4, couplings=False)
+    assert config.Recipe.from_json(good.to_json()) == good
+    with pytest.raises(ValueError, match=message):
+        dataclasses.replace(good, k=k, struct=struct, num_groups=None, units=None)
+
+
+@pytest.mark.parametrize("baseline", config.BASELINES)
+def test_which_systems_take_doubly_reparameterized_gradients(baseline):
+    takes = baseline.startswith("dvaes_") or baseline == "concrete"
+    cell = "digits", "1-layer-small", baseline, 2
+    if takes:
+        recipe = config.recipe(*cell, doubly_reparameterized=True)
+        assert recipe.estimator == "doubly_reparameterized"
+        assert config.Recipe.from_json(recipe.to_json()) == recipe
+    else:
+        with pytest.raises(ValueError, match=f"doubly_reparameterized: expected .* for {baseline}"):
+            config.recipe(*cell, doubly_reparameterized=True)
+    assert config.recipe(*cell).estimator == config.SYSTEMS[baseline].estimator
+
+
+def test_an_unknown_estimator():
+    with pytest.raises(ValueError, match="estimator: expected one of .*vimco.*, got 'reinforce'"):
+        config.check_estimator("reinforce", 2, 1)
 
 
 def test_gumbolt_has_its_own_recipe():

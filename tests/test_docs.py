@@ -103,6 +103,7 @@ ROOMS = (
     *(
         "config",
         "data",
+        "estimators",
         "evaluation",
         "export",
         "kl",

@@ -10,11 +10,20 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from dvae_tf import export, models, storage
-from support.tiny import NUM_PIXELS, rough_model
+from dvae_tf import config, export, models, storage
+from support.tiny import NUM_PIXELS, rough_model, struct_of
 
 # Every kind of posterior, prior and relaxation.
-BASELINES = ("dvaes_power", "dvaes_gi", "dvaepp_exp", "gumbolt", "concrete", "gumbel_softmax")
+BASELINES = (
+    "dvaes_power",
+    "dvaes_gi",
+    "dvaepp_exp",
+    "gumbolt",
+    "concrete",
+    "gumbel_softmax",
+    "vimco",
+    "rebar",
+)
 SAMPLERS = ("pa", "pt")
 SEED = (3, 4)
 
@@ -96,8 +105,9 @@ def assert_same(found, expected):
 
 def trained_model(baseline, sampler="pcd"):
     """Weights, chains and log Z far from their start."""
-    struct = "tiny-2" if baseline != "gumbel_softmax" else "tiny"
-    model = rough_model(struct, baseline=baseline, sampler=sampler)
+    struct = struct_of(baseline) if baseline != "gumbel_softmax" else "tiny"
+    k = config.ESTIMATORS[config.SYSTEMS[baseline].estimator].smallest_k
+    model = rough_model(struct, k=k, baseline=baseline, sampler=sampler)
     model.compile()
     for _ in range(3):
         model.update(tf.constant(some_input(model, 20)[0]))

@@ -14,18 +14,13 @@ import pytest
 import tensorflow as tf
 from scipy import special, stats
 
-from dvae_tf import config, kl, models, priors
+from dvae_tf import kl, priors
 from dvae_tf.posterior import PosteriorSample
 from dvae_tf.priors import gaussian_integral, overlapping
 from dvae_tf.rbm import right_logits
 from runners import exact_model as exact
-from support import smoothing_reference
-
-NUM_PIXELS = 3
-X = np.array([1.0, 0.0, 1.0])
-BATCH, CALLS = 2_000, 120
-# The largest of forty z-scores exceeds 4.2 once in a thousand.
-LARGEST = 4.5
+from support import gradient_checks, smoothing_reference
+from support.gradient_checks import BATCH, CALLS, LARGEST, X, centred, largest_z_score, mean_gradients
 
 
 def legendre(num_nodes):
@@ -137,62 +132,11 @@ with_groups = pytest.mark.parametrize("num_groups", [pytest.param(1, marks=pytes
 
 @pytest.fixture(autouse=True)
 def structures(monkeypatch):
-    """Linear networks of two and four units, in one group and in two; log Z exact."""
-    for units in (2, 4):
-        for groups in (1, 2):
-            structure = config.Structure(groups, units // groups, ())
-            monkeypatch.setitem(config.STRUCTURES, f"{groups}-{units}", structure)
-    for row in ("1-lin", "2-nonlin"):
-        monkeypatch.setitem(config.BETA, ("three", row), config.BETA["mnist", "1-lin"])
-    monkeypatch.setitem(config.DATASETS, "three", config.DatasetFacts(False, betas="three"))
-    monkeypatch.setattr(
-        priors.BoltzmannPrior, "binary", lambda layer, state=None: priors.BoltzmannMachine(*layer.rbm)
-    )
+    gradient_checks.add_structures(monkeypatch)
 
 
-def build(case: Case, num_groups: int, k: int = 1) -> tuple[models.DVAE, exact.Parameters, dict]:
-    """The model with parameters far from their start, these in float64, and the variables by name."""
-    recipe = config.recipe(
-        "three",
-        f"{num_groups}-{case.units}",
-        case.baseline,
-        k,
-        num_chains=2,
-        num_sweeps=1,
-        num_mean_field_iterations=60,
-        **case.changes,
-    )
-    model = models.DVAE(recipe, np.full(NUM_PIXELS, 0.5))
-    rng = np.random.default_rng(3)
-    named = {}
-    for variable in model.trainable_variables:
-        value = np.asarray(variable) * 0 + 0.8 * rng.normal(size=variable.shape)
-        if variable.path.endswith("/s"):
-            value = 1.0 + 0.3 * rng.normal(size=variable.shape)
-        variable.assign(value.astype(np.float32))
-        named[_name(variable, model)] = variable
-    parameters = {name: np.asarray(variable, np.float64) for name, variable in named.items()}
-    if "left_bias" in parameters:
-        parameters.setdefault("weights", np.asarray(model.prior.rbm.weights, np.float64))
-    return model, parameters, named
-
-
-def _name(variable: Any, model: models.DVAE) -> str:
-    """The name in `exact_model` of a variable of the library."""
-    owner, last = variable.path.split("/")[-2:]
-    if last == "s":
-        scales = [relaxation.s for relaxation in model.posterior.relaxations]
-        return f"scale_{next(i for i, s in enumerate(scales) if s is variable)}"
-    if owner == "prior":
-        return last
-    network = next(
-        part for part in variable.path.split("/") if part.startswith(("encoder", "decoder", "prior_"))
-    )
-    if last == "bias":
-        return f"{network}/bias"
-    if network.startswith("encoder"):
-        return f"{network}/{'x' if owner == 'input_0' else 'before'}"
-    return f"{network}/kernel"
+def build(case: Case, num_groups: int, k: int = 1) -> gradient_checks.Built:
+    return gradient_checks.build(case.baseline, case.units, num_groups, k, **case.changes)
 
 
 def exact_gradient(case: Case, parameters: exact.Parameters, num_groups: int, k: int = 1) -> exact.Parameters:
@@ -201,50 +145,9 @@ def exact_gradient(case: Case, parameters: exact.Parameters, num_groups: int, k:
 
     def objective(moved):
         # The encoder sees x - mean(x_train).
-        return value(_centred(moved), X, unit, kl_term, num_groups)
+        return value(centred(moved), X, unit, kl_term, num_groups)
 
     return exact.gradient(objective, parameters)
-
-
-def _centred(parameters: exact.Parameters) -> exact.Parameters:
-    """Parameters whose first encoder layer takes x itself: its bias has the centring."""
-    centred = dict(parameters)
-    for name, kernel in parameters.items():
-        if name.startswith("encoder") and name.endswith("/x"):
-            bias = name.replace("/x", "/bias")
-            centred[bias] = parameters[bias] - 0.5 * kernel.sum(0)
-    return centred
-
-
-def mean_gradients(model: models.DVAE, named: dict, calls: int = CALLS) -> dict[str, np.ndarray]:
-    """Batch means of the gradient of the training objective, [calls, ...] for each parameter."""
-    x = tf.tile(tf.constant(X[np.newaxis], tf.float32), [BATCH, 1])
-    names = list(named)
-
-    @tf.function(jit_compile=True)
-    def one(seed):
-        with tf.GradientTape() as tape:
-            bound, _, _ = model.relaxed_bound(x, seed)
-            objective = tf.reduce_mean(bound)
-        values = [named[name].value for name in names]
-        return tape.gradient(objective, values)
-
-    drawn = [one(tf.constant([7, call])) for call in range(calls)]
-    return {name: np.stack([np.asarray(each[i]) for each in drawn]) for i, name in enumerate(names)}
-
-
-def largest_z_score(gradients: dict[str, np.ndarray], expected: exact.Parameters) -> float:
-    """Over all parameters; those whose gradient does not vary must agree to rounding."""
-    worst = 0.0
-    for name, drawn in gradients.items():
-        mean = drawn.mean(0, dtype=np.float64)
-        error = drawn.std(0, ddof=1, dtype=np.float64) / np.sqrt(len(drawn))
-        # Rounding of float32 sums, and of central differences.
-        floor = 1e-5 * (1 + np.abs(expected[name]))
-        assert np.isfinite(expected[name]).all()
-        assert np.isfinite(drawn).all()
-        worst = max(worst, float((np.abs(mean - expected[name]) / np.hypot(error, floor)).max()))
-    return worst
 
 
 def check(case: Case, num_groups: int, k: int = 1) -> float:

@@ -6,12 +6,24 @@ Plain numbers and names only: `models.systems` builds the parts that the names s
 from .published import PUBLISHED, PublishedNLL
 from .recipe import Recipe, recipe
 from .structures import BETA, DATASETS, STRUCTURES, Betas, DatasetFacts, Structure
-from .systems import BASELINES, LIKELIHOODS, SAMPLERS, SYSTEMS, LikelihoodFacts, System, register_system
+from .systems import (
+    BASELINES,
+    ESTIMATORS,
+    LIKELIHOODS,
+    SAMPLERS,
+    SYSTEMS,
+    EstimatorFacts,
+    LikelihoodFacts,
+    System,
+    check_estimator,
+    register_system,
+)
 
 __all__ = [
     "BASELINES",
     "BETA",
     "DATASETS",
+    "ESTIMATORS",
     "LIKELIHOODS",
     "PUBLISHED",
     "SAMPLERS",
@@ -19,11 +31,13 @@ __all__ = [
     "SYSTEMS",
     "Betas",
     "DatasetFacts",
+    "EstimatorFacts",
     "LikelihoodFacts",
     "PublishedNLL",
     "Recipe",
     "Structure",
     "System",
+    "check_estimator",
     "recipe",
     "register_system",
 ]

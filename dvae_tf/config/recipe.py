@@ -15,7 +15,7 @@ import numpy as np
 
 from .published import PUBLISHED, PublishedNLL
 from .structures import BETA, DATASETS, STRUCTURES, Structure
-from .systems import LIKELIHOODS, SAMPLERS, SYSTEMS, System
+from .systems import LIKELIHOODS, SAMPLERS, SYSTEMS, System, check_estimator
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
@@ -64,6 +64,8 @@ class Recipe:
     batch_norm_epsilon: float = 1e-2
     num_mean_field_iterations: int = 5
     couplings: bool = True
+    # Doubly reparameterised gradients of the encoder (`estimators.doubly_reparameterized`).
+    doubly_reparameterized: bool = False
     sampler: str = "pcd"
     num_chains: int = 100
     num_sweeps: int = 20
@@ -107,6 +109,12 @@ class Recipe:
         if self.ais_chains < 2:
             raise ValueError(f"ais_chains: expected at least 2 for a standard error, got {self.ais_chains}")
         self._check_sharpness()
+        if self.doubly_reparameterized and not self.system.weighs_densities:
+            raise ValueError(
+                "doubly_reparameterized: expected true only for systems whose importance weights are ratios "
+                f"of densities of zeta (dvaes_…, concrete), got it for {self.baseline}"
+            )
+        check_estimator(self.estimator, self.k, self.structure.num_groups)
         for name in ("train_batchsize", "num_chains"):
             if getattr(self, name) % self.num_replicas:
                 raise ValueError(
@@ -150,6 +158,11 @@ class Recipe:
     def system(self) -> System:
         """The row of `SYSTEMS`."""
         return SYSTEMS[self.baseline]
+
+    @property
+    def estimator(self) -> str:
+        """The name of the gradient estimator, a key of `ESTIMATORS`."""
+        return "doubly_reparameterized" if self.doubly_reparameterized else self.system.estimator
 
     @property
     def structure(self) -> Structure:
@@ -216,7 +229,8 @@ def recipe(
         (sizes of hidden layers), which must be among the changes then. With a key of `STRUCTURES`, changed
         sizes change the name as well (`Structure.name`).
       baseline: a key of `SYSTEMS`.
-      k: importance samples of the training bound.
+      k: samples of an image in a training step. They tighten an importance-weighted bound and average an
+        ELBO; rloo and vimco need at least 2, disarm an even number.
       beta: the sharpness; None means the published one of the cell (and stays None for the systems that
         have a temperature instead).
       **changes: other fields of `Recipe`.
@@ -307,6 +321,7 @@ _ADDED = {
     "hidden",
     "likelihood",
     "init_from",
+    "doubly_reparameterized",
 }
 _RENAMED = {"num_witnesses": "num_tracking_chains"}
 _MAY_BE_ZERO = {"seed", "weight_decay", "kl_warmup_fraction", "num_tracking_chains"}

@@ -9,20 +9,78 @@ class System(NamedTuple):
     """The parts of a baseline, by name.
 
     Attributes:
-      relaxation: the relaxation of the posterior's bits.
+      relaxation: the relaxation of the posterior's bits; None if the code of training is bits.
       prior: the distribution of the code, and how it is relaxed.
       kl: the estimator of log q - log p: at the sample, or in closed form.
       bound: how K samples are combined into one bound.
       beta: a column of `Betas`, or a number; None if the relaxation has a temperature instead.
       recipe: fields of `Recipe` that differ from those of the DVAE# paper.
+      estimator: the estimator of the bound's gradient.
     """
 
-    relaxation: str
+    relaxation: str | None
     prior: str
     kl: str
     bound: str
     beta: str | float | None = None
     recipe: Mapping[str, Any] = MappingProxyType({})
+    estimator: str = "reparameterized"
+
+    @property
+    def weighs_densities(self) -> bool:
+        """Whether its importance weights are ratios of densities of zeta, reparameterised everywhere.
+
+        GumBolt's proxy is no density, and the spike has an atom.
+        """
+        return (
+            self.estimator == "reparameterized"
+            and (self.kl, self.bound) == ("sampled", "importance_weighted")
+            and self.relaxation != "spike_exponential"
+        )
+
+
+class EstimatorFacts(NamedTuple):
+    """What a gradient estimator asks of a recipe.
+
+    Attributes:
+      smallest_k: least number of samples K of an image.
+      pairs: whether the samples are pairs, so that K is even.
+      one_group: whether the code must be a single group.
+    """
+
+    smallest_k: int = 1
+    pairs: bool = False
+    one_group: bool = False
+
+
+ESTIMATORS = {
+    "reparameterized": EstimatorFacts(),
+    "doubly_reparameterized": EstimatorFacts(),
+    "rloo": EstimatorFacts(smallest_k=2),
+    "vimco": EstimatorFacts(smallest_k=2),
+    "disarm": EstimatorFacts(smallest_k=2, pairs=True),
+    "rebar": EstimatorFacts(one_group=True),
+}
+
+
+def check_estimator(name: str, k: int, num_groups: int) -> None:
+    """Checks that a gradient estimator can use K samples of a code of so many groups.
+
+    Raises:
+      ValueError: if it is unknown, or cannot.
+    """
+    if name not in ESTIMATORS:
+        raise ValueError(
+            f"estimator: expected one of {', '.join(ESTIMATORS)}, got {name!r}; register your own with "
+            "dvae_tf.models.register_estimator"
+        )
+    facts = ESTIMATORS[name]
+    if k < facts.smallest_k:
+        raise ValueError(f"k: expected at least {facts.smallest_k} samples for {name}, got {k}")
+    if facts.pairs and k % 2:
+        raise ValueError(f"k: expected an even number of samples for {name}, which draws pairs, got {k}")
+    if facts.one_group and num_groups > 1:
+        raise ValueError(f"num_groups: expected 1 for {name}, got {num_groups}")
 
 
 # GumBolt paper, Sec. 5, with Adam's default epsilon.
@@ -58,6 +116,14 @@ SYSTEMS = {
     ),
     # Jang et al. (2017).
     "gumbel_softmax": System("concrete", "directed", "bernoulli", "elbo", None, {"temperature": 1 / 2}),
+    # Bits without relaxation.
+    "rloo": System(None, "boltzmann", "sampled", "elbo", estimator="rloo"),
+    "vimco": System(None, "boltzmann", "sampled", "importance_weighted", estimator="vimco"),
+    "disarm": System(None, "boltzmann", "sampled", "elbo", estimator="disarm"),
+    # The temperature is the initial one of its control variate.
+    "rebar": System(
+        "control_variate", "boltzmann", "sampled", "elbo", None, {"temperature": 1 / 2}, estimator="rebar"
+    ),
 }
 BASELINES = tuple(SYSTEMS)
 

@@ -1,11 +1,18 @@
 """The Keras model of a discrete VAE, and what the names of its parts stand for."""
 
+from ..estimators import RelaxedBound
 from .dvae import DVAE, BinaryCode, Samples
 from .likelihoods import Bernoulli, ContinuousBernoulli, DiscretizedLogistic, Likelihood
 from .pretrained import PRETRAINED
-from .recipe_training import RelaxedBound
 from .replicas import ReplicaUpdate, StepReport, combine
-from .systems import PriorParts, register_likelihood, register_prior, register_relaxation, register_sampler
+from .systems import (
+    PriorParts,
+    register_estimator,
+    register_likelihood,
+    register_prior,
+    register_relaxation,
+    register_sampler,
+)
 from .weights import load, load_weights, save_weights, start_from, weights_file
 
 __all__ = [
@@ -24,6 +31,7 @@ __all__ = [
     "combine",
     "load",
     "load_weights",
+    "register_estimator",
     "register_likelihood",
     "register_prior",
     "register_relaxation",

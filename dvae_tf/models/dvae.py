@@ -2,9 +2,9 @@ r"""The discrete VAE as a Keras model.
 
 $$ p(x) = \sum_{z \in \{0, 1\}^D} p(z) \, p(x \mid z) $$
 
-with a prior $p(z)$ of binary codes, a decoder network $p(x \mid z)$ and an approximate posterior
-$q(z \mid x)$ factored by groups. Training uses the relaxation $\zeta$ of the code; all reported
-likelihoods are those of the discrete model (DVAE# paper, Sec. 4).
+with a prior $p(z)$ of binary codes, a decoder network $p(x \mid z)$ and an approximate posterior $q(z \mid
+x)$ factored by groups. Training uses the relaxation $\zeta$ of the code, or the bits with an estimator of
+their gradient; all reported likelihoods are those of the discrete model (DVAE# paper, Sec. 4).
 """
 
 import math
@@ -16,7 +16,8 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
-from ..config import Recipe
+from ..config import Recipe, check_estimator
+from ..estimators import BoundParts, RelaxedBound
 from ..networks import Network
 from ..numerics import Seed, Tag, as_seed, integer_seed
 from ..objectives import LikelihoodEstimate, streamed_bound
@@ -28,8 +29,8 @@ from ..smoothing import Relaxation
 from ..support import as_count
 from .inputs import checked_codes, checked_images
 from .likelihoods import Bernoulli, Likelihood
-from .recipe_training import RecipeTraining, RelaxedBound
-from .systems import BOUNDS, KL_TERMS, LIKELIHOODS, PRIORS, RELAXATIONS, PriorParts
+from .recipe_training import RecipeTraining
+from .systems import BOUNDS, ESTIMATORS, KL_TERMS, LIKELIHOODS, PRIORS, RELAXATIONS, PriorParts
 
 # Rows (images x samples) in one block of a likelihood estimate; bounds its memory.
 _ROWS = 10_000
@@ -86,7 +87,7 @@ class DVAE(RecipeTraining):
         `Likelihood`, or any such function, whose images are only checked to be finite. None takes that of the
         recipe.
       relaxation: your own relaxation of the bits (a smoothing, `Concrete`, …), or a list of one for each
-        group. None takes that of the recipe's baseline.
+        group. None takes that of the recipe's baseline, which may have none.
       prior: your own prior of the code. None takes that of the recipe's baseline.
       sampler: your own sampler of the negative phase, with the recipe's number of chains for each replica.
         None takes that of the recipe.
@@ -139,6 +140,7 @@ class DVAE(RecipeTraining):
             height, width = image_shape
             self.image_shape = as_count("image_shape", height), as_count("image_shape", width)
         self.kl, self.bound = KL_TERMS[system.kl], BOUNDS[system.bound]
+        _registered(ESTIMATORS, "estimator", recipe.estimator)
         self._nll = keras.metrics.Mean("nll")
         self.mean_x = self.add_weight(
             name="mean_x",
@@ -170,7 +172,8 @@ class DVAE(RecipeTraining):
             )
         self.posterior = Posterior(encoders, relaxations, dtype=self.dtype_policy, name="posterior")
         self.decoder = self._decoder(mean_x) if decoder is None else decoder
-        self.prior = self._prior(relaxations[0], sampler) if prior is None else self._own_prior(prior)
+        first = relaxations[0] if relaxations else None
+        self.prior = self._prior(first, sampler) if prior is None else self._own_prior(prior)
         if sampler is not None and getattr(self.prior, "sampler", None) != sampler:
             raise ValueError(f"sampler: expected none for a prior that does not use it, got {sampler!r}")
         # Tracing once creates all variables now, for any batch size; Keras would create them lazily.
@@ -193,8 +196,14 @@ class DVAE(RecipeTraining):
         )
 
     def _relaxations(self, given: Relaxation | Sequence[Relaxation] | None) -> Sequence[Relaxation]:
-        """The relaxation of each group."""
+        """The relaxation of each group; empty if the code of training is bits."""
         num_groups, system = self.recipe.structure.num_groups, self.recipe.system
+        if system.relaxation is None:
+            if given is not None:
+                raise ValueError(
+                    f"relaxation: expected none for {self.recipe.baseline}, a system of bits, got {given!r}"
+                )
+            return ()
         if given is None:
             given = _registered(RELAXATIONS, "relaxation", system.relaxation)(self.recipe)
         relaxations = [given] * num_groups if isinstance(given, Relaxation) else list(given)
@@ -205,7 +214,7 @@ class DVAE(RecipeTraining):
             )
         return relaxations
 
-    def _prior(self, relaxation: Relaxation, sampler: Sampler | None) -> Prior:
+    def _prior(self, relaxation: Relaxation | None, sampler: Sampler | None) -> Prior:
         recipe = self.recipe
         num_chains = recipe.num_chains // recipe.num_replicas
         if sampler is not None and getattr(sampler, "num_chains", None) != num_chains:
@@ -225,14 +234,16 @@ class DVAE(RecipeTraining):
         return prior
 
     def _encoders(self, num_pixels: int, relaxations: Sequence[Relaxation]) -> list[Network]:
-        units = self.recipe.structure.units_per_group
+        structure = self.recipe.structure
+        units = structure.units_per_group
+        outputs = [each.outputs_per_unit for each in relaxations] or [1] * structure.num_groups
         return [
             self._network(
                 [num_pixels, group * units][: 1 + bool(group)],
-                units * relaxation.outputs_per_unit,
+                units * outputs_per_unit,
                 f"encoder_{group}",
             )
-            for group, relaxation in enumerate(relaxations)
+            for group, outputs_per_unit in enumerate(outputs)
         ]
 
     def _decoder(self, mean_x: np.ndarray) -> Network:
@@ -370,8 +381,10 @@ class DVAE(RecipeTraining):
         kl_weight: tf.Tensor | float = 1.0,
         training: bool = False,
         chains: Any = None,
+        num_samples: int | None = None,
+        estimator: str | None = None,
     ) -> RelaxedBound:
-        r"""The training objective of images.
+        r"""The training objective of images, with the gradient of an estimator (`estimators`).
 
         The gradient of its $\log Z$ is the negative phase, a mean over the chains of a sampler's state.
 
@@ -381,12 +394,32 @@ class DVAE(RecipeTraining):
           kl_weight: weight of the KL term, in `[0, 1]`.
           training: whether batch norms use the statistics of the batch.
           chains: the state of a sampler; None uses all chains of the prior.
+          num_samples: K; None takes that of the recipe.
+          estimator: a key of `config.ESTIMATORS`; None takes that of the recipe. Those of bits do not use the
+            relaxation, and have a bound of their own.
+
+        Raises:
+          ValueError: if the estimator is unknown, or does not fit the model or the number of samples.
         """
         x = checked_images(x, self.num_pixels, self.pixel_values)
-        draw = self.posterior(x - self.mean_x, num_samples=self.recipe.k, seed=seed, training=training)
-        log_likelihood = self.pixels(draw.sample, training).log_prob(x)
-        kl = self.kl(draw, self.prior.in_mode(self.prior.distribution(chains), training))
-        return RelaxedBound(self.bound(log_likelihood, kl, kl_weight), log_likelihood, kl)
+        num_samples = self.recipe.k if num_samples is None else num_samples
+        estimator = self.recipe.estimator if estimator is None else estimator
+        check_estimator(estimator, num_samples, self.posterior.num_groups)
+        parts = BoundParts(
+            posterior=self.posterior,
+            prior=self.prior,
+            chains=chains,
+            decoder=self.decoder,
+            log_likelihood=lambda code: self.pixels(code, training).log_prob(x),
+            kl=self.kl,
+            bound=self.bound,
+            x=x - self.mean_x,
+            num_samples=num_samples,
+            seed=seed,
+            kl_weight=kl_weight,
+            training=training,
+        )
+        return ESTIMATORS[estimator](parts)
 
     @tf.function(jit_compile=True)
     def _stream(

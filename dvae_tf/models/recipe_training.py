@@ -1,33 +1,19 @@
 """How a model trains: one step of the recipe, as Keras's `compile`, `fit` and `evaluate` take it."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from ..config import Recipe
+from ..estimators import RelaxedBound
 from ..numerics import Seed, Tag, draw_bits, fold_in, log_mean_exp, uniform
 from ..priors import Prior
 from .inputs import checked_batch, checked_images
 from .optimizer import recipe_optimizer, step_variables, update_counter
 from .replicas import ReplicaUpdate, StepReport, combine
-
-
-class RelaxedBound(NamedTuple):
-    r"""The training objective and its two terms, in nats.
-
-    Attributes:
-      bound: the objective of each image, `[B]`.
-      log_likelihood: $\log p(x \mid \zeta)$, `[K, B]`.
-      kl: estimate of $\log q(\zeta \mid x) - \log p(\zeta)$, `[K, B]`.
-    """
-
-    bound: tf.Tensor
-    log_likelihood: tf.Tensor
-    kl: tf.Tensor
-
 
 # Arguments of Keras's `compile` that have no meaning: the objective is the model's own.
 _NO_MEANING = ("loss", "loss_weights", "metrics", "weighted_metrics")
@@ -57,6 +43,8 @@ class RecipeTraining(keras.Model):
         kl_weight: tf.Tensor | float = 1.0,
         training: bool = False,
         chains: Any = None,
+        num_samples: int | None = None,
+        estimator: str | None = None,
     ) -> RelaxedBound:
         """The training objective of images; the model implements it."""
         raise NotImplementedError

@@ -1,8 +1,9 @@
 """Builds the parts of a system that the names in `config.SYSTEMS` and in recipes stand for.
 
-Names of your own parts are registered with `register_relaxation`, `register_prior`, `register_sampler` and
-`register_likelihood`, and systems made of them with `config.register_system`; recipes and programs then take
-them as they take the library's. Registering a name again replaces your earlier part.
+Names of your own parts are registered with `register_relaxation`, `register_prior`, `register_sampler`,
+`register_likelihood` and `register_estimator`, and systems made of them with `config.register_system`;
+recipes and programs then take them as they take the library's. Registering a name again replaces your earlier
+part.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,7 +12,7 @@ from typing import Any, NamedTuple
 import keras
 import tensorflow as tf
 
-from .. import config, kl, objectives, priors, smoothing
+from .. import config, estimators, kl, objectives, priors, smoothing
 from ..config import Recipe
 from ..networks import Network
 from ..samplers import ParallelTempering, PersistentGibbs, PopulationAnnealing, Sampler
@@ -64,6 +65,10 @@ RELAXATIONS: dict[str, _Relaxations] = {
     "gaussian": _smoothing(smoothing.Gaussian),
     "shifted_gaussian": _shifted_gaussians,
     "concrete": _shared(lambda recipe: smoothing.Concrete(recipe.temperature)),
+    # Files store its variables by name.
+    "control_variate": _shared(
+        lambda recipe: estimators.ControlVariate(recipe.temperature, name="control_variate")
+    ),
 }
 
 
@@ -102,14 +107,14 @@ class PriorParts(NamedTuple):
 
     Attributes:
       recipe: of the model.
-      relaxation: the relaxation of the posterior's first group.
+      relaxation: the relaxation of the posterior's first group; None for a code of bits.
       network: makes a network with the hidden layers of the recipe:
         `network(input_sizes, num_outputs, name)`.
       sampler: your own sampler of the negative phase; None for that of the recipe.
     """
 
     recipe: Any
-    relaxation: smoothing.Relaxation
+    relaxation: smoothing.Relaxation | None
     network: Callable[..., Network]
     sampler: Sampler | None
 
@@ -149,9 +154,21 @@ BOUNDS: dict[str, Callable[[tf.Tensor, tf.Tensor, tf.Tensor | float], tf.Tensor]
     "importance_weighted": objectives.importance_weighted_bound,
 }
 
+_Estimator = Callable[[estimators.BoundParts], estimators.RelaxedBound]
+
+# parts of a bound -> the bound with an estimate of its gradient.
+ESTIMATORS: dict[str, _Estimator] = {
+    "reparameterized": estimators.reparameterized,
+    "doubly_reparameterized": estimators.doubly_reparameterized,
+    "rloo": estimators.rloo,
+    "vimco": estimators.vimco,
+    "disarm": estimators.disarm,
+    "rebar": estimators.rebar,
+}
+
 
 # The names of the library's own parts.
-_TAKEN = frozenset(RELAXATIONS) | frozenset(PRIORS) | frozenset(SAMPLERS) | frozenset(LIKELIHOODS)
+_TAKEN = frozenset().union(RELAXATIONS, PRIORS, SAMPLERS, LIKELIHOODS, ESTIMATORS)
 
 
 def _register(table: dict[str, Any], name: str, part: Any) -> None:
@@ -213,3 +230,18 @@ def register_likelihood(name: str, likelihood: Likelihood) -> None:
     """
     _register(LIKELIHOODS, name, likelihood)
     config.LIKELIHOODS[name] = config.LikelihoodFacts(likelihood.pixels)
+
+
+def register_estimator(name: str, estimate: _Estimator, facts: config.EstimatorFacts | None = None) -> None:
+    """Names an estimator of the bound's gradient, for the rows of `config.register_system`.
+
+    Args:
+      name: the value of `System.estimator`.
+      estimate: from `estimators.BoundParts` to the bound.
+      facts: what it asks of recipes; None if it takes any.
+
+    Raises:
+      ValueError: if a part of the library has this name.
+    """
+    _register(ESTIMATORS, name, estimate)
+    config.ESTIMATORS[name] = facts or config.EstimatorFacts()

@@ -29,8 +29,11 @@ class Prior(keras.layers.Layer):
         """The prior of the relaxed code (or of the bits); in training it first advances the chains."""
 
     @abc.abstractmethod
-    def binary(self) -> tfp.distributions.Distribution:
-        """The prior p(z) of the bits, event shape [D], which evaluation uses."""
+    def binary(self, state: Any = None) -> tfp.distributions.Distribution:
+        """The prior p(z) of the bits, event shape [D], which evaluation and estimators on bits use.
+
+        The gradient of its log Z is the mean over the chains of a sampler state; None takes all chains.
+        """
 
     @abc.abstractmethod
     def distribution(self, state: Any = None) -> tfp.distributions.Distribution:

@@ -202,8 +202,9 @@ class DirectedPrior(Prior):
         """0: the prior is normalised."""
         return tf.constant(0.0)
 
-    def binary(self) -> DirectedBernoulli:
-        """The prior of the bits."""
+    def binary(self, state: Any = None) -> DirectedBernoulli:
+        """The prior of the bits; there are no chains."""
+        del state
         return DirectedBernoulli(self.first_logits, self.conditionals, validate_args=self.validate_args)
 
     def call(self, training: bool = False) -> DirectedBernoulli:

@@ -9,10 +9,10 @@ import tensorflow as tf
 from conformance.cases import SEED, bits, layer, odds, real, unit
 from conformance.distributions import _binary, _smoothed
 from conformance.functions import MACHINE
-from dvae_tf import models, priors, samplers, smoothing
+from dvae_tf import estimators, models, priors, samplers, smoothing
 from dvae_tf.networks import Network
 from dvae_tf.posterior import Posterior
-from support.tiny import NUM_PIXELS, rough_model
+from support.tiny import NUM_PIXELS, rough_model, struct_of
 
 CHAINS = samplers.PersistentGibbs(num_chains=5, num_sweeps=1)
 
@@ -190,6 +190,22 @@ MODELS = {
 }
 
 
+def _estimator(baseline, **changes):
+    """An estimator in the model of a baseline."""
+    k = 1 if baseline == "rebar" else 2
+    return layer(
+        lambda dtype: rough_model(struct_of(baseline), k=k, baseline=baseline, **changes),
+        bound=(lambda model, x, seed: model.relaxed_bound(x, seed, 0.5), (X, SEED), DRAWS | SLOW),
+    )
+
+
+ESTIMATORS = {name: _estimator(name) for name in ("rloo", "vimco", "disarm", "rebar")} | {
+    "reparameterized": _estimator("gumbolt"),
+    "doubly_reparameterized": _estimator("dvaes_exp", doubly_reparameterized=True),
+    "ControlVariate": _relaxation(lambda dtype: estimators.ControlVariate(0.5, name="mine"), _binary),
+}
+
+
 def _likelihood(kind):
     """A likelihood of the pixels: log p(x | outputs) and the mean image."""
 
@@ -211,6 +227,7 @@ OBJECTS = (
     | {f"samplers.{name}": case for name, case in SAMPLERS.items()}
     | {f"priors.{name}": case for name, case in PRIORS.items()}
     | {f"models.{name}": case for name, case in LIKELIHOODS.items()}
+    | {f"estimators.{name}": case for name, case in ESTIMATORS.items()}
     | NETWORKS
     | MODELS
 )

@@ -15,6 +15,7 @@ _REASONS = {
         smoothing.Family smoothing.Relaxation smoothing.RelaxedBinary smoothing.Smoothing
         smoothing.SymmetricFamily""",
     "a tuple of tensors that cases take or return": """
+        estimators.BoundParts estimators.RelaxedBound
         models.BinaryCode models.RelaxedBound models.ReplicaUpdate models.Samples models.StepReport
         objectives.LikelihoodEstimate partition.AnnealedChains partition.BothSides partition.Criterion
         partition.LogPartition partition.LogRatio partition.TemperedLadders posterior.PosteriorSample
@@ -32,13 +33,15 @@ _REASONS = {
     ),
     "plain numbers and names": """
         config.Betas config.DatasetFacts config.Recipe config.Structure config.System config.recipe
-        config.BASELINES config.BETA config.DATASETS config.PUBLISHED config.PublishedNLL config.SAMPLERS
+        config.BASELINES config.BETA config.DATASETS config.ESTIMATORS config.EstimatorFacts
+        config.check_estimator config.PUBLISHED config.PublishedNLL config.SAMPLERS
         config.LIKELIHOODS config.LikelihoodFacts config.STRUCTURES config.SYSTEMS
         evaluation.Evaluation evaluation.ImageNLL evaluation.PairedDifference
         models.PRETRAINED numerics.Tag
         numerics.check_precision numerics.integer_seed""",
     "adds to the tables of parts; tested by models/test_parts.py": """
-        config.register_system models.PriorParts models.register_likelihood models.register_prior
+        config.register_system models.PriorParts models.register_estimator models.register_likelihood
+        models.register_prior
         models.register_relaxation models.register_sampler""",
     "combines results of `DVAE.replica_update`; tested by reliability/test_replicas.py": "models.combine",
     "files and arrays of data": """

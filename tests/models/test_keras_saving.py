@@ -13,7 +13,7 @@ from tensorflow_probability import distributions as tfd
 from conformance.objects import MODELS, NETWORKS, PRIORS, SMOOTHINGS
 from dvae_tf import config, models, priors, samplers, smoothing
 from support.keras_files import assert_same_state, assert_same_variables, saved_and_loaded
-from support.tiny import NUM_PIXELS, all_bits, recipe, rough_model
+from support.tiny import NUM_PIXELS, all_bits, recipe, rough_model, struct_of
 
 X = all_bits(NUM_PIXELS)[::3].astype(np.float32)
 LAYERS = SMOOTHINGS | PRIORS | NETWORKS
@@ -64,6 +64,7 @@ def assert_same_results(found, expected):
         pytest.param(baseline, changes, marks=[] if baseline == "dvaes_gi" else pytest.mark.slow)
         for baseline, changes in [
             *((baseline, {}) for baseline in config.BASELINES),
+            ("dvaes_exp", {"doubly_reparameterized": True}),
             ("dvaes_power", {"sampler": "pa"}),
             ("dvaes_power", {"sampler": "pt"}),
             ("dvaes_power", {"num_replicas": 2, "train_batchsize": 20, "num_tracking_chains": 5}),
@@ -71,7 +72,7 @@ def assert_same_results(found, expected):
     ],
 )
 def test_every_system(baseline, changes, tmp_path):
-    model = trained(compiled(rough_model("tiny-2", k=2, baseline=baseline, seed=3, **changes)))
+    model = trained(compiled(rough_model(struct_of(baseline), k=2, baseline=baseline, seed=3, **changes)))
     found = saved_and_loaded(model, tmp_path)
     assert type(found) is models.DVAE
     assert found.recipe == model.recipe

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
-from dvae_tf import config, models, priors, samplers, smoothing
+from dvae_tf import config, estimators, models, priors, samplers, smoothing
 from dvae_tf.models import systems
 from support.tiny import NUM_PIXELS, recipe
 
@@ -52,6 +52,8 @@ TABLES = (
     systems.PRIORS,
     systems.SAMPLERS,
     systems.LIKELIHOODS,
+    config.ESTIMATORS,
+    systems.ESTIMATORS,
 )
 
 
@@ -68,6 +70,10 @@ def registered():
     config.register_system("mine", config.System("soft", "plain", "sampled", "importance_weighted", 7.0))
     config.register_system(
         "softest", config.System("soft", "overlapping", "sampled", "importance_weighted", 3.0)
+    )
+    models.register_estimator("own", estimators.vimco, config.EstimatorFacts(smallest_k=3))
+    config.register_system(
+        "own_bits", config.System(None, "boltzmann", "sampled", "importance_weighted", estimator="own")
     )
     yield
     for table, entries in zip(TABLES, before, strict=True):
@@ -96,6 +102,12 @@ def test_registered_parts_are_taken_by_recipes(registered):
     assert model.pixel_values == "levels"
     again = config.Recipe.from_json(model.recipe.to_json())
     assert again == model.recipe
+
+
+def test_a_registered_estimator_says_what_it_takes(registered):
+    trains(models.DVAE(recipe(baseline="own_bits", k=3), MEAN))
+    with pytest.raises(ValueError, match="k: expected at least 3 samples for own, got 2"):
+        recipe(baseline="own_bits", k=2)
 
 
 def test_parts_are_given_as_objects():
@@ -171,6 +183,7 @@ def test_a_system_of_unknown_parts_is_refused(registered):
         lambda: models.register_prior("overlapping", lambda parts: None),
         lambda: models.register_sampler("pcd", Twice),
         lambda: models.register_likelihood("bernoulli", Normal()),
+        lambda: models.register_estimator("rloo", estimators.vimco),
         lambda: config.register_system("gumbolt", config.SYSTEMS["concrete"]),
     ],
 )

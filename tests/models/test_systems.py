@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from dvae_tf import config, kl, models, objectives, priors, smoothing
-from dvae_tf.models.systems import BOUNDS, KL_TERMS, PRIORS, RELAXATIONS
-from support.tiny import NUM_PIXELS, all_bits, exact_log_likelihood, recipe, rough_model
+from dvae_tf import config, estimators, kl, models, objectives, priors, smoothing
+from dvae_tf.models.systems import BOUNDS, ESTIMATORS, KL_TERMS, PRIORS, RELAXATIONS
+from support.tiny import NUM_PIXELS, all_bits, exact_log_likelihood, recipe, rough_model, struct_of
 
 each_baseline = pytest.mark.parametrize("baseline", config.BASELINES)
 PARTS = {
@@ -25,6 +25,10 @@ PARTS = {
     "gumbolt_nw": (smoothing.Concrete, priors.GumBolt, kl.proxy),
     "concrete": (smoothing.Concrete, priors.DirectedBernoulli, kl.sampled),
     "gumbel_softmax": (smoothing.Concrete, priors.DirectedBernoulli, kl.bernoulli),
+    "rloo": (None, priors.BoltzmannMachine, kl.sampled),
+    "vimco": (None, priors.BoltzmannMachine, kl.sampled),
+    "disarm": (None, priors.BoltzmannMachine, kl.sampled),
+    "rebar": (estimators.ControlVariate, priors.BoltzmannMachine, kl.sampled),
 }
 AVERAGED = {
     "dvae_spike_exp",
@@ -33,22 +37,28 @@ AVERAGED = {
     "dvaepp_power",
     "dvaepp_directed",
     "gumbel_softmax",
+    "rloo",
+    "disarm",
+    "rebar",
 }
 
 
 def test_every_name_of_the_table_stands_for_something_and_is_used():
     rows = config.SYSTEMS.values()
-    assert {row.relaxation for row in rows} == set(RELAXATIONS)
+    assert {row.relaxation for row in rows} - {None} == set(RELAXATIONS)
     assert {row.prior for row in rows} == set(PRIORS)
     assert {row.kl for row in rows} == set(KL_TERMS)
     assert {row.bound for row in rows} == set(BOUNDS)
+    assert {row.estimator for row in rows} | {"doubly_reparameterized"} == set(ESTIMATORS)
+    assert set(config.ESTIMATORS) == set(ESTIMATORS)
 
 
 @each_baseline
 def test_parts_of_a_baseline(baseline):
-    model = models.DVAE(recipe("tiny-2", baseline=baseline), np.full(NUM_PIXELS, 0.4))
+    model = models.DVAE(recipe(struct_of(baseline), k=2, baseline=baseline), np.full(NUM_PIXELS, 0.4))
     relaxation, prior, term = PARTS[baseline]
-    assert all(type(each) is relaxation for each in model.posterior.relaxations)
+    found = {type(each) for each in model.posterior.relaxations}
+    assert found == ({relaxation} if relaxation else set())
     assert type(model.prior()) is prior
     assert model.kl is term
     bound = objectives.elbo if baseline in AVERAGED else objectives.importance_weighted_bound
@@ -65,7 +75,7 @@ def test_parts_of_a_baseline(baseline):
 
 @each_baseline
 def test_a_step_moves_every_trainable_variable(baseline):
-    model = rough_model("tiny-2", k=2, baseline=baseline)
+    model = rough_model(struct_of(baseline), k=2, baseline=baseline)
     model.compile(optimizer=keras.optimizers.Adam(1e-2))
     before = {variable.path: np.array(variable) for variable in model.trainable_variables}
     x = tf.constant(all_bits(NUM_PIXELS)[::3], tf.float32)
@@ -116,7 +126,7 @@ def test_batch_norms_of_a_directed_prior_are_trained():
 @each_baseline
 def test_likelihood_of_the_discrete_model(baseline):
     """Evaluation knows nothing of the relaxation: against enumeration, log Z by its own means."""
-    model = rough_model("tiny-2", baseline=baseline)
+    model = rough_model(struct_of(baseline), k=2, baseline=baseline)
     found = model.measure_log_partition((0, 1))
     assert found.standard_error == 0
     x = all_bits(NUM_PIXELS)[::9].astype(np.float32)

@@ -35,6 +35,16 @@ def test_a_killed_run_ends_the_same_to_the_last_bit(sampler, k, dynamic, tmp_pat
     assert not list((tmp_path / "parts").glob(".*partial"))
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("baseline", "struct", "k"), [("rebar", "tiny", 1), ("disarm", "tiny-2", 2)])
+def test_a_killed_run_of_bits_ends_the_same_to_the_last_bit(baseline, struct, k, tmp_path):
+    options = {"struct": struct, "baseline": baseline, "k": k, "base_lr": 0.03}
+    assert runs.train(tmp_path / "whole", **options)[0] == 0
+    assert runs.train(tmp_path / "parts", kill=("steps", 38), **options)[0] == -signal.SIGKILL
+    assert runs.train(tmp_path / "parts", **options)[0] == 0
+    assert not runs.differences(runs.final(tmp_path / "whole"), runs.final(tmp_path / "parts"))
+
+
 # Weights that are small would let chains forget where they stood.
 OPTIONS = {"sampler": "pa", "num_tracking_chains": 20, "base_lr": 0.1, "num_sweeps": 1}
 

@@ -28,6 +28,11 @@ def recipe(struct="tiny", k=1, baseline="dvaes_power", **changes):
     return config.recipe("tiny", struct, baseline, k, **changes)
 
 
+def struct_of(baseline):
+    """Two groups, where the baseline's estimator takes them."""
+    return "tiny" if config.ESTIMATORS[config.SYSTEMS[baseline].estimator].one_group else "tiny-2"
+
+
 def rough_model(struct="tiny", seed=0, scale=1.0, **changes):
     """A model whose weights are far from their start: a code with couplings, a decoder that matters."""
     model = models.DVAE(recipe(struct, seed=seed, **changes), np.full(NUM_PIXELS, 0.4))
