@@ -177,7 +177,7 @@ class _Shifted(keras.layers.Layer):
     """An encoder whose log-odds have an offset for each row, initially 0."""
 
     def __init__(self, encoder: keras.layers.Layer, rows: int, units: int) -> None:
-        super().__init__()
+        super().__init__(name=f"shifted_{encoder.name}")
         self.encoder = encoder
         self.offset = self.add_weight(name="offset", shape=(rows, units), initializer="zeros")
         self.built = True

@@ -142,7 +142,9 @@ def test_standard_error_is_that_of_the_delta_method():
 
 def test_states_of_chains_are_resampled_by_chain():
     """Chains that stand still have as many independent states as there are chains."""
-    machine, settings = _machine(), {"dtype": np.float64, "num_temperatures": 1}
+    # The right side follows the left, and a single step weighs it.
+    machine = reference.Machine(np.full(5, -3.0), np.full(4, -4.0), 8.0 * np.eye(5, 4))
+    settings = {"dtype": np.float64, "num_temperatures": 1}
     once = _draws(machine, 3, 100)
     still = _reverse(machine, np.stack([once] * 5), **settings)
     apart = _reverse(machine, np.concatenate([once] * 5), **settings)

