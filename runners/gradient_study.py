@@ -71,10 +71,10 @@ def _study(_: Sequence[str]) -> None:
         known = storage.read_json(out) if out.exists() else {}
         known[name] = found | {"seed": values.seed} | provenance.describe()
         storage.write_json(out, known)
-    with plots.own_style():
-        picture = plots.figure_png(figure(storage.read_json(out)))
-    storage.write_bytes(out.with_suffix(".png"), picture)
-    console.print(f"{out}, {out.with_suffix('.png')}")
+        with plots.own_style():
+            picture = plots.figure_png(figure(known))
+        storage.write_bytes(out.with_suffix(".png"), picture)
+        console.print(f"{out}, {out.with_suffix('.png')}")
 
 
 # The two kinds of models.
@@ -224,27 +224,36 @@ def _table(title: str, norms: dict[str, float], rows: list[dict[str, Any]]) -> T
 def figure(known: dict[str, Any]) -> matplotlib.figure.Figure:
     """Bias against noise of the gradients of the ELBO, relative to the gradient; areas are costs."""
     settings = {title: each for model in known.values() for title, each in model["settings"].items()}
-    drawn = matplotlib.figure.Figure(figsize=(4.2 * len(settings), 4.8), layout="constrained")
-    panels = drawn.subplots(1, len(settings), squeeze=False)[0]
+    width = max(7.0, 4.2 * len(settings))
+    drawn = matplotlib.figure.Figure(figsize=(width, 5.6), layout="constrained")
+    panels = drawn.subplots(1, max(1, len(settings)), squeeze=False)[0]
     families = list(dict.fromkeys(each.family for each in METHODS if each.bound == "elbo"))
-    for axes, (title, setting) in zip(panels, settings.items(), strict=True):
+    for axes, (title, setting) in zip(panels, settings.items(), strict=False):
         size = setting["reference_norm"]["elbo"]
         for number, family in enumerate(families):
             rows = [row for row in setting["gradients"] if (row["family"], row["bound"]) == (family, "elbo")]
             biases, noises = ([row[name] / size for row in rows] for name in ("bias", "noise"))
-            areas = [60 * row["relative_cost"] for row in rows]
+            areas = [70 * row["relative_cost"] for row in rows]
+            # Methods without a sharpness keep the bits.
+            sharpnesses = [row["label"].rpartition(", ")[2] if row["changes"] else "" for row in rows]
+            style = {"color": f"C{number}", "marker": "o" if any(sharpnesses) else "s"}
             axes.plot(biases, noises, color=f"C{number}", linewidth=1)
-            axes.scatter(biases, noises, areas, color=f"C{number}", label=family, zorder=2)
-            for row, *place in zip(rows, biases, noises, strict=True):
-                text = row["label"].rpartition(", ")[2]
-                axes.annotate(text, place, (5, 5), textcoords="offset points", fontsize=8)
-        axes.set_yscale("log")
+            axes.scatter(biases, noises, areas, label=family, zorder=2, alpha=0.8, **style)
+            for text, *place in zip(sharpnesses, biases, noises, strict=True):
+                axes.annotate(text, place, (7, 4), textcoords="offset points", fontsize=8)
         axes.set_xlim(left=-0.02)
+        axes.set_ylim(bottom=0)
+        axes.margins(x=0.15)
         axes.set_title(title)
         axes.set_xlabel("bias / norm of the gradient")
     panels[0].set_ylabel("noise / norm of the gradient")
-    drawn.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=5, fontsize=8)
-    drawn.suptitle(f"Gradients of the ELBO, {BUDGET} evaluations of the decoder; the area is the cost")
+    handles, labels = panels[0].get_legend_handles_labels()
+    drawn.legend(handles, labels, loc="outside lower center", ncols=3 if width < 10 else 5, fontsize=9)
+    drawn.suptitle(
+        f"Gradients of the ELBO, {BUDGET} evaluations of the decoder: relaxations (circles) and the bits\n"
+        "(squares); the area of a mark is the cost",
+        fontsize=11,
+    )
     return drawn
 
 
