@@ -228,6 +228,7 @@ def figure(known: dict[str, Any]) -> matplotlib.figure.Figure:
     drawn = matplotlib.figure.Figure(figsize=(width, 5.6), layout="constrained")
     panels = drawn.subplots(1, max(1, len(settings)), squeeze=False)[0]
     families = list(dict.fromkeys(each.family for each in METHODS if each.bound == "elbo"))
+    handles = {}
     for axes, (title, setting) in zip(panels, settings.items(), strict=False):
         size = setting["reference_norm"]["elbo"]
         for number, family in enumerate(families):
@@ -238,17 +239,23 @@ def figure(known: dict[str, Any]) -> matplotlib.figure.Figure:
             sharpnesses = [row["label"].rpartition(", ")[2] if row["changes"] else "" for row in rows]
             style = {"color": f"C{number}", "marker": "o" if any(sharpnesses) else "s"}
             axes.plot(biases, noises, color=f"C{number}", linewidth=1)
-            axes.scatter(biases, noises, areas, label=family, zorder=2, alpha=0.8, **style)
+            axes.scatter(biases, noises, areas, zorder=2, alpha=0.8, **style)
+            if rows:
+                handles[family] = axes.scatter([], [], 70, **style)
             for text, *place in zip(sharpnesses, biases, noises, strict=True):
                 axes.annotate(text, place, (7, 4), textcoords="offset points", fontsize=8)
-        axes.set_xlim(left=-0.02)
-        axes.set_ylim(bottom=0)
-        axes.margins(x=0.15)
+        largest = {
+            name: max(row[name] for row in setting["gradients"] if row["bound"] == "elbo") / size
+            for name in ("bias", "noise")
+        }
+        # Room for the labels.
+        axes.set_xlim(-0.05 * largest["bias"], 1.25 * largest["bias"])
+        axes.set_ylim(0, 1.1 * largest["noise"])
         axes.set_title(title)
         axes.set_xlabel("bias / norm of the gradient")
     panels[0].set_ylabel("noise / norm of the gradient")
-    handles, labels = panels[0].get_legend_handles_labels()
-    drawn.legend(handles, labels, loc="outside lower center", ncols=3 if width < 10 else 5, fontsize=9)
+    columns = 3 if width < 10 else 5
+    drawn.legend(handles.values(), handles, loc="outside lower center", ncols=columns, fontsize=9)
     drawn.suptitle(
         f"Gradients of the ELBO, {BUDGET} evaluations of the decoder: relaxations (circles) and the bits\n"
         "(squares); the area of a mark is the cost",
