@@ -28,7 +28,7 @@ import tensorflow as tf
 from ..numerics import split, uniform
 from ..objectives import elbo
 from ..smoothing import Concrete
-from .base import BoundParts, RelaxedBound, gradient_of, held, terms_of_bits
+from .base import BoundParts, RelaxedBound, gradient_of, held
 
 
 @keras.saving.register_keras_serializable("dvae_tf")
@@ -83,7 +83,10 @@ def rebar(parts: BoundParts) -> RelaxedBound:
     logits = tf.stop_gradient(live_logits)
     u, v = (_inside(uniform(tf.shape(logits), seed, logits.dtype)) for seed in split(parts.seed))
     b = tf.cast(logits + _logit(u) > 0, logits.dtype)
-    log_likelihood, kl = terms_of_bits(parts, b, tf.reduce_sum(_log_q(b, logits), -1))
+    # Outside of the tapes, which differentiate twice.
+    prior = parts.prior.binary(parts.chains)
+    log_likelihood = parts.log_likelihood(b)
+    kl = tf.reduce_sum(_log_q(b, logits), -1) - prior.log_prob(b)
     f_of_bits = tf.stop_gradient(log_likelihood - parts.kl_weight * kl)
 
     live_weights = control.weights_of_variance
@@ -97,8 +100,8 @@ def rebar(parts: BoundParts) -> RelaxedBound:
             relaxed = tf.math.sigmoid(noisy / temperature)
             log_q = tf.reduce_sum(_log_q(relaxed, tf.tile(tf.stop_gradient(logits), [2, 1, 1])), -1)
             with decoder_held:
-                terms = terms_of_bits(parts, relaxed, log_q)
-            f_free, f_given = tf.split(terms[0] - parts.kl_weight * terms[1], 2, 0)
+                f = parts.log_likelihood(relaxed) - parts.kl_weight * (log_q - prior.log_prob(relaxed))
+            f_free, f_given = tf.split(f, 2, 0)
             difference = f_free - f_given
         score = b - tf.math.sigmoid(logits)
         g = (f_of_bits - scale * f_given)[..., tf.newaxis] * score

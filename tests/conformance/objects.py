@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from conformance.cases import SEED, bits, layer, odds, real, unit
+from conformance.cases import SEED, Case, bits, layer, odds, real, unit
 from conformance.distributions import _binary, _smoothed
 from conformance.functions import MACHINE
 from dvae_tf import estimators, models, priors, samplers, smoothing
@@ -191,12 +191,13 @@ MODELS = {
 
 
 def _estimator(baseline, **changes):
-    """An estimator in the model of a baseline."""
+    """An estimator, a function, in the model of a baseline, which has the variables."""
     k = 1 if baseline == "rebar" else 2
-    return layer(
+    model = layer(
         lambda dtype: rough_model(struct_of(baseline), k=k, baseline=baseline, **changes),
         bound=(lambda model, x, seed: model.relaxed_bound(x, seed, 0.5), (X, SEED), DRAWS | SLOW),
     )
+    return Case(model.programs)
 
 
 ESTIMATORS = {name: _estimator(name) for name in ("rloo", "vimco", "disarm", "rebar")} | {
