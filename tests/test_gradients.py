@@ -1,7 +1,7 @@
 """Every training objective's gradient against the exact one, and the biases that are there by construction.
 
 The library's gradients are averaged over many draws and compared, parameter by parameter, with central
-differences of the objective of `exact_objective` (enumeration and quadrature in float64). The biases
+differences of the objective of `exact_model` (enumeration and quadrature in float64). The biases
 are differences of two such exact gradients: no noise.
 """
 
@@ -18,7 +18,7 @@ from dvae_tf import kl, priors
 from dvae_tf.posterior import PosteriorSample
 from dvae_tf.priors import gaussian_integral, overlapping
 from dvae_tf.rbm import right_logits
-from support import exact_objective as exact
+from runners import exact_model as exact
 from support import gradient_checks, smoothing_reference
 from support.gradient_checks import BATCH, CALLS, LARGEST, X, centred, largest_z_score, mean_gradients
 

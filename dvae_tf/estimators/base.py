@@ -60,7 +60,8 @@ class BoundParts(NamedTuple):
 def terms_of_bits(parts: BoundParts, z: tf.Tensor, log_q: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     r"""$\log p(x \mid z)$ and $\log q(z \mid x) - \log p(z)$ of bits `[K, B, D]`, `[K, B]` each, nats."""
     log_likelihood = parts.log_likelihood(z)
-    return log_likelihood, log_q - parts.prior.binary(parts.chains).log_prob(z)
+    prior = parts.prior.in_mode(parts.prior.binary(parts.chains), parts.training)
+    return log_likelihood, log_q - prior.log_prob(z)
 
 
 def mean_of_others(values: tf.Tensor) -> tf.Tensor:

@@ -84,7 +84,7 @@ def rebar(parts: BoundParts) -> RelaxedBound:
     u, v = (_inside(uniform(tf.shape(logits), seed, logits.dtype)) for seed in split(parts.seed))
     b = tf.cast(logits + _logit(u) > 0, logits.dtype)
     # Outside of the tapes, which differentiate twice.
-    prior = parts.prior.binary(parts.chains)
+    prior = parts.prior.in_mode(parts.prior.binary(parts.chains), parts.training)
     log_likelihood = parts.log_likelihood(b)
     kl = tf.reduce_sum(_log_q(b, logits), -1) - prior.log_prob(b)
     f_of_bits = tf.stop_gradient(log_likelihood - parts.kl_weight * kl)

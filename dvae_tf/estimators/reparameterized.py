@@ -28,7 +28,8 @@ def reparameterized(parts: BoundParts) -> RelaxedBound:
     _check_relaxed(parts)
     draw = parts.posterior(parts.x, num_samples=parts.num_samples, seed=parts.seed, training=parts.training)
     log_likelihood = parts.log_likelihood(draw.sample)
-    kl = parts.kl(draw, parts.prior.distribution(parts.chains))
+    prior = parts.prior.in_mode(parts.prior.distribution(parts.chains), parts.training)
+    kl = parts.kl(draw, prior)
     return RelaxedBound(parts.bound(log_likelihood, kl, parts.kl_weight), log_likelihood, kl)
 
 
@@ -47,7 +48,7 @@ def doubly_reparameterized(parts: BoundParts) -> RelaxedBound:
     # Before the draw, so that both evaluations of the encoders start from one state.
     weights_held = held(parts.posterior)
     draw = parts.posterior(parts.x, num_samples=parts.num_samples, seed=parts.seed, training=parts.training)
-    prior = parts.prior.distribution(parts.chains)
+    prior = parts.prior.in_mode(parts.prior.distribution(parts.chains), parts.training)
     zeta = tf.stop_gradient(draw.sample)
     with tf.GradientTape() as tape:
         tape.watch(zeta)

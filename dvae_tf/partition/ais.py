@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from ..numerics import Seed, effective_sample_size, log_mean_exp, split
-from ..rbm import TemperedPath, as_rbm, sample_right, tempered_path
+from ..rbm import RBM, TemperedPath, as_rbm, sample_right, tempered_path
 from ..support import as_count
 from .log_partition import BOUND_WIDTH, Criterion, LogPartition, at_least
 from .progress import stretches
@@ -105,14 +105,16 @@ def reverse_annealed_importance_sampling(
     r"""Estimates $\log Z$ from above, by chains that are heated from draws of the machine.
 
     A stochastic upper bound, provided that the initial states are draws of the machine; standard error and
-    verdict as in `annealed_importance_sampling`.
+    verdict as in `annealed_importance_sampling`. Where the states come from chains, S of each, the bootstrap
+    resamples these chains with all their states, since the states of one chain depend on each other.
 
     Args:
       left_bias: [L].
       right_bias: [R].
       weights: [L, R].
       left: [C, L], independent draws of the machine's left side, exact or nearly so; from other states the
-        estimate is meaningless.
+        estimate is meaningless. Or [S, C, L], S successive draws of each of C independent chains, such as
+        `TemperedLadders.left`.
       num_temperatures: the number of steps from t = 1 to t = 0, equally spaced.
       seed: an `int32[2]` seed.
       base_probs: as in `annealed_importance_sampling`.
@@ -120,26 +122,51 @@ def reverse_annealed_importance_sampling(
       verbose: whether to show progress.
 
     Raises:
-      ValueError: if `num_temperatures` is below 1, there are fewer than 2 states, or shapes disagree.
+      ValueError: if `num_temperatures` is below 1, there are fewer than 2 states or chains, or shapes
+        disagree.
     """
     path = _path(left_bias, right_bias, weights, temperature, base_probs)
     num_temperatures = as_count("num_temperatures", num_temperatures)
-    left = tf.stop_gradient(tf.cast(tf.convert_to_tensor(left), path.rbm.dtype))
-    few = left.shape.rank == 2 and left.shape[0] is not None and left.shape[0] < 2
-    if left.shape.rank != 2 or left.shape[1] != path.rbm.num_left or few:
-        raise ValueError(f"left: expected shape [states >= 2, {path.rbm.num_left}], got {left.shape}")
+    draws = as_chains(left, path.rbm)
+    left = tf.reshape(draws, [-1, path.rbm.num_left])
     for_right, for_chains, for_bootstrap = split(seed, 3)
     # The forward sweep draws the left side last, so its reverse draws it first: the sides change roles.
     right = sample_right(path.rbm, left, for_right)
     ends = _annealed(path.transposed, right, num_temperatures, False, for_chains, verbose)
     chains = AnnealedChains(ends.log_weights, ends.right, ends.left)
     log_z = path.log_base - log_mean_exp(chains.log_weights)
-    error = _bootstrap_standard_error(chains.log_weights, for_bootstrap)
+    by_chain = log_mean_exp(tf.reshape(chains.log_weights, [-1, count_chains(draws)]))
+    error = _bootstrap_standard_error(by_chain, for_bootstrap)
     upper = log_z + BOUND_WIDTH * error
     ess, criterion = _quality(chains, "reverse")
     return LogPartition(
         log_z, error, None, upper, None, ess, criterion.is_met, "reverse", chains, criteria=(criterion,)
     )
+
+
+def as_chains(left: Any, rbm: RBM) -> tf.Tensor:
+    """Left states as successive draws of independent chains, [S, C, L]; no gradient flows.
+
+    States [C, L] are one draw of each chain.
+
+    Raises:
+      ValueError: if the shape is another one, or known to have fewer than 2 chains or no draw.
+    """
+    left = tf.stop_gradient(tf.cast(tf.convert_to_tensor(left), rbm.dtype))
+    chains = left[tf.newaxis] if left.shape.rank == 2 else left
+    if chains.shape.rank == 3 and chains.shape[2] == rbm.num_left:
+        num_samples, num_chains, _ = chains.shape
+        if num_samples != 0 and (num_chains is None or num_chains >= 2):
+            return chains
+    raise ValueError(
+        f"left: expected shape [states >= 2, {rbm.num_left}] or [draws, chains >= 2, {rbm.num_left}], "
+        f"got {left.shape}"
+    )
+
+
+def count_chains(draws: tf.Tensor) -> Any:
+    """The number of independent chains of draws [S, C, L], static where it is known."""
+    return tf.shape(draws)[1] if draws.shape[1] is None else draws.shape[1]
 
 
 def _path(left_bias: Any, right_bias: Any, weights: Any, temperature: float, base_probs: Any) -> TemperedPath:
@@ -202,7 +229,7 @@ def _anneal(
 
 
 def _bootstrap_standard_error(log_weights: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """The standard deviation of the log mean weight over resampled chains."""
+    """The standard deviation of the log mean weight over resampled independent chains."""
     num_chains = tf.shape(log_weights)[0]
     chosen = tf.random.stateless_uniform([_NUM_BOOTSTRAPS, num_chains], seed, 0, num_chains, tf.int32)
     return tf.math.reduce_std(log_mean_exp(tf.gather(log_weights, chosen), axis=1))

@@ -35,20 +35,30 @@ _MAX_R_HAT = 1.05
 
 
 class LogRatio(NamedTuple):
-    r"""$r = \log Z_b / Z_a$ and its variance for independent draws; nats."""
+    r"""$r = \log Z_b / Z_a$ and its variance; nats."""
 
     log_ratio: tf.Tensor
     variance: tf.Tensor
 
 
-def bennett(forward: tf.Tensor, reverse: tf.Tensor) -> LogRatio:
-    """Bennett's estimate of the log ratio of two partition functions.
+def bennett(forward: tf.Tensor, reverse: tf.Tensor, num_reverse_chains: Any = None) -> LogRatio:
+    r"""Bennett's estimate of the log ratio of two partition functions.
 
-    Its bias is smaller than its standard error as soon as the weights overlap. Not differentiable.
+    Its bias is smaller than its standard error as soon as the weights overlap. Not differentiable. The
+    variance is that of the delta method,
+
+    $$
+    \frac{\operatorname{Var} \sum_F \sigma_F}{(\sum_F \sigma_F)^2} +
+    \frac{\operatorname{Var} \sum_R \sigma_R}{(\sum_R \sigma_R)^2},
+    $$
+
+    each variance that of a sum over independent draws or, in reverse, over independent chains.
 
     Args:
       forward: [n_F, ...], log weights of b relative to a, at draws of a.
       reverse: [n_R, ...], log weights of a relative to b, at draws of b.
+      num_reverse_chains: number C of independent chains that the reverse draws come from in turn, the i-th
+        from chain i modulo C; None if all draws are independent.
     """
     counts = (tf.cast(tf.shape(weights)[0], forward.dtype) for weights in (forward, reverse))
     num_forward, num_reverse = counts
@@ -75,6 +85,9 @@ def bennett(forward: tf.Tensor, reverse: tf.Tensor) -> LogRatio:
         return (tf.reduce_mean(acceptance**2, 0) / mean**2 - 1) / count
 
     f, b = accepted(r)
+    if num_reverse_chains is not None:
+        b = tf.reduce_mean(tf.reshape(b, [-1, num_reverse_chains, *b.shape[1:]]), 0)
+        num_reverse = tf.cast(num_reverse_chains, b.dtype)
     return LogRatio(r, relative_variance(f, num_forward) + relative_variance(b, num_reverse))
 
 

@@ -2,7 +2,8 @@ r"""$\log Z$ by the method that suits the machine, with a verdict that detects f
 
 Forward annealing errs downwards, reverse annealing from draws of the machine errs upwards. Where the two
 agree within their errors $\log Z$ lies between them, and Bennett's ratio of both sets of weights is the best
-estimate; where they disagree, at least one of them has not converged.
+estimate; where they disagree, at least one of them has not converged. The errors on the reverse side are over
+the ladders that the draws come from: successive draws of one ladder are far from independent.
 """
 
 from typing import Any, NamedTuple
@@ -12,7 +13,13 @@ import tensorflow as tf
 from ..numerics import Seed, fold_in, log_mean_exp, split
 from ..rbm import RBM, as_rbm, exact, right_logits
 from ..support import as_count
-from .ais import AnnealedChains, annealed_importance_sampling, reverse_annealed_importance_sampling
+from .ais import (
+    AnnealedChains,
+    annealed_importance_sampling,
+    as_chains,
+    count_chains,
+    reverse_annealed_importance_sampling,
+)
 from .bridge import TemperedLadders, bennett, bridge_sampling
 from .log_partition import LogPartition, all_met, at_most
 
@@ -76,10 +83,10 @@ def estimate(
       right_bias: [R].
       weights: [L, R].
       num_temperatures: of annealing, each way.
-      num_chains: of annealing, each way.
+      num_chains: of annealing, each way; in reverse rounded up to an equal number from each ladder.
       seed: an `int32[2]` seed.
-      left: [C, L], draws of the machine's left side to start the reverse chains from, C at least 2; None
-        draws them by parallel tempering.
+      left: draws of the machine's left side to start the reverse chains from, as in
+        `reverse_annealed_importance_sampling`; None draws them by parallel tempering.
       temperature: $T$ of $p(z) = \exp(-E(z) / T) / Z$.
       max_exact_units: the largest smaller side that is enumerated.
       both_sides: whether to anneal in reverse too.
@@ -109,7 +116,9 @@ def estimate(
     num_samples = as_count("num_samples", num_samples, 2)
     for_draws, for_forward, for_reverse = split(seed, 3)
     tempering = fair = None
-    if left is None:
+    if left is not None:
+        chains = as_chains(left, rbm)
+    else:
         tempering = bridge_sampling(
             *rbm,
             num_chains=_NUM_LADDERS,
@@ -121,7 +130,7 @@ def estimate(
         )
         draws = tempering.details.left
         each = -(-num_chains // draws.shape[1])
-        left = tf.reshape(draws[-each:], [-1, rbm.num_left])[:num_chains]
+        chains = draws[-each:, :num_chains]
         base_probs = _means(rbm, draws) if base_probs is None else base_probs
         if tf.executing_eagerly() and tf.reduce_any(tempering.details.base_probs != 0.5):
             fair = annealed_importance_sampling(
@@ -131,9 +140,9 @@ def estimate(
         *rbm, num_temperatures, num_chains, seed=for_forward, base_probs=base_probs, verbose=verbose
     )
     reverse = reverse_annealed_importance_sampling(
-        *rbm, left, num_temperatures, seed=for_reverse, base_probs=base_probs, verbose=verbose
+        *rbm, chains, num_temperatures, seed=for_reverse, base_probs=base_probs, verbose=verbose
     )
-    return _between(BothSides(forward, reverse, tempering, fair))
+    return _between(BothSides(forward, reverse, tempering, fair), count_chains(chains))
 
 
 def _has_no_couplings(rbm: RBM) -> bool:
@@ -149,10 +158,11 @@ def _means(rbm: RBM, left: tf.Tensor) -> tf.Tensor:
     return tf.concat([tf.reduce_mean(left, 0), tf.reduce_mean(right, 0)], 0)
 
 
-def _between(sides: BothSides) -> LogPartition[BothSides]:
+def _between(sides: BothSides, num_ladders: Any) -> LogPartition[BothSides]:
+    """Joins the parts; as many ladders gave the draws, in turn."""
     forward, reverse, tempering, fair = sides
     log_base = forward.log_partition - log_mean_exp(forward.details.log_weights)
-    ratio = bennett(forward.details.log_weights, reverse.details.log_weights)
+    ratio = bennett(forward.details.log_weights, reverse.details.log_weights, num_ladders)
     log_z, error = log_base + ratio.log_ratio, tf.sqrt(ratio.variance)
     gap = reverse.log_partition - forward.log_partition
     criteria = [

@@ -39,6 +39,16 @@ class Prior(keras.layers.Layer):
     def distribution(self, state: Any = None) -> tfp.distributions.Distribution:
         """The prior that a call returns, with the chains of one sampler state; None takes all chains."""
 
+    def in_mode(
+        self, distribution: tfp.distributions.Distribution, training: bool
+    ) -> tfp.distributions.Distribution:
+        """A distribution of this prior (`distribution`, `binary`) as it enters a bound, in training or not.
+
+        Only a prior whose own networks have such a mode (batch norms, dropout) overrides it.
+        """
+        del training
+        return distribution
+
     def advance_chains(self) -> tf.Tensor:
         """Advances the chains of the negative phase by one step; returns their mean energy, nats."""
         return tf.constant(0.0)

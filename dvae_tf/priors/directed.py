@@ -44,6 +44,8 @@ class DirectedBernoulli(tfd.AutoCompositeTensorDistribution):
         to log-odds [..., units].
       relaxation: gives the distribution of zeta for log-odds; None for bits.
       validate_args: whether to check that bits are 0 or 1, zeta lies in its support and nothing is NaN.
+      training: the mode of conditionals that are Keras layers: batch norms then take their statistics from
+        all rows of a code, [K B, d] for [K, B, d], and update their moving averages.
     """
 
     def __init__(
@@ -54,11 +56,13 @@ class DirectedBernoulli(tfd.AutoCompositeTensorDistribution):
         validate_args: bool = False,
         allow_nan_stats: bool = True,
         name: str = "DirectedBernoulli",
+        training: bool = False,
     ) -> None:
         parameters = dict(locals())
         with tf.name_scope(name):
             self._first_logits = as_parameter(first_logits)
             self._conditionals = tuple(conditionals)
+            self._training = training
             self._relaxation = relaxation
             super().__init__(
                 dtype=floating_dtype(self._first_logits),
@@ -95,7 +99,7 @@ class DirectedBernoulli(tfd.AutoCompositeTensorDistribution):
         code = tf.broadcast_to(code, tf.concat([shape, tf.shape(code)[-1:]], 0))
         groups = [tf.broadcast_to(first, tf.concat([shape, [units]], 0))]
         for index, conditional in enumerate(self._conditionals, 1):
-            groups.append(tf.cast(conditional(code[..., : index * units]), self.dtype))
+            groups.append(self._conditional_logits(conditional, code[..., : index * units]))
         logits = tf.concat(groups, -1)
         checks = number_assertions("logits", logits) if self.validate_args else []
         with tf.control_dependencies(checks):
@@ -104,6 +108,11 @@ class DirectedBernoulli(tfd.AutoCompositeTensorDistribution):
     def _first(self) -> tf.Tensor:
         """The current log-odds of the first group."""
         return in_dtype(self._first_logits, self.dtype)
+
+    def _conditional_logits(self, conditional: Any, before: tf.Tensor) -> tf.Tensor:
+        # A callable that is not a layer need not know of a mode.
+        mode = {"training": True} if self._training else {}
+        return tf.cast(conditional(before, **mode), self.dtype)
 
     def _conditional(self, logits: tf.Tensor) -> tfd.Distribution:
         if self._relaxation is None:
@@ -140,7 +149,7 @@ class DirectedBernoulli(tfd.AutoCompositeTensorDistribution):
         first = self._first()
         code = self._draw(tf.broadcast_to(first, tf.concat([[n], tf.shape(first)], 0)), seeds[0])
         for conditional, group_seed in zip(self._conditionals, seeds[1:], strict=True):
-            logits = tf.cast(conditional(code), self.dtype)
+            logits = self._conditional_logits(conditional, code)
             code = tf.concat([code, self._draw(logits, group_seed)], -1)
         return tf.stop_gradient(code)
 
@@ -199,14 +208,17 @@ class DirectedPrior(Prior):
         return DirectedBernoulli(self.first_logits, self.conditionals, validate_args=self.validate_args)
 
     def call(self, training: bool = False) -> DirectedBernoulli:
-        """Returns the prior of zeta, or of the bits."""
-        del training
-        return self.distribution()
+        """Returns the prior of zeta, or of the bits; `training` is the mode of the conditionals."""
+        return self.in_mode(self.distribution(), training)
 
     def distribution(self, state: Any = None) -> DirectedBernoulli:
         """The prior that a call returns; there are no chains."""
         del state
         return DirectedBernoulli(self.first_logits, self.conditionals, self.relaxation, self.validate_args)
+
+    def in_mode(self, distribution: DirectedBernoulli, training: bool) -> DirectedBernoulli:
+        """The distribution with its conditionals in training mode or not."""
+        return distribution.copy(training=True) if training else distribution
 
     def sample_binary(self, num_samples: int, num_sweeps: int, seed: Seed) -> tf.Tensor:
         """Draws bits [num_samples, D]."""

@@ -12,7 +12,7 @@ import pytest
 import tensorflow as tf
 
 from dvae_tf import priors
-from support import exact_objective as exact
+from runners import exact_model as exact
 from support import gradient_checks, smoothing_reference
 from support.gradient_checks import LARGEST, X, centred, largest_z_score, mean_gradients
 

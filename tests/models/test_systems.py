@@ -87,6 +87,42 @@ def test_a_step_moves_every_trainable_variable(baseline):
     assert still == []
 
 
+# Variables that keep their initial values in a training: of the data, of chains that weigh the same, and
+# couplings that are not trained.
+_CONSTANT = {"mean_x", "sampler_log_weights"}
+_CONSTANT_OF = {"gumbolt_nw": {"weights"}}
+
+
+def _still_after_some_steps(struct, baseline):
+    """Names of variables of all kinds that three steps and a measurement of log Z leave as they were."""
+    model = models.DVAE(recipe(struct, k=2, baseline=baseline), np.full(NUM_PIXELS, 0.4))
+    model.compile(optimizer=keras.optimizers.Adam(1e-2))
+    before = [np.array(variable) for variable in model.variables]
+    x = tf.constant(all_bits(NUM_PIXELS)[::3], tf.float32)
+    model.optimizer.iterations.assign(50)
+    for _ in range(3):
+        model.update(x)
+    model.measure_log_partition((0, 1))
+    unmoved = [
+        variable
+        for variable, value in zip(model.variables, before, strict=True)
+        if np.array_equal(value, variable)
+    ]
+    return {variable.path.split("/")[-1] for variable in unmoved}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("struct", ["tiny-2", "tiny-4"])
+@each_baseline
+def test_no_variable_of_any_kind_stays_at_its_start(baseline, struct):
+    """Batch-norm statistics, chains and log Z move as the parameters do."""
+    assert _still_after_some_steps(struct, baseline) <= _CONSTANT | _CONSTANT_OF.get(baseline, set())
+
+
+def test_batch_norms_of_a_directed_prior_are_trained():
+    assert _still_after_some_steps("tiny-2", "gumbel_softmax") <= _CONSTANT
+
+
 @each_baseline
 def test_likelihood_of_the_discrete_model(baseline):
     """Evaluation knows nothing of the relaxation: against enumeration, log Z by its own means."""

@@ -42,7 +42,10 @@ def _gaussian_weights(num_forward, num_reverse, num_runs, seed):
 
 def _gaussian_scores(bennett, num_forward=400, num_reverse=80, num_runs=600):
     """(r - its value) / its standard error, of independent runs."""
-    found = bennett(*_gaussian_weights(num_forward, num_reverse, num_runs, seed=3))
+    return _gaussian_scores_of(bennett(*_gaussian_weights(num_forward, num_reverse, num_runs, seed=3)))
+
+
+def _gaussian_scores_of(found):
     return (np.asarray(found.log_ratio) - _LOG_RATIO) / np.sqrt(found.variance)
 
 
@@ -79,6 +82,24 @@ def test_bennett_between_gaussians(num_forward, num_reverse):
     assert _is_right(scores)
     # The variance of 600 runs has an error of 6 %.
     assert 0.75 < scores.var() < 1.25
+
+
+def test_bennett_with_successive_draws_of_chains():
+    """Ten draws of each of 80 chains, with correlation 1/2: the variance counts chains, not draws."""
+    rng = np.random.default_rng(4)
+    forward, _ = _gaussian_weights(400, 1, 600, seed=6)
+    common, own = rng.normal(size=(1, 80, 600)), rng.normal(size=(10, 80, 600))
+    x = (_MEAN + _WIDTH * (common + own) / np.sqrt(2)).reshape(800, 600)
+    reverse = (x - _MEAN) ** 2 / (2 * _WIDTH**2) - x**2 / 2
+
+    def scores(*num_chains):
+        return _gaussian_scores_of(partition.bennett(forward, reverse, *num_chains))
+
+    assert _is_right(scores(80))
+    assert 0.75 < scores(80).var() < 1.25
+    assert scores().var() > 1.5
+    each = partition.bennett(forward, reverse, 800)
+    np.testing.assert_allclose(each.variance, partition.bennett(forward, reverse).variance, rtol=1e-12)
 
 
 def test_the_check_catches_a_wrong_sign_and_a_lost_number(monkeypatch):

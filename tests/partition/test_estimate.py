@@ -186,7 +186,7 @@ def test_modes_that_only_one_side_has_found_do_not_converge(planted):
     reverse = partition.reverse_annealed_importance_sampling(
         *machine.cast(np.float32), _draws(machine), seed=(3, 2), **path
     )
-    between = _between(partition.BothSides(forward, reverse, None))
+    between = _between(partition.BothSides(forward, reverse, None), _NUM_CHAINS)
     assert not between.converged
 
 
@@ -308,6 +308,8 @@ def test_seeds():
         ("num_chains", 1),
         ("left", np.zeros((1, 17))),
         ("left", np.zeros((5, 16))),
+        ("left", np.zeros((5, 1, 17))),
+        ("left", np.zeros((0, 5, 17))),
         ("seed", (1, 2, 3)),
         ("temperature", -1.0),
     ],

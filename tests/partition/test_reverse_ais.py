@@ -140,6 +140,30 @@ def test_standard_error_is_that_of_the_delta_method():
     np.testing.assert_allclose(found.effective_sample_size, ess, rtol=1e-9)
 
 
+def test_states_of_chains_are_resampled_by_chain():
+    """Chains that stand still have as many independent states as there are chains."""
+    # The right side follows the left, and a single step weighs it.
+    machine = reference.Machine(np.full(5, -3.0), np.full(4, -4.0), 8.0 * np.eye(5, 4))
+    settings = {"dtype": np.float64, "num_temperatures": 1}
+    once = _draws(machine, 3, 100)
+    still = _reverse(machine, np.stack([once] * 5), **settings)
+    apart = _reverse(machine, np.concatenate([once] * 5), **settings)
+    # The order of the states is the same, and so are all random numbers.
+    np.testing.assert_array_equal(still.details.log_weights, apart.details.log_weights)
+    assert still.log_partition == apart.log_partition
+    weights = np.exp(still.details.log_weights.numpy())
+    means = weights.reshape(5, 100).mean(0)
+    np.testing.assert_allclose(still.standard_error, means.std() / weights.mean() / 10, rtol=0.25)
+    assert still.standard_error > 1.3 * apart.standard_error
+
+
+def test_one_state_of_each_chain_is_as_without_chains():
+    machine = _machine()
+    left = _draws(machine, 4)
+    one, other = _reverse(machine, left), _reverse(machine, left[tf.newaxis])
+    assert (one.log_partition, one.standard_error) == (other.log_partition, other.standard_error)
+
+
 def test_weights_that_are_worth_little_do_not_converge():
     machine = _machine(seed=31, size=(12, 12), stddev=3.0)
     found = _reverse(machine, num_temperatures=1)
@@ -194,6 +218,10 @@ def test_seeds():
         ({"left": np.zeros((7, 4))}, "left"),
         ({"left": np.zeros(5)}, "left"),
         ({"left": np.zeros((0, 5))}, "left"),
+        ({"left": np.zeros((3, 1, 5))}, "left"),
+        ({"left": np.zeros((0, 7, 5))}, "left"),
+        ({"left": np.zeros((3, 7, 4))}, "left"),
+        ({"left": np.zeros((2, 3, 7, 5))}, "left"),
     ],
 )
 def test_bad_arguments_are_refused_by_name(kwargs, name):

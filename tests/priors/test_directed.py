@@ -288,6 +288,56 @@ def test_gradients_reach_everything(relaxed):
         )
 
 
+class _Normalized(keras.layers.Layer):
+    """A conditional with a batch norm before its log-odds."""
+
+    def __init__(self, units):
+        super().__init__()
+        self.norm = keras.layers.BatchNormalization(momentum=0.5, epsilon=1e-3)
+        self.dense = keras.layers.Dense(units)
+
+    def build(self, shape):
+        self.norm.build(shape)
+        self.dense.build(shape)
+
+    def call(self, before, training=False):
+        rows = tf.reshape(before, [-1, before.shape[-1]])
+        logits = self.dense(self.norm(rows, training=training))
+        return tf.reshape(logits, tf.concat([tf.shape(before)[:-1], [logits.shape[-1]]], 0))
+
+
+def test_batch_norms_see_the_rows_of_all_samples_in_training():
+    prior = DirectedPrior(3, [_Normalized(3)])
+    norm, dense = prior.conditionals[0].norm, prior.conditionals[0].dense
+    code = np.random.default_rng(6).integers(0, 2, (4, 5, 6)).astype(np.float32)
+    before = code[..., :3].reshape(20, 3)
+    for found in (prior(), prior.binary(), prior.distribution(), prior.in_mode(prior.binary(), False)):
+        np.testing.assert_allclose(
+            found.logits(code)[..., 3:].numpy().reshape(20, 3),
+            before / np.sqrt(1 + 1e-3) @ dense.kernel.numpy() + dense.bias.numpy(),
+            rtol=1e-5,
+            atol=1e-6,
+        )
+    np.testing.assert_array_equal(norm.moving_mean, np.zeros(3))
+    normalized = (before - before.mean(0)) / np.sqrt(before.var(0) + 1e-3)
+    training = (prior(training=True), prior.in_mode(prior.binary(), True))
+    for calls, found in enumerate(training, 1):
+        np.testing.assert_allclose(
+            found.logits(code)[..., 3:].numpy().reshape(20, 3),
+            normalized @ dense.kernel.numpy() + dense.bias.numpy(),
+            rtol=1e-4,
+            atol=1e-5,
+        )
+        np.testing.assert_allclose(norm.moving_mean, (1 - 0.5**calls) * before.mean(0), rtol=1e-5)
+
+
+def test_a_prior_without_a_mode_need_not_know_of_it():
+    """A prior of one's own that has only the methods of the interface is taken as it is."""
+    distribution = DirectedBernoulli(tf.zeros([3]))
+    for training in (False, True):
+        assert Prior.in_mode(DirectedPrior(3), distribution, training) is distribution
+
+
 # --------------------------------------------------------------------------- the KL of bits
 
 

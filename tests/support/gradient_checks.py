@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from dvae_tf import config, models, priors
-from support import exact_objective as exact
+from runners import exact_model as exact
 
 NUM_PIXELS = 3
 X = np.array([1.0, 0.0, 1.0])
@@ -72,7 +72,7 @@ def build(
 
 
 def _name(variable: Any, model: models.DVAE) -> str:
-    """The name in `exact_objective` of a variable of the library."""
+    """The name in `exact_model` of a variable of the library."""
     owner, last = variable.path.split("/")[-2:]
     if last == "s":
         scales = [relaxation.s for relaxation in model.posterior.relaxations]

@@ -1,7 +1,7 @@
 """Float64 NumPy oracles: enumeration, closed forms, statistics. `smoothing_reference` has the smoothings.
 
-Nothing here imports TensorFlow or the library. Machines are small enough to enumerate every state;
-quantities are in nats; the names are those of the library.
+Nothing here uses TensorFlow or the library. Machines are small enough to enumerate every state; quantities
+are in nats; the names are those of the library. What `runners.gradient_study` needs as well is defined there.
 """
 
 import itertools
@@ -10,29 +10,15 @@ from typing import NamedTuple
 import numpy as np
 from scipy import special, stats
 
+from runners.exact_machine import Machine, binary_states, joint_log_probs, relaxed_terms
+from runners.exact_machine import bound_at as bound_at
+from runners.exact_machine import energy as energy
+from runners.exact_machine import log_partition as log_partition
+from runners.exact_machine import mean_field as mean_field
+from runners.exact_machine import relaxed_log_prob as relaxed_log_prob
+from runners.exact_machine import symmetric_couplings as symmetric_couplings
+
 # --------------------------------------------------------------------------- machines
-
-
-class Machine(NamedTuple):
-    """Parameters of a restricted Boltzmann machine: [L], [R], [L, R], float64."""
-
-    left_bias: np.ndarray
-    right_bias: np.ndarray
-    weights: np.ndarray
-
-    def cast(self, dtype):
-        """The parameters in another dtype."""
-        return Machine(*(each.astype(dtype) for each in self))
-
-    @property
-    def num_left(self):
-        """L."""
-        return self.weights.shape[0]
-
-    @property
-    def num_units(self):
-        """D = L + R."""
-        return sum(self.weights.shape)
 
 
 def random_machine(num_left, num_right, seed, stddev=1.0, bias_stddev=None):
@@ -47,50 +33,11 @@ def random_machine(num_left, num_right, seed, stddev=1.0, bias_stddev=None):
     return machine.cast(np.float32).cast(np.float64)
 
 
-def binary_states(num_units):
-    """All binary vectors, [2^n, n]; the first unit changes slowest."""
-    return np.array(list(itertools.product((0.0, 1.0), repeat=num_units))).reshape(-1, num_units)
-
-
 def state_numbers(states):
     """The row of each binary vector [..., n] in `binary_states(n)`."""
     states = np.asarray(states)
     powers = 2 ** np.arange(states.shape[-1] - 1, -1, -1)
     return (states.astype(np.int64) * powers).sum(-1)
-
-
-def symmetric_couplings(machine):
-    """W-bar, the symmetric [D, D] coupling matrix with zero diagonal blocks."""
-    num_left = machine.num_left
-    couplings = np.zeros((machine.num_units, machine.num_units))
-    couplings[:num_left, num_left:] = machine.weights
-    couplings[num_left:, :num_left] = machine.weights.T
-    return couplings
-
-
-def energy(machine, z):
-    """E(z) of values [..., D], as the quadratic form of the symmetric coupling matrix."""
-    z = np.asarray(z, np.float64)
-    bias = np.concatenate([machine.left_bias, machine.right_bias])
-    quadratic = np.einsum("...i,ij,...j->...", z, symmetric_couplings(machine), z)
-    return -(z @ bias) - 0.5 * quadratic
-
-
-def joint_log_probs(machine):
-    """log p(z) of every state, [2^L, 2^R], and log Z: by enumeration of both sides."""
-    left, right = binary_states(machine.num_left), binary_states(machine.weights.shape[1])
-    negative_energies = (
-        (left @ machine.left_bias)[:, np.newaxis]
-        + right @ machine.right_bias
-        + left @ machine.weights @ right.T
-    )
-    log_partition = special.logsumexp(negative_energies)
-    return negative_energies - log_partition, log_partition
-
-
-def log_partition(machine):
-    """log Z by enumeration of both sides."""
-    return joint_log_probs(machine)[1]
 
 
 def _log_weights_by_left(machine):
@@ -233,20 +180,6 @@ def bernoulli_entropy(logits):
 # --------------------------------------------------------------------------- relaxed machines
 
 
-def relaxed_terms(machine, smoothing, zeta):
-    """log p(z) + log r(zeta | z), [N, D] gives [N, 2^D] in the order of `binary_states`."""
-    zeta = np.atleast_2d(zeta)
-    z = binary_states(machine.num_units)
-    log_joint = joint_log_probs(machine)[0].ravel()
-    given_0, given_1 = smoothing.log_density(zeta, 0), smoothing.log_density(zeta, 1)
-    return log_joint + given_0 @ (1 - z).T + given_1 @ z.T
-
-
-def relaxed_log_prob(machine, smoothing, zeta):
-    """log p(zeta) = log sum over z of p(z) r(zeta | z), by enumeration: [N, D] gives [N]."""
-    return special.logsumexp(relaxed_terms(machine, smoothing, zeta), axis=1)
-
-
 def relaxed_posterior_moments(machine, smoothing, zeta):
     """Moments of p(z | zeta) by enumeration: [N, D] gives fields [N, L], [N, R], [N, L, R]."""
     terms = relaxed_terms(machine, smoothing, zeta)
@@ -261,24 +194,6 @@ def relaxed_draws(machine, smoothing, num_samples, seed):
     z = exact_draws(machine, num_samples, seed)
     rho = np.random.default_rng((seed, 1)).random(z.shape)
     return np.where(z > 0, smoothing.quantile(rho, 1), smoothing.quantile(rho, 0))
-
-
-def mean_field(machine, smoothing, zeta, num_iterations=5):
-    """m(z = 1) by alternating updates of the sides, from one half on the left: [N, D]."""
-    ratio = smoothing.log_density_ratio(zeta)
-    num_left = machine.num_left
-    left = np.full(ratio[..., :num_left].shape, 0.5)
-    for _ in range(num_iterations):
-        right = special.expit(machine.right_bias + ratio[..., num_left:] + left @ machine.weights)
-        left = special.expit(machine.left_bias + ratio[..., :num_left] + right @ machine.weights.T)
-    return np.concatenate([left, right], -1)
-
-
-def bound_at(machine, smoothing, zeta, m):
-    """H(m) - E(m) + sum_i [(1 - m_i) log r(zeta_i | 0) + m_i log r(zeta_i | 1)] - log Z, [N]."""
-    entropy = special.entr(m) + special.entr(1 - m)
-    log_r = (1 - m) * smoothing.log_density(zeta, 0) + m * smoothing.log_density(zeta, 1)
-    return (entropy + log_r).sum(-1) - energy(machine, m) - log_partition(machine)
 
 
 # --------------------------------------------------------------------------- importance weighting

@@ -1,6 +1,6 @@
 """Float64 NumPy oracles of the smoothings: the distributions of scipy.stats, closed forms, bisection.
 
-Nothing here imports TensorFlow or the library. An oracle of r(zeta | z) is built from its parameters,
+Nothing here uses TensorFlow or the library. An oracle of r(zeta | z) is built from its parameters,
 which may be arrays; quantities are in nats; the names are those of the library.
 """
 
@@ -10,6 +10,8 @@ import math
 
 import numpy as np
 from scipy import special, stats
+
+from runners import exact_machine
 
 
 def gauss_legendre(low, high, num_nodes):
@@ -39,84 +41,34 @@ def bisect(cdf, rho, low, high, num_steps):
 # --------------------------------------------------------------------------- r(zeta | z)
 
 
-class Mirrored:
-    """The distribution of 1 - zeta."""
-
-    def __init__(self, distribution):
-        self.distribution = distribution
-
-    def logpdf(self, zeta):
-        return self.distribution.logpdf(1 - zeta)
-
-    def cdf(self, zeta):
-        return self.distribution.sf(1 - zeta)
-
-    def ppf(self, rho):
-        return 1 - self.distribution.isf(rho)
-
-    def mean(self):
-        return 1 - self.distribution.mean()
-
-
-class Smoothing:
+class Smoothing(exact_machine.Smoothing):
     """r(zeta | z), by default made of two distributions with the methods of scipy.stats."""
 
-    support = (0.0, 1.0)
     bisections = 70
-
-    def __init__(self, *distributions):
-        self.distributions = distributions
-
-    def log_density(self, zeta, z):
-        """log r(zeta | z)."""
-        return self.distributions[z].logpdf(np.asarray(zeta, np.float64))
 
     def cdf(self, zeta, z):
         """R(zeta | z)."""
         return self.distributions[z].cdf(np.asarray(zeta, np.float64))
 
-    def quantile(self, rho, z):
-        """The inverse of R(zeta | z)."""
-        return self.distributions[z].ppf(np.asarray(rho, np.float64))
-
     def mean(self, z):
         """E[zeta | z]."""
         return self.distributions[z].mean()
-
-    def log_density_ratio(self, zeta):
-        """b(zeta) = log r(zeta | 1) - log r(zeta | 0), from the two densities."""
-        return self.log_density(zeta, 1) - self.log_density(zeta, 0)
 
     def quadrature(self):
         """Nodes and weights of an integral over zeta, and the ends of its range."""
         return *composite_quadrature([0.0, 0.5, 1.0]), (0.0, 1.0)
 
 
-class PowerSmoothing(Smoothing):
+class PowerSmoothing(exact_machine.PowerSmoothing, Smoothing):
     """r(zeta|0) = zeta^(1/beta - 1) / beta on [0, 1]; r(zeta|1) is its mirror image."""
 
     # Quantiles may be as small as 1e-51.
     bisections = 200
 
-    def __init__(self, beta):
-        super().__init__()
-        self.beta = beta
-
-    def log_density(self, zeta, z):
-        """log r(zeta | z)."""
-        zeta = np.asarray(zeta, np.float64)
-        log_distance = np.log1p(-zeta) if z else np.log(zeta)
-        return (1 / self.beta - 1) * log_distance - np.log(self.beta)
-
     def cdf(self, zeta, z):
         """R(zeta | z)."""
         zeta = np.asarray(zeta, np.float64)
         return 1 - (1 - zeta) ** (1 / self.beta) if z else zeta ** (1 / self.beta)
-
-    def quantile(self, rho, z):
-        """The inverse of R(zeta | z)."""
-        rho = np.asarray(rho, np.float64)
-        return 1 - (1 - rho) ** self.beta if z else rho**self.beta
 
     def mean(self, z):
         """E[zeta | z]: those of Beta(1/beta, 1) and Beta(1, 1/beta)."""
@@ -140,18 +92,8 @@ class PowerSmoothing(Smoothing):
         return nodes, np.concatenate([du * jacobian_u, dv * jacobian_v]), (0.0, 1 - gap)
 
 
-class ExponentialSmoothing(Smoothing):
+class ExponentialSmoothing(exact_machine.ExponentialSmoothing, Smoothing):
     """An exponential distribution truncated at 1, and its mirror image."""
-
-    def __init__(self, beta):
-        decreasing = stats.truncexpon(beta, scale=1 / beta)
-        super().__init__(decreasing, Mirrored(decreasing))
-
-    def log_density(self, zeta, z):
-        """log r(zeta | z); SciPy's distribution excludes its upper end."""
-        zeta, inner = np.asarray(zeta, np.float64), np.finfo(np.float64).epsneg
-        on_edge = (zeta >= 0) & (zeta <= 1)
-        return super().log_density(np.where(on_edge, np.clip(zeta, inner, 1 - inner), zeta), z)
 
 
 class SpikeExponentialSmoothing(ExponentialSmoothing):

@@ -11,6 +11,7 @@ STRUCTURES = {
     "tiny": config.Structure(1, 6, (8,)),
     "tiny-lin": config.Structure(1, 6, ()),
     "tiny-2": config.Structure(2, 3, (8,)),
+    "tiny-4": config.Structure(4, 2, (8,)),
 }
 
 

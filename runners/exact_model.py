@@ -2,8 +2,8 @@
 
 The expectation over the posterior is a sum over z (where there is one) and a quadrature over zeta given z,
 unit by unit, each group conditioned on the relaxed values of those before. KL terms are written down as
-what they are the average of, log q - log p, not in the closed forms of the library. Nothing here imports
-TensorFlow or the library.
+what they are the average of, log q - log p, not in the closed forms of the library. The oracle of the
+library's tests and of `gradient_study`, so it uses nothing of the library.
 """
 
 import dataclasses
@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 from scipy import special, stats
 
-from support import reference
+from . import exact_machine
 
 Parameters = dict[str, np.ndarray]
 
 
-# --------------------------------------------------------------------------- one unit
+# One unit.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Unit:
     """
 
     nodes: Callable[[np.ndarray, Any, Any], list]
-    log_density: Callable[[np.ndarray, np.ndarray, Any, Any], np.ndarray]
+    log_density: Callable[[np.ndarray, np.ndarray, Any, Any], Any]
 
 
 def smoothed(smoothing: Any, nodes: tuple[np.ndarray, np.ndarray]) -> Unit:
@@ -65,7 +65,6 @@ def smoothed(smoothing: Any, nodes: tuple[np.ndarray, np.ndarray]) -> Unit:
 
 def spiked(beta: float, nodes: tuple[np.ndarray, np.ndarray]) -> Unit:
     """The spike for z = 0, the exponential density for z = 1."""
-
     zetas = 1 - stats.truncexpon(b=beta, scale=1 / beta).ppf(1 - nodes[0])
 
     def of(logits: np.ndarray, shift: Any, scale: Any) -> list:
@@ -143,7 +142,7 @@ def reference_nodes(low: float, high: float, num_nodes: int) -> tuple[np.ndarray
     return low + (high - low) * (nodes + 1) / 2, weights * (high - low) / 2
 
 
-# --------------------------------------------------------------------------- the posterior
+# The posterior.
 
 
 @dataclasses.dataclass
@@ -201,12 +200,12 @@ def _expand(grid: Grid, outputs: np.ndarray, unit: Unit, logits: Any, shift: Any
     return joined, np.concatenate([outputs] * len(parts))
 
 
-# --------------------------------------------------------------------------- log p and KL terms
+# Log p and KL terms.
 
 
-def machine(parameters: Parameters) -> reference.Machine:
+def machine(parameters: Parameters) -> exact_machine.Machine:
     """The Boltzmann machine of the parameters."""
-    return reference.Machine(parameters["left_bias"], parameters["right_bias"], parameters["weights"])
+    return exact_machine.Machine(parameters["left_bias"], parameters["right_bias"], parameters["weights"])
 
 
 def log_likelihood(parameters: Parameters, x: np.ndarray, code: np.ndarray) -> np.ndarray:
@@ -229,7 +228,7 @@ def directed_logits(parameters: Parameters, code: np.ndarray) -> np.ndarray:
 def boltzmann_bits(parameters: Parameters, grid: Grid) -> np.ndarray:
     """log q(z | x, zeta_<) - log p(z) at the bits of the grid."""
     prior = machine(parameters)
-    return grid.log_q_z + reference.energy(prior, grid.z) + reference.log_partition(prior)
+    return grid.log_q_z + exact_machine.energy(prior, grid.z) + exact_machine.log_partition(prior)
 
 
 def directed_bits(parameters: Parameters, grid: Grid) -> np.ndarray:
@@ -250,9 +249,9 @@ def overlapping(smoothing: Any, exact: bool) -> Callable[[Parameters, Grid], np.
     def term(parameters: Parameters, grid: Grid) -> np.ndarray:
         prior = machine(parameters)
         if exact:
-            return grid.log_q_zeta - reference.relaxed_log_prob(prior, smoothing, grid.zeta)
-        m = reference.mean_field(prior, smoothing, grid.zeta, 60)
-        return grid.log_q_zeta - reference.bound_at(prior, smoothing, grid.zeta, m)
+            return grid.log_q_zeta - exact_machine.relaxed_log_prob(prior, smoothing, grid.zeta)
+        m = exact_machine.mean_field(prior, smoothing, grid.zeta, 60)
+        return grid.log_q_zeta - exact_machine.bound_at(prior, smoothing, grid.zeta, m)
 
     return term
 
@@ -262,9 +261,9 @@ def gaussian_integral(beta: float) -> Callable[[Parameters, Grid], np.ndarray]:
 
     def term(parameters: Parameters, grid: Grid) -> np.ndarray:
         prior = machine(parameters)
-        precision = reference.symmetric_couplings(prior) + beta * np.eye(prior.num_units)
-        z = reference.binary_states(prior.num_units)
-        log_p = reference.joint_log_probs(prior)[0].ravel()
+        precision = exact_machine.symmetric_couplings(prior) + beta * np.eye(prior.num_units)
+        z = exact_machine.binary_states(prior.num_units)
+        log_p = exact_machine.joint_log_probs(prior)[0].ravel()
         distance = grid.zeta[:, np.newaxis] - z
         quadratic = np.einsum("nsi,ij,nsj->ns", distance, precision, distance)
         log_det = np.linalg.slogdet(precision / (2 * np.pi))[1]
@@ -287,10 +286,10 @@ def gumbolt(parameters: Parameters, grid: Grid) -> np.ndarray:
     """GumBolt paper, Eq. 9."""
     prior, q = machine(parameters), special.expit(grid.logits)
     log_q = (grid.zeta * np.log(q) + (1 - grid.zeta) * np.log1p(-q)).sum(1)
-    return log_q + reference.energy(prior, grid.zeta) + reference.log_partition(prior)
+    return log_q + exact_machine.energy(prior, grid.zeta) + exact_machine.log_partition(prior)
 
 
-# --------------------------------------------------------------------------- objectives
+# Objectives.
 
 
 def elbo(

@@ -1,26 +1,17 @@
 """How far each relaxed objective's gradient is from the one it stands for, as the relaxation sharpens.
 
-Every number is a difference of two exact gradients (`exact_objective`), so there is no noise: relative norms
-over all parameters of a machine of 1 + 1 units under linear networks, in one group and in two. Run as a
-program, it writes them down:
-
-    python -m support.gradient_bias results/gradient_bias.json
+Every number is a difference of two exact gradients (`exact_model`), so there is no noise: relative norms over
+all parameters of a machine of 1 + 1 units under linear networks, in one group and in two.
 """
 
-import json
-import pathlib
-import sys
-import time
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from scipy import special, stats
 
-from dvae_tf import storage
-from dvae_tf.runs import provenance
-from support import exact_objective as exact
-from support import smoothing_reference
+from . import exact_machine
+from . import exact_model as exact
 
 X = np.array([1.0, 0.0, 1.0])
 BETAS = (2.0, 4.0, 8.0, 16.0, 32.0)
@@ -125,39 +116,31 @@ def gumbel_softmax(temperature: float, num_groups: int) -> float:
 SERIES: dict[str, tuple[tuple[float, ...], Callable[[float, int], float]]] = {
     "mean field, power": (
         BETAS,
-        lambda beta, groups: mean_field(smoothing_reference.PowerSmoothing, beta, groups),
+        lambda beta, groups: mean_field(exact_machine.PowerSmoothing, beta, groups),
     ),
     "mean field, exponential": (
         BETAS,
-        lambda beta, groups: mean_field(smoothing_reference.ExponentialSmoothing, beta, groups),
+        lambda beta, groups: mean_field(exact_machine.ExponentialSmoothing, beta, groups),
     ),
     "overlapping relaxation, power": (
         BETAS,
-        lambda beta, groups: overlapping(smoothing_reference.PowerSmoothing, beta, groups),
+        lambda beta, groups: overlapping(exact_machine.PowerSmoothing, beta, groups),
     ),
     "overlapping relaxation, exponential": (
         BETAS,
-        lambda beta, groups: overlapping(smoothing_reference.ExponentialSmoothing, beta, groups),
+        lambda beta, groups: overlapping(exact_machine.ExponentialSmoothing, beta, groups),
     ),
     "GumBolt": (TEMPERATURES, gumbolt),
     "Gumbel-Softmax": (TEMPERATURES, gumbel_softmax),
 }
 
 
-def main(path: str) -> None:
-    """Writes the biases of every series, for one group and for two."""
-    started = time.monotonic()
-    found = {
+def all_biases() -> dict[str, dict[str, float]]:
+    """The biases of every series by sharpness, for one group and for two; two minutes."""
+    return {
         f"{name}, {groups} group{'s' * (groups > 1)}": {
             f"{sharpness:g}": series(sharpness, groups) for sharpness in sharpnesses
         }
         for name, (sharpnesses, series) in SERIES.items()
         for groups in (1, 2)
     }
-    record = {"bias": found, "seed": SEED, "seconds": time.monotonic() - started} | provenance.describe()
-    storage.write_json(pathlib.Path(path), record)
-    print(json.dumps(found, indent=2))
-
-
-if __name__ == "__main__":
-    main(sys.argv[1])
