@@ -160,6 +160,7 @@ def test_data_of_ones_own():
     assert config.recipe("omniglot", "2-layer-nonlin", "dvaes_power", 1).beta == 20
     assert config.recipe("omniglot", "2-layer-nonlin", "dvaes_power", 1).dynamic_binarization
     assert not config.recipe("caltech101_silhouettes", "2-layer-nonlin", "gumbolt", 1).dynamic_binarization
+    assert config.recipe("caltech101_silhouettes", "2-layer-nonlin", "dvaes_power", 1).beta == 30
 
 
 def test_configurations_from_before_there_were_all_fields():

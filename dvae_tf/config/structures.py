@@ -69,7 +69,7 @@ DATASETS = {
     "digits": DatasetFacts(True),
     "binarized_mnist": DatasetFacts(False),
     "omniglot": DatasetFacts(True, "omniglot"),
-    "caltech101_silhouettes": DatasetFacts(False, "omniglot"),
+    "caltech101_silhouettes": DatasetFacts(False),
 }
 
 
