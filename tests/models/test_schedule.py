@@ -37,7 +37,7 @@ def _differ(found, expected):
     return any(not np.allclose(one, other, rtol=1e-2) for one, other in zip(found, expected, strict=True))
 
 
-@pytest.mark.parametrize("baseline", ["gumbolt", "dvaes_power"])
+@pytest.mark.parametrize("baseline", ["gumbolt", pytest.param("dvaes_power", marks=pytest.mark.slow)])
 def test_late_steps_take_more_samples(baseline):
     model = _model(baseline=baseline, late_start=0.5, late_k=3)
     one, three = _model(baseline=baseline), _model(baseline=baseline, k=3)
@@ -112,6 +112,7 @@ def test_schedule_survives_json():
     assert config.Recipe.from_json(recipe.to_json()) == recipe
 
 
+@pytest.mark.slow
 def test_models_train_by_the_best_schedule():
     model = models.DVAE(tiny.recipe(schedule="best", num_train_iter=STEPS), np.full(tiny.NUM_PIXELS, 0.4))
     model.compile()
