@@ -1,0 +1,45 @@
+"""Boltzmann machines on any undirected graph, as pure functions of `(graph, biases, couplings)`.
+
+Graphs with their colorings (`graph`, `coloring`) and the families of quantum annealers (`families`), energies
+and local fields (`machine`), sweeps by colors (`gibbs`), exact log Z and moments (`exact`, which chooses
+between `enumeration` and `elimination`), positions for pictures (`layout`).
+"""
+
+from . import elimination, enumeration, exact
+from .families import chimera, fitted, from_networkx, pegasus, zephyr
+from .gibbs import block_gibbs, sweep
+from .graph import Graph, bipartite, from_edges
+from .layout import layout
+from .machine import (
+    ColoredMachine,
+    Moments,
+    as_parameters,
+    by_colors,
+    coupling_matrix,
+    energy,
+    local_fields,
+)
+
+__all__ = [
+    "ColoredMachine",
+    "Graph",
+    "Moments",
+    "as_parameters",
+    "bipartite",
+    "block_gibbs",
+    "by_colors",
+    "chimera",
+    "coupling_matrix",
+    "elimination",
+    "energy",
+    "enumeration",
+    "exact",
+    "fitted",
+    "from_edges",
+    "from_networkx",
+    "layout",
+    "local_fields",
+    "pegasus",
+    "sweep",
+    "zephyr",
+]
