@@ -83,12 +83,12 @@ def moments(graph: Graph, biases: Any, couplings: Any, order: Sequence[int] | No
     Raises:
       ValueError: as `log_partition` does.
     """
-    parameters = [tf.stop_gradient(each) for each in as_parameters(graph, biases, couplings)]
+    biases, couplings = (tf.stop_gradient(each) for each in as_parameters(graph, biases, couplings))
     with tf.GradientTape() as tape:
-        tape.watch(parameters)
-        log_z = log_partition(graph, *parameters, order)
+        tape.watch([biases, couplings])
+        log_z = log_partition(graph, biases, couplings, order)
     zero = tf.UnconnectedGradients.ZERO
-    return Moments(log_z, *tape.gradient(log_z, parameters, unconnected_gradients=zero))
+    return Moments(log_z, *tape.gradient(log_z, [biases, couplings], unconnected_gradients=zero))
 
 
 def width(graph: Graph, order: Sequence[int]) -> int:

@@ -127,7 +127,8 @@ class ColoredMachine(NamedTuple):
 
     def fields(self, number: int, states: list[tf.Tensor]) -> tf.Tensor:
         """Log-odds of the units of a color, [..., units], by the states of the first colors or of all."""
-        total = self.biases[number]
+        # The leading dimensions are those of the states also where no edge leads to them.
+        total = self.biases[number] + tf.zeros_like(states[0][..., :1]) if states else self.biases[number]
         for other, state in enumerate(states):
             if (number, other) in self.blocks:
                 total += tf.tensordot(state, self.blocks[number, other], ((-1,), (1,)))

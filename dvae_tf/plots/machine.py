@@ -113,11 +113,11 @@ def graph_png(graph: Graph, biases: np.ndarray, couplings: np.ndarray) -> bytes:
         linewidths=0.3 + 1.7 * np.minimum(np.abs(couplings[order]) / strength.vmax, 1),
     )
     axes.add_collection(lines)
-    size = np.clip(6000 / graph.num_units, 3, 120)
     units = axes.scatter(
-        *points.T,
-        size,
-        biases,
+        points[:, 0],
+        points[:, 1],
+        s=float(np.clip(6000 / graph.num_units, 3, 120)),
+        c=biases,
         cmap="PuOr_r",
         norm=_symmetric(biases),
         edgecolors="0.3",
