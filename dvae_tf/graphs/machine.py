@@ -170,7 +170,7 @@ def by_colors(graph: Graph, biases: Any, couplings: Any) -> ColoredMachine:
         else:
             values = tf.gather(couplings, block.edges)
             blocks[pair] = tf.scatter_nd(block.entries, values, block.shape)
-    return ColoredMachine(graph, [tf.gather(biases, units) for units in graph.colors], blocks)
+    return ColoredMachine(graph, [_take(biases, units) for units in graph.colors], blocks)
 
 
 class _Block(NamedTuple):
