@@ -168,7 +168,7 @@ def by_colors(graph: Graph, biases: Any, couplings: Any) -> ColoredMachine:
             # All pairs, as weights have them: nothing is moved.
             blocks[pair] = tf.reshape(couplings, block.shape)
         else:
-            values = tf.gather(couplings, block.edges)
+            values = _take(couplings, block.edges)
             blocks[pair] = tf.scatter_nd(block.entries, values, block.shape)
     return ColoredMachine(graph, [_take(biases, units) for units in graph.colors], blocks)
 
@@ -210,4 +210,7 @@ def _take(z: tf.Tensor, units: np.ndarray) -> tf.Tensor:
     start, stop = int(units[0]), int(units[0]) + len(units)
     if np.array_equal(units, np.arange(start, stop)):
         return z[..., start:stop]
+    if z.shape.rank == 1:
+        # The gradient along the first dimension would be sparse, which some optimizers treat otherwise.
+        return tf.gather(z[tf.newaxis], units, axis=1)[0]
     return tf.gather(z, units, axis=-1)
