@@ -14,6 +14,7 @@ from ..numerics import Seed, as_seed, draw_bits, split, uniform_pair
 from ..support import as_count_tensor
 from .graph import Graph
 from .machine import ColoredMachine, as_parameters, by_colors
+from .sparse import SparseMachine, by_neighbors, is_sparse
 
 
 def block_gibbs(
@@ -57,7 +58,7 @@ def _block_gibbs(
     num_sweeps: tf.Tensor,
     seed: tf.Tensor,
 ) -> tf.Tensor:
-    machine = by_colors(graph, biases, couplings)
+    machine = for_sweeps(graph, biases, couplings)
 
     def one(index: tf.Tensor, states: list[tf.Tensor], seed: tf.Tensor) -> tuple:
         now, seed = split(seed)
@@ -67,16 +68,34 @@ def _block_gibbs(
     return machine.join(states)
 
 
-def sweep(machine: ColoredMachine, states: list[tf.Tensor], seed: tf.Tensor) -> list[tf.Tensor]:
-    """One sweep of states by colors, [C, units of the color] each, for use inside XLA programs."""
+def for_sweeps(graph: Graph, biases: Any, couplings: Any) -> ColoredMachine | SparseMachine:
+    """The parameters in the form in which sweeps are faster: by neighbors where the graph is sparse.
+
+    Raises:
+      ValueError: if a shape is wrong.
+    """
+    form = by_neighbors if is_sparse(graph) else by_colors
+    return form(graph, biases, couplings)
+
+
+def sweep(
+    machine: ColoredMachine | SparseMachine, states: list[tf.Tensor], seed: tf.Tensor
+) -> list[tf.Tensor]:
+    """One sweep, for use inside XLA programs.
+
+    Args:
+      machine: of `for_sweeps`.
+      states: what its `split` gives for states [C, D]; its `join` turns them back.
+      seed: an `int32[2]` seed.
+    """
     states = list(states)
     num_pairs = (len(states) + 1) // 2
     seeds = [seed] if num_pairs == 1 else split(seed, num_pairs)
     for number in range(len(states)):
         if number % 2 == 0:
             # The two colors of a pair take the halves of one random word per unit of the larger.
-            width = max(state.shape[-1] for state in states[number : number + 2])
-            pair = uniform_pair([tf.shape(states[number])[0], width], seeds[number // 2], machine.dtype)
-        rho = pair[number % 2][:, : states[number].shape[-1]]
+            width = max(map(len, machine.graph.colors[number : number + 2]))
+            pair = uniform_pair(machine.noise_shape(states, width), seeds[number // 2], machine.dtype)
+        rho = machine.noise_of(pair[number % 2], number)
         states[number] = draw_bits(tf.math.sigmoid(machine.fields(number, states)), rho)
     return states

@@ -7,7 +7,7 @@ $$
 with biases $a$ [D] and couplings $w$ [M] in the order of `graph.edges`. The energy is multilinear in $z$, so
 these functions take binary states, mean-field parameters and relaxed $\zeta$ alike, with any leading
 dimensions. Products are dense between the units of two colors, as in a restricted machine, whatever part of
-the pairs are edges.
+the pairs are edges; sweeps of sparse graphs do without (`sparse`).
 """
 
 import functools
@@ -135,6 +135,14 @@ class ColoredMachine(NamedTuple):
             elif (other, number) in self.blocks:
                 total += tf.tensordot(state, self.blocks[other, number], 1)
         return total
+
+    def noise_of(self, rho: tf.Tensor, number: int) -> tf.Tensor:
+        """Numbers for the units of a color out of [C, most units]."""
+        return rho[:, : len(self.graph.colors[number])]
+
+    def noise_shape(self, states: list[tf.Tensor], width: int) -> list[Any]:
+        """That of numbers for `width` units of the chains of states [C, units of the color]."""
+        return [tf.shape(states[0])[0], width]
 
     def split(self, z: tf.Tensor) -> list[tf.Tensor]:
         """[..., D] by colors.

@@ -28,6 +28,10 @@ def of_machine(call, *takes, **kwargs):
 GRAPH = graphs.from_edges(5, [(3, 4), (0, 1), (1, 2), (0, 4), (2, 3), (1, 4)])
 
 
+# Of few enough edges for sums over neighbors.
+PATH = graphs.from_edges(16, [(i, i + 1) for i in range(15)])
+
+
 def of_graph(call, *takes, **kwargs):
     """A function of a machine on a graph, then tensors."""
     return function(
@@ -144,12 +148,19 @@ def _by_colors(graph, biases, couplings, z):
 
 
 def _sweep(graph, biases, couplings, z, seed):
-    machine = graphs.by_colors(graph, biases, couplings)
-    return graphs.sweep(machine, machine.split(z), seed)
+    machine = graphs.for_sweeps(graph, biases, couplings)
+    return machine.join(graphs.sweep(machine, machine.split(z), seed))
+
+
+def _by_neighbors(biases, couplings, z):
+    machine = graphs.for_sweeps(PATH, biases, couplings)
+    states = machine.split(z)
+    return machine.fields(1, states), machine.join(states)
 
 
 GRAPHS = {
     "ColoredMachine": of_graph(_by_colors, real(2, None, 5)),
+    "SparseMachine": function(_by_neighbors, real(16), real(15), real(None, 16)),
     "as_parameters": of_graph(graphs.as_parameters),
     "block_gibbs": of_graph(
         lambda graph, biases, couplings, z, seed: graphs.block_gibbs(graph, biases, couplings, z, 2, seed),
@@ -168,6 +179,9 @@ GRAPHS = {
     "enumeration.moments": of_graph(graphs.enumeration.moments),
     "exact.log_partition": of_graph(graphs.exact.log_partition),
     "exact.moments": of_graph(graphs.exact.moments),
+    "for_sweeps": function(
+        lambda *given: _sweep(PATH, *given), real(16), real(15), bits(None, 16), SEED, draws=True
+    ),
     "local_fields": of_graph(graphs.local_fields, real(2, None, 5)),
     "sweep": of_graph(_sweep, bits(None, 5), SEED, draws=True),
 }

@@ -6,6 +6,9 @@ import tensorflow as tf
 from scipy import stats
 
 from dvae_tf import graphs, rbm
+from dvae_tf.graphs.gibbs import sweep
+from dvae_tf.graphs.machine import by_colors
+from dvae_tf.graphs.sparse import by_neighbors, is_sparse
 from support import graph_reference, reference
 
 # The parities of numbers of colors, and an order of edges of its own.
@@ -47,20 +50,57 @@ def test_a_sweep_over_the_colors_leaves_the_machine_invariant(graph):
         assert np.abs(probs @ together - probs).max() > 1e-3
 
 
-@each_graph
-def test_law_of_one_sweep(graph):
+@pytest.mark.parametrize("name", ["triangle", "four colors"])
+@pytest.mark.parametrize("form", [by_colors, by_neighbors])
+def test_law_of_one_sweep(name, form):
     """From one state; the law of another order of the colors is noticed (negative control)."""
+    graph = GRAPHS[name]
     parameters = graph_reference.parameters(graph, seed=2, stddev=1.5)
     start = np.arange(graph.num_units) % 2
     states = np.tile(start, (20_000, 1)).astype(np.float32)
-    found = graphs.block_gibbs(graph, *map(np.float32, parameters), states, 1, seed=(3, 4))
+
+    @tf.function(jit_compile=True)
+    def draw(states, seed):
+        machine = form(graph, *map(np.float32, parameters))
+        return machine.join(sweep(machine, machine.split(states), seed))
+
+    found = draw(states, tf.constant([3, 4]))
     assert found.shape == states.shape
     row = reference.state_numbers(start)
     expected = graph_reference.transition_matrix(graph, *parameters, graph.colors)[row]
     assert p_value(found, expected) > 1e-3
-    if graph.num_edges:
-        other = graph_reference.transition_matrix(graph, *parameters, graph.colors[::-1])[row]
-        assert p_value(found, other) < 1e-6
+    other = graph_reference.transition_matrix(graph, *parameters, graph.colors[::-1])[row]
+    assert p_value(found, other) < 1e-6
+
+
+@pytest.mark.parametrize("density", [0.1, 0.5])
+def test_fields_by_neighbors(density):
+    graph = graphs.from_edges(20, graph_reference.random_edges(20, density, seed=3))
+    parameters = graph_reference.parameters(graph, seed=4)
+    z = np.random.default_rng(5).uniform(size=(3, 20))
+    machine = by_neighbors(graph, *parameters)
+    states = machine.split(z)
+    np.testing.assert_array_equal(machine.join(states), z)
+    found = machine.join([machine.fields(number, states) for number in range(graph.num_colors)])
+    np.testing.assert_allclose(found, graphs.local_fields(graph, *parameters, z), rtol=1e-12)
+
+
+def test_means_of_a_sparse_machine():
+    graph = graphs.from_edges(40, [(i, (i + step) % 40) for step in (1, 5) for i in range(40)])
+    assert is_sparse(graph)
+    parameters = graph_reference.parameters(graph, seed=6, stddev=0.5)
+    z = graphs.block_gibbs(graph, *map(np.float32, parameters), np.zeros([10_000, 40]), 40, seed=7).numpy()
+    exact = graphs.exact.moments(graph, *parameters)
+    first, second = graph.edges.T
+    for bits, means in ((z, exact.means), (z[:, first] * z[:, second], exact.products)):
+        errors = np.sqrt(means * (1 - means) / len(z))
+        assert np.abs((bits.mean(0) - means) / errors).max() < 4
+
+
+def test_what_is_sparse():
+    assert not is_sparse(graphs.bipartite(20, 20))
+    # A star has few edges, but a unit with many neighbors.
+    assert not is_sparse(graphs.from_edges(50, [(0, i) for i in range(1, 50)]))
 
 
 def test_long_chains_reach_the_machine():
