@@ -1,8 +1,8 @@
 r"""A machine on a sparse graph by the colors of its graph: fields as sums over neighbors, for sweeps.
 
 States have the chains last, so that a neighbor is a row, and the sums run along chains. On a CPU core, sweeps
-of 200 chains are 2 to 7 times faster than by the products of `machine.ColoredMachine`, on graphs of 128 to
-2048 units with up to 6 to 20 neighbors (Chimera, Pegasus, Zephyr).
+of 200 chains are about 2 to 6 times faster than by the products of `machine.ColoredMachine`, on graphs of 128
+to 2048 units with up to 6 to 20 neighbors (Chimera, Pegasus, Zephyr).
 """
 
 import functools
