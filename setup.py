@@ -13,10 +13,15 @@ DOCS = [
     "mkdocs-material",
     "mkdocstrings[python]",
 ]
+GRAPHS = [
+    "dwave-networkx",
+    "networkx",
+]
 TEST = [
     "dill",
     "hypothesis",
     "mypy",
+    *GRAPHS,
     "pytest",
     "pytest-xdist",
     "ruff",
@@ -100,7 +105,12 @@ setuptools.setup(
         "tensorflow-probability>=0.25",
         "tf-keras>=2.21",  # tensorflow-probability needs it without declaring it
     ],
-    extras_require={"cuda": ["tensorflow[and-cuda]>=2.21"], "docs": DOCS, "test": TEST},
+    extras_require={
+        "cuda": ["tensorflow[and-cuda]>=2.21"],
+        "docs": DOCS,
+        "graphs": GRAPHS,
+        "test": TEST,
+    },
     entry_points={
         "console_scripts": [
             "dvae-demo = dvae_tf.runners.demo:main",

@@ -1,9 +1,9 @@
 """Variational autoencoders with a binary code and a Boltzmann-machine prior.
 
 Each subpackage is imported when it is first accessed: `import dvae_tf; dvae_tf.smoothing.Power` works, and
-`import dvae_tf` alone does not import TensorFlow. The main ones, lowest first: `numerics`, `config`, `data`,
-`rbm`, `smoothing`, `samplers`, `partition`, `priors`, `networks`, `posterior`, `objectives`, `kl`,
-`estimators`, `models`, `evaluation`, `export`, `plots`, `training`.
+`import dvae_tf` alone does not import TensorFlow. The main ones, lowest first: `numerics`, `graphs`,
+`config`, `data`, `rbm`, `smoothing`, `samplers`, `partition`, `priors`, `networks`, `posterior`,
+`objectives`, `kl`, `estimators`, `models`, `evaluation`, `export`, `plots`, `training`.
 """
 
 import importlib
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         estimators,
         evaluation,
         export,
+        graphs,
         kl,
         models,
         networks,
@@ -41,6 +42,7 @@ __all__ = [
     "estimators",
     "evaluation",
     "export",
+    "graphs",
     "kl",
     "models",
     "networks",

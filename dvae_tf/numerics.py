@@ -212,6 +212,12 @@ def draw_bits(probs: tf.Tensor | float, rho: tf.Tensor) -> tf.Tensor:
     return tf.cast(rho < probs, rho.dtype)
 
 
+def binary_digits(numbers: tf.Tensor, num_digits: int, dtype: tf.DType) -> tf.Tensor:
+    """The binary digits of int64 numbers, the lowest first: [N] gives [N, num_digits]."""
+    digits = tf.bitwise.right_shift(numbers[:, tf.newaxis], tf.range(num_digits, dtype=tf.int64))
+    return tf.cast(tf.bitwise.bitwise_and(digits, tf.constant(1, tf.int64)), dtype)
+
+
 def log_mean_exp(values: tf.Tensor, axis: int = 0) -> tf.Tensor:
     """The log of the mean of exp(values) along `axis`, computed relative to the maximum; in nats."""
     values = tf.convert_to_tensor(values)

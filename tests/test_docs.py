@@ -106,6 +106,7 @@ ROOMS = (
         "estimators",
         "evaluation",
         "export",
+        "graphs",
         "kl",
         "models",
         "networks",

@@ -1,8 +1,11 @@
 """Pictures of a code and of its Boltzmann machine: usage of the units, energies, weights and biases."""
 
+import matplotlib.collections
+import matplotlib.colors
 import matplotlib.figure
 import numpy as np
 
+from ..graphs import Graph, layout
 from ..rbm import RBM
 from .png import figure_png, own_style
 
@@ -62,9 +65,7 @@ def machine_png(rbm: RBM) -> bytes:
     left, right, weights = (np.asarray(parameter) for parameter in rbm)
     figure = matplotlib.figure.Figure(figsize=(12, 3.8), layout="constrained")
     image_axes, value_axes, bias_axes = figure.subplots(1, 3)
-    # A few strong couplings must not leave the others white; a factorial prior has none at all.
-    bound = np.quantile(np.abs(weights), 0.995) or 1.0
-    shown = image_axes.imshow(weights, cmap="RdBu_r", vmin=-bound, vmax=bound, interpolation="nearest")
+    shown = image_axes.imshow(weights, cmap="RdBu_r", norm=_symmetric(weights), interpolation="nearest")
     figure.colorbar(shown, ax=image_axes, extend="both")
     image_axes.set_title("Weights W")
     image_axes.set_xlabel("right units")
@@ -84,3 +85,53 @@ def machine_png(rbm: RBM) -> bytes:
         axes.grid(alpha=0.3)
         axes.set_axisbelow(True)
     return figure_png(figure)
+
+
+@own_style()
+def graph_png(graph: Graph, biases: np.ndarray, couplings: np.ndarray) -> bytes:
+    """A machine on a graph: its units by their biases [D], its edges by their couplings [M], nats.
+
+    The units are where `graphs.layout` puts them. Strong couplings are drawn over weak ones, and wider.
+    """
+    biases, couplings = np.asarray(biases), np.asarray(couplings)
+    for name, values, size in (
+        ("biases", biases, graph.num_units),
+        ("couplings", couplings, graph.num_edges),
+    ):
+        if values.shape != (size,):
+            raise ValueError(f"{name}: expected shape [{size}] for {graph}, got {values.shape}")
+    points = layout(graph)
+    figure = matplotlib.figure.Figure(figsize=(8, 6), layout="constrained")
+    axes = figure.add_subplot()
+    order = np.argsort(np.abs(couplings))
+    strength = _symmetric(couplings)
+    lines = matplotlib.collections.LineCollection(
+        points[graph.edges[order]],
+        cmap="RdBu_r",
+        norm=strength,
+        array=couplings[order],
+        linewidths=0.3 + 1.7 * np.minimum(np.abs(couplings[order]) / strength.vmax, 1),
+    )
+    axes.add_collection(lines)
+    units = axes.scatter(
+        points[:, 0],
+        points[:, 1],
+        s=float(np.clip(6000 / graph.num_units, 3, 120)),
+        c=biases,
+        cmap="PuOr_r",
+        norm=_symmetric(biases),
+        edgecolors="0.3",
+        linewidths=0.4,
+        zorder=2,
+    )
+    figure.colorbar(lines, ax=axes, extend="both", label="couplings, nats")
+    figure.colorbar(units, ax=axes, extend="both", label="biases, nats")
+    axes.set_title(f"{graph.num_units:,} units, {graph.num_edges:,} edges, {graph.num_colors} colors")
+    axes.axis("off")
+    return figure_png(figure)
+
+
+def _symmetric(values: np.ndarray) -> matplotlib.colors.Normalize:
+    """Colors around 0. A few strong values must not leave the others white; a factorial prior has none."""
+    bound = (np.quantile(np.abs(values), 0.995) if values.size else 0.0) or 1.0
+    return matplotlib.colors.Normalize(-bound, bound)

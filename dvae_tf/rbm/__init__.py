@@ -1,8 +1,8 @@
 """The restricted Boltzmann machine as pure functions of `(left_bias, right_bias, weights)`.
 
 Energies and conditionals (`energy`), enumeration (`exact`), block Gibbs sweeps (`gibbs`), annealing paths
-(`tempering`), Ising spins (`ising`). Both sides of the machine are latent here, so they are called left and
-right rather than visible and hidden.
+(`tempering`), Ising spins (`ising`), machines on graphs (`of_graph`). Both sides of the machine are latent
+here, so they are called left and right rather than visible and hidden.
 """
 
 from . import exact
@@ -20,6 +20,7 @@ from .energy import (
 )
 from .gibbs import block_gibbs, clamped_gibbs, sample_right, uniform_states
 from .ising import Ising, from_ising, to_ising
+from .of_graph import from_graph, to_graph
 from .tempering import TemperedPath, tempered_path
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "clamped_gibbs",
     "energy",
     "exact",
+    "from_graph",
     "from_ising",
     "left_free_energy",
     "left_logits",
@@ -40,6 +42,7 @@ __all__ = [
     "scaled",
     "split_sides",
     "tempered_path",
+    "to_graph",
     "to_ising",
     "transposed",
     "uniform_states",

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from ..numerics import split, uniform
+from ..numerics import binary_digits, split, uniform
 from .energy import RBM, left_free_energy, right_logits, transposed
 from .gibbs import sample_right
 
@@ -139,16 +139,10 @@ def sample(rbm: RBM, num_samples: int | tf.Tensor, seed: tf.Tensor) -> tuple[tf.
     for_left, for_right = split(seed)
     rho = uniform([num_samples], for_left, tf.float64) * cdf[-1]
     numbers = tf.searchsorted(cdf, rho, side="right", out_type=tf.int64)
-    left = _digits(tf.minimum(numbers, 2**rbm.num_left - 1), rbm.num_left, rbm.dtype)
+    left = binary_digits(tf.minimum(numbers, 2**rbm.num_left - 1), rbm.num_left, rbm.dtype)
     return left, sample_right(rbm, left, for_right)
 
 
 def _block_states(index: tf.Tensor, num_units: int, dtype: tf.DType) -> tf.Tensor:
     size = 2 ** min(num_units, _BLOCK_UNITS)
-    return _digits(index * size + tf.range(size, dtype=tf.int64), num_units, dtype)
-
-
-def _digits(numbers: tf.Tensor, num_units: int, dtype: tf.DType) -> tf.Tensor:
-    """The binary digits of int64 numbers: [N] gives [N, num_units]."""
-    digits = tf.bitwise.right_shift(numbers[:, tf.newaxis], tf.range(num_units, dtype=tf.int64))
-    return tf.cast(tf.bitwise.bitwise_and(digits, tf.constant(1, tf.int64)), dtype)
+    return binary_digits(index * size + tf.range(size, dtype=tf.int64), num_units, dtype)

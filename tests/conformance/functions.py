@@ -3,7 +3,7 @@
 import tensorflow as tf
 
 from conformance.cases import SEED, bits, flags, function, positive, real, typed, unit
-from dvae_tf import kl, numerics, objectives, partition, priors, rbm, samplers, smoothing
+from dvae_tf import graphs, kl, numerics, objectives, partition, priors, rbm, samplers, smoothing
 from dvae_tf.posterior import PosteriorSample
 from dvae_tf.rbm import exact
 
@@ -24,8 +24,30 @@ def of_machine(call, *takes, **kwargs):
     )
 
 
+# Three colors, so an odd number, and edges in no order.
+GRAPH = graphs.from_edges(5, [(3, 4), (0, 1), (1, 2), (0, 4), (2, 3), (1, 4)])
+
+
+# Of few enough edges for sums over neighbors.
+PATH = graphs.from_edges(16, [(i, i + 1) for i in range(15)])
+
+
+def of_graph(call, *takes, **kwargs):
+    """A function of a machine on a graph, then tensors."""
+    return function(
+        lambda biases, couplings, *rest: call(GRAPH, biases, couplings, *rest),
+        real(5),
+        real(6),
+        *takes,
+        **kwargs,
+    )
+
+
 NUMERICS = {
     "as_seed": function(numerics.as_seed, SEED),
+    "binary_digits": typed(
+        lambda dtype: lambda x: numerics.binary_digits(tf.cast(8 * x, tf.int64), 4, dtype), unit(None)
+    ),
     "fold_in": function(lambda seed: numerics.fold_in(seed, numerics.Tag.TEST, 3), SEED),
     "split": function(lambda seed: numerics.split(seed, 3), SEED),
     "uniform": typed(lambda dtype: lambda seed: numerics.uniform([2, 3], seed, dtype), SEED, draws=True),
@@ -119,6 +141,51 @@ def _along(machine, left, t):
     )
 
 
+def _by_colors(graph, biases, couplings, z):
+    machine = graphs.by_colors(graph, biases, couplings)
+    states = machine.split(z)
+    return *machine.biases, *machine.blocks.values(), machine.fields(1, states), machine.join(states)
+
+
+def _sweep(graph, biases, couplings, z, seed):
+    machine = graphs.for_sweeps(graph, biases, couplings)
+    return machine.join(graphs.sweep(machine, machine.split(z), seed))
+
+
+def _by_neighbors(biases, couplings, z):
+    machine = graphs.for_sweeps(PATH, biases, couplings)
+    states = machine.split(z)
+    return machine.fields(1, states), machine.join(states)
+
+
+GRAPHS = {
+    "ColoredMachine": of_graph(_by_colors, real(2, None, 5)),
+    "SparseMachine": function(_by_neighbors, real(16), real(15), real(None, 16)),
+    "as_parameters": of_graph(graphs.as_parameters),
+    "block_gibbs": of_graph(
+        lambda graph, biases, couplings, z, seed: graphs.block_gibbs(graph, biases, couplings, z, 2, seed),
+        bits(None, 5),
+        SEED,
+        draws=True,
+        # Compiled for each batch.
+        batches=(1, 3),
+    ),
+    "by_colors": of_graph(_by_colors, real(None, 5)),
+    "coupling_matrix": function(lambda couplings: graphs.coupling_matrix(GRAPH, couplings), real(6)),
+    "elimination.log_partition": of_graph(graphs.elimination.log_partition),
+    "elimination.moments": of_graph(graphs.elimination.moments),
+    "energy": of_graph(graphs.energy, real(2, None, 5)),
+    "enumeration.log_partition": of_graph(graphs.enumeration.log_partition),
+    "enumeration.moments": of_graph(graphs.enumeration.moments),
+    "exact.log_partition": of_graph(graphs.exact.log_partition),
+    "exact.moments": of_graph(graphs.exact.moments),
+    "for_sweeps": function(
+        lambda *given: _sweep(PATH, *given), real(16), real(15), bits(None, 16), SEED, draws=True
+    ),
+    "local_fields": of_graph(graphs.local_fields, real(2, None, 5)),
+    "sweep": of_graph(_sweep, bits(None, 5), SEED, draws=True),
+}
+
 RBM = {
     "TemperedPath": of_machine(_along, LEFT, unit()),
     "as_rbm": function(lambda *machine: rbm.as_rbm(*machine, temperature=1.5), *MACHINE),
@@ -142,6 +209,11 @@ RBM = {
     "exact.log_partition": of_machine(exact.log_partition),
     "exact.moments": of_machine(exact.moments),
     "exact.sample": of_machine(lambda machine, seed: exact.sample(machine, 5, seed), SEED, draws=True),
+    "from_graph": function(
+        lambda biases, weights: rbm.from_graph(graphs.bipartite(3, 4), biases, tf.reshape(weights, [-1])),
+        real(7),
+        real(3, 4),
+    ),
     "from_ising": function(rbm.from_ising, *MACHINE),
     "left_free_energy": of_machine(rbm.left_free_energy, LEFT),
     "left_logits": of_machine(rbm.left_logits, RIGHT),
@@ -151,6 +223,7 @@ RBM = {
     "scaled": of_machine(rbm.scaled, unit()),
     "split_sides": function(lambda z: rbm.split_sides(z, 3), bits(None, 7)),
     "tempered_path": of_machine(_path),
+    "to_graph": function(lambda *machine: rbm.to_graph(*machine)[1:], *MACHINE),
     "to_ising": function(rbm.to_ising, *MACHINE),
     "transposed": of_machine(rbm.transposed),
     "uniform_states": typed(
@@ -260,6 +333,7 @@ PRIORS = {
 }
 
 TABLES = {
+    "graphs": GRAPHS,
     "kl": KL,
     "numerics": NUMERICS,
     "objectives": OBJECTIVES,

@@ -15,7 +15,7 @@ _REASONS = {
         smoothing.Family smoothing.Relaxation smoothing.RelaxedBinary smoothing.Smoothing
         smoothing.SymmetricFamily""",
     "a tuple of tensors that cases take or return": """
-        estimators.BoundParts estimators.RelaxedBound
+        estimators.BoundParts estimators.RelaxedBound graphs.Moments
         models.BinaryCode models.RelaxedBound models.ReplicaUpdate models.Samples models.StepReport
         objectives.LikelihoodEstimate partition.AnnealedChains partition.BothSides partition.Criterion
         partition.LogPartition partition.LogRatio partition.TemperedLadders posterior.PosteriorSample
@@ -31,6 +31,11 @@ _REASONS = {
     "rearranges replicas, whose number is static; tested by samplers/test_parallel_tempering.py": (
         "samplers.merge_ladders"
     ),
+    "plain numbers of a graph; tested by tests/graphs/": """
+        graphs.Graph graphs.bipartite graphs.chimera graphs.elimination.min_fill
+        graphs.elimination.min_fill_order graphs.elimination.width
+        graphs.enumeration.num_enumerated graphs.fitted graphs.from_edges graphs.from_networkx graphs.layout
+        graphs.pegasus graphs.zephyr""",
     "plain numbers and names": """
         config.Betas config.DatasetFacts config.Recipe config.Structure config.System config.recipe
         config.BASELINES config.BETA config.DATASETS config.ESTIMATORS config.EstimatorFacts
@@ -61,8 +66,8 @@ _REASONS = {
         storage.sealed storage.variable_arrays storage.write_arrays storage.write_bytes storage.write_json
         training.readable_seconds training.result_of""",
     "pictures": """
-        plots.RunPictures plots.curves_png plots.energies_png plots.figure_png plots.interleave
-        plots.learning_curve_png plots.machine_png plots.own_style plots.pixels_png
+        plots.RunPictures plots.curves_png plots.energies_png plots.figure_png plots.graph_png
+        plots.interleave plots.learning_curve_png plots.machine_png plots.own_style plots.pixels_png
         plots.race_png plots.report_pictures plots.run_pictures plots.sheet_png
         plots.tile plots.titled_sheet_png plots.usage_png""",
     "loops of the host over batches; what they call is a case (models.DVAE)": """

@@ -8,7 +8,7 @@ import matplotlib.image
 import numpy as np
 import pytest
 
-from dvae_tf import data, plots, rbm, runs, training
+from dvae_tf import data, graphs, plots, rbm, runs, training
 from dvae_tf.plots import curves
 from support.tiny import recipe, rough_model
 from support.training import tiny_images
@@ -83,11 +83,22 @@ STYLE = {"image.origin": "lower", "figure.dpi": 30, "axes.facecolor": "red", "te
         lambda: plots.usage_png(np.linspace(0, 1, 6), np.arange(6) > 2),
         lambda: plots.energies_png(np.arange(9.0), np.arange(5.0)),
         lambda: plots.machine_png(rbm.RBM(np.ones(3), np.ones(2), np.eye(3, 2))),
+        lambda: plots.graph_png(graphs.bipartite(2, 3), np.arange(5) - 2, np.arange(6)),
         lambda: plots.sheet_png(np.tri(6), (2, 3)),
         lambda: plots.titled_sheet_png(np.tri(6), (2, 3), "a_title"),
         lambda: plots.pixels_png(np.tri(6)),
     ],
-    ids=["learning curve", "curves", "usage", "energies", "machine", "sheet", "titled sheet", "pixels"],
+    ids=[
+        "learning curve",
+        "curves",
+        "usage",
+        "energies",
+        "machine",
+        "graph",
+        "sheet",
+        "titled sheet",
+        "pixels",
+    ],
 )
 def test_pictures_do_not_depend_on_the_users_style(draw):
     """LaTeX is not there, so the style alone would fail; the others turn a picture round or change it."""

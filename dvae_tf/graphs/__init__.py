@@ -1,0 +1,48 @@
+"""Boltzmann machines on any undirected graph, as pure functions of `(graph, biases, couplings)`.
+
+Graphs with their colorings (`graph`, `coloring`) and the families of quantum annealers (`families`), energies
+and local fields (`machine`), sweeps by colors (`gibbs`, `sparse`), exact log Z and moments (`exact`, which
+chooses between `enumeration` and `elimination`), positions for pictures (`layout`).
+"""
+
+from . import elimination, enumeration, exact
+from .families import chimera, fitted, from_networkx, pegasus, zephyr
+from .gibbs import block_gibbs, for_sweeps, sweep
+from .graph import Graph, bipartite, from_edges
+from .layout import layout
+from .machine import (
+    ColoredMachine,
+    Moments,
+    as_parameters,
+    by_colors,
+    coupling_matrix,
+    energy,
+    local_fields,
+)
+from .sparse import SparseMachine
+
+__all__ = [
+    "ColoredMachine",
+    "Graph",
+    "Moments",
+    "SparseMachine",
+    "as_parameters",
+    "bipartite",
+    "block_gibbs",
+    "by_colors",
+    "chimera",
+    "coupling_matrix",
+    "elimination",
+    "energy",
+    "enumeration",
+    "exact",
+    "fitted",
+    "for_sweeps",
+    "from_edges",
+    "from_networkx",
+    "layout",
+    "local_fields",
+    "pegasus",
+    "sweep",
+    "zephyr",
+]

@@ -1,0 +1,112 @@
+r"""A machine on a sparse graph by the colors of its graph: fields as sums over neighbors, for sweeps.
+
+States have the chains last, so that a neighbor is a row, and the sums run along chains. On a CPU core, sweeps
+of 200 chains are about 2 to 6 times faster than by the products of `machine.ColoredMachine`, on graphs of 128
+to 2048 units with up to 6 to 20 neighbors (Chimera, Pegasus, Zephyr).
+"""
+
+import functools
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from .graph import Graph
+from .machine import as_parameters
+
+# Sums are written out neighbor by neighbor, so there may not be too many for a program.
+_MAX_DEGREE = 32
+_MIN_UNITS_PER_NEIGHBOR = 8
+
+
+def is_sparse(graph: Graph) -> bool:
+    """Whether sums over neighbors beat dense products: at most D / 8 neighbors, and at most 32."""
+    return graph.degree <= min(graph.num_units / _MIN_UNITS_PER_NEIGHBOR, _MAX_DEGREE)
+
+
+class SparseMachine(NamedTuple):
+    """The parameters of a machine by colors. States are lists of [units of the color, C] for each color.
+
+    Attributes:
+      graph: the graph.
+      biases: [units of the color, 1], for each color.
+      couplings: [units of the color, most neighbors], for each color; 0 where a unit has fewer.
+    """
+
+    graph: Graph
+    biases: list[tf.Tensor]
+    couplings: list[tf.Tensor]
+
+    @property
+    def dtype(self) -> tf.DType:
+        """The dtype of the parameters."""
+        return self.biases[0].dtype
+
+    def fields(self, number: int, states: list[tf.Tensor]) -> tf.Tensor:
+        """Log-odds of the units of a color, [units, C], by the states of all."""
+        rows = tf.concat(states, 0)
+        total = self.biases[number] + tf.zeros_like(states[number])
+        couplings = self.couplings[number]
+        for index, neighbors in enumerate(_neighbors(self.graph)[number].rows.T):
+            total += couplings[:, index : index + 1] * tf.gather(rows, neighbors)
+        return total
+
+    def split(self, z: tf.Tensor) -> list[tf.Tensor]:
+        """[C, D] by colors."""
+        z = tf.transpose(z)
+        return [tf.gather(z, units) for units in self.graph.colors]
+
+    def join(self, states: list[tf.Tensor]) -> tf.Tensor:
+        """The inverse of `split`."""
+        return tf.transpose(tf.gather(tf.concat(states, 0), np.argsort(np.concatenate(self.graph.colors))))
+
+    def noise_of(self, rho: tf.Tensor, number: int) -> tf.Tensor:
+        """Numbers for the units of a color out of [most units, C]."""
+        return rho[: len(self.graph.colors[number])]
+
+    def noise_shape(self, states: list[tf.Tensor], width: int) -> list[Any]:
+        """That of numbers for `width` units."""
+        return [width, tf.shape(states[0])[1]]
+
+
+def by_neighbors(graph: Graph, biases: Any, couplings: Any) -> SparseMachine:
+    """The parameters of a machine by colors and neighbors; no gradient is meant to flow.
+
+    Raises:
+      ValueError: if a shape is wrong.
+    """
+    biases, couplings = as_parameters(graph, biases, couplings)
+    # One more, for the neighbors that a unit lacks.
+    padded = tf.concat([couplings, tf.zeros([1], couplings.dtype)], 0)
+    return SparseMachine(
+        graph,
+        [tf.gather(biases, units)[:, tf.newaxis] for units in graph.colors],
+        [tf.gather(padded, each.edges) for each in _neighbors(graph)],
+    )
+
+
+class _Neighbors(NamedTuple):
+    """Of the units of a color, [units, most neighbors]: rows among all states, and numbers of the edges."""
+
+    rows: np.ndarray
+    edges: np.ndarray
+
+
+@functools.lru_cache(maxsize=64)
+def _neighbors(graph: Graph) -> list[_Neighbors]:
+    row_of = np.argsort(np.concatenate(graph.colors))
+    # Both directions of each edge, by their first unit.
+    ends = np.concatenate([graph.edges, graph.edges[:, ::-1]])
+    numbers = np.tile(np.arange(graph.num_edges), 2)
+    order = np.argsort(ends[:, 0], kind="stable")
+    ends, numbers = ends[order], numbers[order]
+    place = np.arange(len(ends)) - np.searchsorted(ends[:, 0], ends[:, 0])
+    rows = np.zeros([graph.num_units, graph.degree], np.int32)
+    edges = np.full([graph.num_units, graph.degree], graph.num_edges, np.int32)
+    rows[ends[:, 0], place] = row_of[ends[:, 1]]
+    edges[ends[:, 0], place] = numbers
+    found = []
+    for units in graph.colors:
+        most = graph.degrees[units].max()
+        found.append(_Neighbors(rows[units, :most], edges[units, :most]))
+    return found
