@@ -118,7 +118,7 @@ def trained_model(baseline, sampler="pcd"):
 @pytest.mark.parametrize(
     ("baseline", "sampler"),
     [
-        pytest.param(*case, marks=[] if case[0] == "dvaes_power" else pytest.mark.slow)
+        pytest.param(*case, marks=pytest.mark.slow)
         for case in [(name, "pcd") for name in BASELINES] + [("gumbolt", name) for name in SAMPLERS]
     ],
 )
@@ -155,6 +155,7 @@ def test_weights_from_before_the_export_give_the_same(tmp_path):
     assert_same(found, expected)
 
 
+@pytest.mark.slow
 def test_many_images_share_blocks_as_in_the_live_model(tmp_path, monkeypatch):
     """K = 50 of 30 images in blocks of 3 samples, as where memory is short."""
     monkeypatch.setattr(models.dvae, "_ROWS", 100)

@@ -42,7 +42,7 @@ def elsewhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
-LONG = ("keras_model.py", "missing_pixels.py")
+LONG = ("keras_model.py", "missing_pixels.py", "rbm_on_pixels.py")
 
 
 @pytest.mark.parametrize(

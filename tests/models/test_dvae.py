@@ -151,6 +151,7 @@ def fit_data(count=400):
     return (rng.random((count, NUM_PIXELS)) < [0.1, 0.9, 0.5, 0.2, 0.8, 0.4]).astype(np.float32)
 
 
+@pytest.mark.slow
 def test_fit_has_a_validation_nll_to_stop_on():
     x = fit_data()
     model = models.DVAE(

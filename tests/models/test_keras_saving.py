@@ -10,13 +10,13 @@ import pytest
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
-from conformance.objects import MODELS, NETWORKS, PRIORS, SMOOTHINGS
+from conformance.objects import ESTIMATORS, MODELS, NETWORKS, PRIORS, SMOOTHINGS
 from dvae_tf import config, models, priors, samplers, smoothing
 from support.keras_files import assert_same_state, assert_same_variables, saved_and_loaded
 from support.tiny import NUM_PIXELS, all_bits, recipe, rough_model, struct_of
 
 X = all_bits(NUM_PIXELS)[::3].astype(np.float32)
-LAYERS = SMOOTHINGS | PRIORS | NETWORKS
+LAYERS = SMOOTHINGS | PRIORS | NETWORKS | {"ControlVariate": ESTIMATORS["ControlVariate"]}
 
 
 @pytest.fixture(autouse=True)

@@ -123,6 +123,7 @@ def test_batch_norms_of_a_directed_prior_are_trained():
     assert _still_after_some_steps("tiny-2", "gumbel_softmax") <= _CONSTANT
 
 
+@pytest.mark.slow
 @each_baseline
 def test_likelihood_of_the_discrete_model(baseline):
     """Evaluation knows nothing of the relaxation: against enumeration, log Z by its own means."""

@@ -176,7 +176,7 @@ def _failing(part, number):
 def test_every_criterion_of_two_sides_is_named_when_it_alone_fails(changed, reason, advice):
     sides = _sides()
     sides = sides._replace(**{name: change(getattr(sides, name)) for name, change in changed.items()})
-    found = _between(sides)
+    found = _between(sides, None)
     assert bool(found.converged) == (reason is None)
     if reason is None:
         assert found.reasons == []
@@ -189,11 +189,11 @@ def test_every_criterion_of_two_sides_is_named_when_it_alone_fails(changed, reas
 def test_several_criteria_that_fail_are_all_named():
     sides = _sides()
     sides = sides._replace(forward=_failing(sides.forward, 0), reverse=_shifted(sides.reverse, 9))
-    assert len(_between(sides).reasons) == 2
+    assert len(_between(sides, None).reasons) == 2
 
 
 def test_an_estimate_as_a_string():
-    found = _between(_sides())
+    found = _between(_sides(), None)
     assert str(found) == (
         f"log Z = {found.log_partition:.3f} ± {found.standard_error:.3g} nats (two-sided), "
         f"lower {found.lower:.3f}, upper {found.upper:.3f}, converged"

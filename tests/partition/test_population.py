@@ -81,6 +81,7 @@ def test_a_fixed_ladder_is_unbiased(rough_runs):
     assert reference.z_scores(by_population, 0.0) < -4
 
 
+@pytest.mark.slow
 def test_populations_are_independent(rough_runs):
     """Correlations of independent numbers have mean 0 and variance 1 / (runs - 1)."""
     runs = rough_runs[1]
@@ -139,6 +140,7 @@ def test_an_adaptive_ladder_follows_the_target():
     assert found.converged
 
 
+@pytest.mark.slow
 def test_populations_that_collapse_have_not_converged():
     machine = _machine(31, (12, 12), 3.0)
     found = _anneal(machine, num_temperatures=1)

@@ -66,6 +66,7 @@ def pair(tmp_path_factory):
     return Pair(folder / "whole", folder / "stopped", folder / "stopped/checkpoint-000000042.npz", said)
 
 
+@pytest.mark.slow
 def test_a_run_killed_inside_the_write_of_a_checkpoint_ends_the_same(pair):
     parts = pair.whole.with_name("killed")
     assert runs.train(parts, kill=("write", 2), **OPTIONS)[0] == -signal.SIGKILL
@@ -75,6 +76,7 @@ def test_a_run_killed_inside_the_write_of_a_checkpoint_ends_the_same(pair):
     assert not list(parts.glob(".*partial"))
 
 
+@pytest.mark.slow
 def test_a_signal_leaves_a_checkpoint_and_says_how_to_go_on(pair):
     assert (
         f"SIGTERM after step 42; {pair.file} holds everything. Start the same run again to resume it."

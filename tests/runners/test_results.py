@@ -12,6 +12,9 @@ from support.programs import ROOT, run
 CONFIGS = sorted((ROOT / "results").glob("*/*/*/config.json"))
 
 
+_TEXTS = ("struct", "baseline", "sampler", "schedule")
+
+
 @pytest.mark.parametrize("file", CONFIGS, ids=lambda file: "-".join(file.parts[-4:-1]))
 def test_the_command_is_the_run(file):
     recipe = config.Recipe.from_json(json.loads(file.read_text()))
@@ -23,9 +26,9 @@ def test_the_command_is_the_run(file):
     typed = {
         name: text == "True" if text in ("True", "False") else (fields[name] or _number)(text)
         for name, text in given.items()
-        if name not in ("struct", "baseline", "sampler")
+        if name not in _TEXTS
     }
-    typed |= {name: given[name] for name in ("struct", "baseline", "sampler") if name in given}
+    typed |= {name: given[name] for name in _TEXTS if name in given}
     assert config.recipe(program, **typed) == recipe
 
 

@@ -45,6 +45,7 @@ def test_dry_run_says_what_would_run_and_writes_nothing(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_a_run_a_second_time_an_evaluation_and_a_publication(tmp_path):
     folder = tmp_path / "run"
     out, _ = run("digits", f"--log_dir={folder}", *QUICK)

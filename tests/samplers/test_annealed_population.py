@@ -133,6 +133,7 @@ def test_adaptive_steps_are_as_long_as_the_weights_allow():
     assert float(annealed_population._adaptive_time(*near)) == 1
 
 
+@pytest.mark.slow
 def test_annealed_populations_continue_along_a_path():
     sampler = PopulationAnnealing(num_chains=1000, num_sweeps=10, threshold=0.5)
     machine = populations.path()[-1]

@@ -29,6 +29,7 @@ def test_shapes_and_dtypes(case, dtype):
     assert q.quantile(0.5).shape == (4, 3)
 
 
+@pytest.mark.slow
 @each_case
 def test_sampling_and_quantiles_compile(case):
     logits = tf.constant([-1.5, 0.4, 2.5], tf.float32)

@@ -89,6 +89,7 @@ def test_a_refused_start_changes_nothing(first):
     assert all(np.array_equal(old, new) for old, new in zip(before, model.variables, strict=True))
 
 
+@pytest.mark.slow
 def test_the_pieces_of_a_run_name_its_own_parts(tmp_path):
     """A run with the user's own networks says how to load it."""
     import keras

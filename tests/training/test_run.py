@@ -276,6 +276,7 @@ def test_callbacks_are_kerass_and_can_stop(tmp_path):
     assert result.num_train_iter == 120
 
 
+@pytest.mark.slow
 def test_a_number_that_is_not_finite_stops_the_run_and_names_the_step(tmp_path):
     class Poison(keras.callbacks.Callback):
         def on_epoch_end(self, epoch, logs=None):
