@@ -112,8 +112,11 @@ def _still_after_some_steps(struct, baseline):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("struct", ["tiny-2", "tiny-4"])
-@each_baseline
+@pytest.mark.parametrize(
+    ("baseline", "struct"),
+    [(name, struct) for name in config.BASELINES if name != "rebar" for struct in ("tiny-2", "tiny-4")]
+    + [("rebar", "tiny")],
+)
 def test_no_variable_of_any_kind_stays_at_its_start(baseline, struct):
     """Batch-norm statistics, chains and log Z move as the parameters do."""
     assert _still_after_some_steps(struct, baseline) <= _CONSTANT | _CONSTANT_OF.get(baseline, set())
