@@ -5,13 +5,11 @@ its validation NLL (the smallest of a run). Runs lie in --runs_dir and resume; -
 JSON, --table as Markdown.
 """
 
-import gc
 import pathlib
 import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-import keras
 from absl import flags
 from rich.console import Console
 from rich.table import Table
@@ -20,10 +18,10 @@ from dvae_tf import config, storage, training
 from dvae_tf.data import Images
 from dvae_tf.runs import Result, provenance
 
-from . import common
+from . import axes, common
 from .cells import own_folder
 
-# Of the log Z of the test, which is not what is compared.
+# For log Z of the test; only validation NLLs are compared.
 _TEMPERATURES = 1_000
 _COLUMNS = ("system", "schedule", "validation NLL", "change")
 
@@ -68,9 +66,10 @@ def stages(schedule: str, baseline: str) -> list[tuple[str, dict[str, Any]]]:
 
 def _ablate(_: Sequence[str]) -> None:
     values, console = flags.FLAGS, Console()
+    seeds = axes.parse([f"seed={','.join(values.seeds)}"])["seed"]
     images = common.load_images(values.dataset)
     rows = [
-        Row(name, baseline, [_trained(images, baseline, int(seed), fields) for seed in values.seeds])
+        Row(name, baseline, [_trained(images, baseline, seed, fields) for seed in seeds])
         for baseline in values.baselines
         for name, fields in stages(values.schedule, baseline)
     ]
@@ -82,7 +81,7 @@ def _ablate(_: Sequence[str]) -> None:
     if values.out:
         storage.write_json(storage.as_path(values.out), _record(rows))
     if values.table:
-        storage.write_bytes(storage.as_path(values.table), _markdown(lines).encode())
+        storage.write_bytes(storage.as_path(values.table), common.markdown_table(_COLUMNS, lines).encode())
 
 
 def _trained(images: Images, baseline: str, seed: int, fields: Mapping[str, Any]) -> Result:
@@ -96,9 +95,7 @@ def _trained(images: Images, baseline: str, seed: int, fields: Mapping[str, Any]
     )
     folder = pathlib.Path(flags.FLAGS.runs_dir) / own_folder(recipe)
     result = training.train(recipe, images, folder)
-    # Releases the compiled programs of the model.
-    keras.backend.clear_session()
-    gc.collect()
+    common.release_models()
     return result
 
 
@@ -127,11 +124,6 @@ def _lines(rows: Sequence[Row]) -> list[tuple[str, ...]]:
         lines.append((name, row.name, f"{row.val_nll:.2f}", change))
         before = row
     return lines
-
-
-def _markdown(lines: Sequence[Sequence[str]]) -> str:
-    columns = ("---",) * len(_COLUMNS)
-    return "".join(f"| {' | '.join(line)} |\n" for line in (_COLUMNS, columns, *lines))
 
 
 if __name__ == "__main__":

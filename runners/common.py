@@ -5,6 +5,7 @@ number for a run that a signal interrupted and that can be resumed.
 """
 
 import contextlib
+import gc
 import importlib
 import io
 import os
@@ -13,6 +14,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+import keras
 import tensorflow as tf
 from absl import app, flags, logging
 from rich.console import Console
@@ -362,6 +364,18 @@ def announce(console: Console, recipe: config.Recipe, images: data.Images) -> No
     console.print(
         f"Estimated time on this machine: {training.readable_seconds(seconds)} (within a factor of two)"
     )
+
+
+def release_models() -> None:
+    """Releases the compiled programs of models that are no longer used."""
+    keras.backend.clear_session()
+    gc.collect()
+
+
+def markdown_table(columns: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    """A table in Markdown."""
+    head = (columns, ("---",) * len(columns))
+    return "".join(f"| {' | '.join(line)} |\n" for line in (*head, *lines))
 
 
 def log_partition_text(result: Result) -> str:

@@ -305,20 +305,6 @@ def elbo(
     return float(np.exp(grid.log_weight) @ integrand)
 
 
-def importance_weighted_pairs(
-    parameters: Parameters,
-    x: np.ndarray,
-    unit: Unit,
-    kl: Callable[[Parameters, Grid], np.ndarray],
-    num_groups: int,
-) -> float:
-    """E over two independent samples of log (w_1 + w_2) / 2."""
-    grid = posterior_grid(parameters, x, unit, num_groups)
-    log_w = log_likelihood(parameters, x, grid.zeta) - kl(parameters, grid)
-    weight = np.exp(grid.log_weight)
-    return float(weight @ (np.logaddexp(log_w[:, np.newaxis], log_w) - np.log(2)) @ weight)
-
-
 def importance_weighted(
     parameters: Parameters,
     x: np.ndarray,

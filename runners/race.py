@@ -32,7 +32,7 @@ def _race(_: Sequence[str]) -> None:
     if not folders:
         raise ValueError("log_dir: expected folders of finished runs, got none")
     among = comparison.groups([comparison.read_run(folder) for folder in folders])
-    curves = {group.label: [_history(run) for run in group.runs] for group in among}
+    curves = [(group.label, [_history(run) for run in group.runs]) for group in among]
     storage.write_bytes(storage.as_path(values.out), plots.race_png(curves))
     Console().print(_table(among, curves))
     if values.json:
@@ -46,10 +46,10 @@ def _history(run: comparison.Run) -> History:
     return found
 
 
-def _table(among: Sequence[comparison.Group], curves: dict[str, list[History]]) -> Table:
+def _table(among: Sequence[comparison.Group], curves: Sequence[tuple[str, list[History]]]) -> Table:
     table = Table("runs", "seeds", "minutes", "test NLL", "log Z")
-    for group in among:
-        minutes = [f"{history.seconds[-1] / 60:.0f}" for history in curves[group.label]]
+    for group, (_, histories) in zip(among, curves, strict=True):
+        minutes = [f"{history.seconds[-1] / 60:.0f}" for history in histories]
         table.add_row(
             group.label,
             ", ".join(str(run.recipe.seed) for run in group.runs),
@@ -60,7 +60,7 @@ def _table(among: Sequence[comparison.Group], curves: dict[str, list[History]]) 
     return table
 
 
-def _record(among: Sequence[comparison.Group], curves: dict[str, list[History]]) -> dict[str, Any]:
+def _record(among: Sequence[comparison.Group], curves: Sequence[tuple[str, list[History]]]) -> dict[str, Any]:
     """The figures as JSON values."""
     return {
         "runs": [
@@ -73,8 +73,8 @@ def _record(among: Sequence[comparison.Group], curves: dict[str, list[History]])
                 "test_nll": run.result.test_nll,
                 "log_partition_converged": run.result.log_partition_converged,
             }
-            for group in among
-            for run, history in zip(group.runs, curves[group.label], strict=True)
+            for group, (_, histories) in zip(among, curves, strict=True)
+            for run, history in zip(group.runs, histories, strict=True)
         ],
         **provenance.describe(),
     }

@@ -1,12 +1,10 @@
 """Tables of your own: a cell for every combination of the axes' values, each in a run folder of its own."""
 
 import functools
-import gc
 import pathlib
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import keras
 import tensorflow as tf
 from absl import flags
 from rich.console import Console
@@ -141,9 +139,7 @@ def _train(
             console.print(f"failed: {error}", highlight=False)
         else:
             console.print(f"test NLL {result.test_nll:.2f}, {result.seconds or 0:.0f} s")
-        # Releases the compiled programs of the previous model.
-        keras.backend.clear_session()
-        gc.collect()
+        common.release_models()
     return failures
 
 
@@ -156,5 +152,5 @@ def _rich_table(rows: Sequence[comparison.Row]) -> Table:
 
 def _markdown(rows: Sequence[comparison.Row]) -> str:
     columns = ("", "runs", *comparison.COLUMNS)
-    lines = [columns, ("---",) * len(columns), *((row.letter, row.label, *row.cells) for row in rows)]
-    return "".join(f"| {' | '.join(each.replace('|', '¦') for each in line)} |\n" for line in lines)
+    lines = [(row.letter, row.label, *row.cells) for row in rows]
+    return common.markdown_table(columns, [[each.replace("|", "¦") for each in line] for line in lines])

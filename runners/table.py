@@ -13,13 +13,11 @@ tables also those with a result in `--results_dir`; a table that was interrupted
 """
 
 import dataclasses
-import gc
 import math
 import statistics
 from collections.abc import Sequence
 from typing import Any
 
-import keras
 from absl import flags
 from rich.console import Console
 from rich.table import Table
@@ -173,9 +171,7 @@ def _train(console: Console, dataset: str, recipes: Sequence[config.Recipe]) -> 
         console.rule(f"{index} of {len(recipes)}: {cell_folder(recipe)}")
         result = training.train(recipe, images, str(folder))
         console.print(f"test NLL {result.test_nll:.2f}, {result.seconds:.0f} s")
-        # Releases the compiled programs of the previous model.
-        keras.backend.clear_session()
-        gc.collect()
+        common.release_models()
 
 
 # (text, mean, published value) of a cell.
@@ -223,9 +219,8 @@ def _rich_table(scale: Scale, columns: Sequence[str], rows: dict[tuple[str, int]
 
 
 def _markdown(columns: Sequence[str], rows: dict[tuple[str, int], dict[str, _Cell]]) -> str:
-    lines = [["struct", "K", *(f"`{name}`" for name in columns)], ["---"] * (2 + len(columns))]
-    lines += [[f"`{struct}`", str(k), *_row(row, columns, "**{}**")] for (struct, k), row in rows.items()]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    lines = [[f"`{struct}`", str(k), *_row(row, columns, "**{}**")] for (struct, k), row in rows.items()]
+    return common.markdown_table(["struct", "K", *(f"`{name}`" for name in columns)], lines)
 
 
 if __name__ == "__main__":

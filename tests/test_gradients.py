@@ -141,11 +141,10 @@ def build(case: Case, num_groups: int, k: int = 1) -> gradient_checks.Built:
 
 def exact_gradient(case: Case, parameters: exact.Parameters, num_groups: int, k: int = 1) -> exact.Parameters:
     unit, kl_term = case.objective()
-    value = exact.elbo if k == 1 else exact.importance_weighted_pairs
 
     def objective(moved):
         # The encoder sees x - mean(x_train).
-        return value(centred(moved), X, unit, kl_term, num_groups)
+        return exact.importance_weighted(centred(moved), X, unit, kl_term, num_groups, k)
 
     return exact.gradient(objective, parameters)
 

@@ -61,7 +61,7 @@ class Recipe:
     kl_warmup_fraction: float = 0.3
     # L2 penalty: half the squared norm of kernels, batch-norm scales and W, times this (dagger).
     weight_decay: float = 1e-4
-    # What the following fields change is named by a row of `SCHEDULES`.
+    # A key of `SCHEDULES`, which sets those of the following fields that it changes.
     schedule: str = "published"
     # Whether the machine is trained in centred units, z - 1/2 (`models.centering`).
     centered: bool = False

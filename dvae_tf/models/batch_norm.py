@@ -32,7 +32,8 @@ def averaged_statistics(
       seed: an `int32[2]` seed.
 
     Returns:
-      For each layer in turn its mean and its variance.
+      For each layer in turn its mean and its variance; those that it has where `forward` does not update
+      them, as in layers that are frozen or not called.
     """
     variables, seed = statistics_of(layers), as_seed(seed)
     # The mean and the variance of each.
@@ -43,11 +44,11 @@ def averaged_statistics(
         # Running statistics that start from 0 become those of one batch times 1 - momentum.
         with keras.StatelessScope(list(zip(variables, zeros, strict=True))) as scope:
             forward(index, fold_in(seed, index))
-        triples = zip(sums, variables, momenta, strict=True)
-        added = (
-            total + scope.get_current_value(variable) / (1.0 - momentum)
-            for total, variable, momentum in triples
-        )
+        added = []
+        for total, variable, zero, momentum in zip(sums, variables, zeros, momenta, strict=True):
+            updated = scope.get_current_value(variable)
+            is_kept = updated is zero or momentum == 1
+            added.append(total + (tf.convert_to_tensor(variable) if is_kept else updated / (1.0 - momentum)))
         return index + 1, *added
 
     _, *sums = tf.while_loop(lambda index, *_: index < num_batches, add, (0, *zeros))

@@ -12,11 +12,17 @@ follow.
 """
 
 from collections.abc import Sequence
+from typing import TypeGuard
 
 import keras
 import tensorflow as tf
 
-from ..priors import BoltzmannPrior
+from ..priors import BoltzmannPrior, Prior
+
+
+def is_centerable(prior: Prior) -> TypeGuard[BoltzmannPrior]:
+    """Whether all three parameters of a machine are trained: neither without couplings nor frozen."""
+    return isinstance(prior, BoltzmannPrior) and prior.trainable and prior.couplings
 
 
 def apply_centered(

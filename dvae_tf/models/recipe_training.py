@@ -11,9 +11,9 @@ from ..config import Recipe
 from ..estimators import RelaxedBound
 from ..numerics import Seed, Tag, as_seed, draw_bits, fold_in, log_mean_exp, uniform
 from ..posterior import Posterior
-from ..priors import BoltzmannPrior, Prior
+from ..priors import Prior
 from .batch_norm import averaged_statistics, batch_norms, statistics_of
-from .centering import apply_centered
+from .centering import apply_centered, is_centerable
 from .inputs import checked_batch, checked_images
 from .optimizer import recipe_optimizer, step_variables, update_counter
 from .replicas import ReplicaUpdate, StepReport, combine
@@ -213,7 +213,7 @@ class RecipeTraining(keras.Model):
         step = tf.convert_to_tensor(counter)
         held = self._held_variables
         before = [tf.convert_to_tensor(each) for each in held]
-        if self.recipe.centered and isinstance(self.prior, BoltzmannPrior) and self.prior.couplings:
+        if self.recipe.centered and is_centerable(self.prior):
             apply_centered(self.optimizer, update.gradients, self.trainable_variables, self.prior)
         else:
             self.optimizer.apply(update.gradients, self.trainable_variables)

@@ -64,15 +64,15 @@ def curves_png(runs: Mapping[str, tuple[Recipe, History]]) -> bytes:
 
 
 @own_style()
-def race_png(curves: Mapping[str, Sequence[History]]) -> bytes:
-    """Validation NLL against minutes of training; `curves` maps a label to the histories of its seeds."""
+def race_png(curves: Sequence[tuple[str, Sequence[History]]]) -> bytes:
+    """Validation NLL against minutes of training; `curves` are pairs of a label and a history per seed."""
     figure = matplotlib.figure.Figure(figsize=(8, 4.5), layout="constrained")
     axes = figure.add_subplot()
-    for number, (label, histories) in enumerate(curves.items()):
+    for number, (label, histories) in enumerate(curves):
         for seed, history in enumerate(histories):
             minutes = np.asarray(history.seconds) / 60
             axes.plot(minutes, history.val_nll, c=f"C{number}", alpha=0.8, label=label if seed == 0 else None)
-    _focus_on_end(axes, [nll for each in curves.values() for history in each for nll in history.val_nll])
+    _focus_on_end(axes, [nll for _, each in curves for history in each for nll in history.val_nll])
     axes.set_xlabel("minutes of training, validations included")
     axes.set_ylabel("validation NLL (nats)")
     axes.grid(alpha=0.3)

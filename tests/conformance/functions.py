@@ -28,7 +28,7 @@ def of_machine(call, *takes, **kwargs):
 GRAPH = graphs.from_edges(5, [(3, 4), (0, 1), (1, 2), (0, 4), (2, 3), (1, 4)])
 
 
-# Of few enough edges for sums over neighbors.
+# Few neighbors, so that sweeps sum over them.
 PATH = graphs.from_edges(16, [(i, i + 1) for i in range(15)])
 
 

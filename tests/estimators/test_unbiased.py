@@ -142,10 +142,10 @@ def z_score_doubly(baseline, num_groups, k, kl_weight, calls=60):
         baseline, 2, num_groups, k, doubly_reparameterized=True, **changes
     )
     unit, kl_term = objective_of()
-    value = exact.elbo if k == 1 else exact.importance_weighted_pairs
 
     def objective(moved):
-        return value(centred(moved), X, unit, lambda *at: kl_weight * kl_term(*at), num_groups)
+        weighted = (unit, lambda *at: kl_weight * kl_term(*at))
+        return exact.importance_weighted(centred(moved), X, *weighted, num_groups, k)
 
     expected = exact.gradient(objective, parameters)
     return largest_z_score(mean_gradients(model, named, calls, kl_weight=kl_weight), expected)

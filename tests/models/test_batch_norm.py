@@ -69,3 +69,13 @@ def test_wrong_batches_are_refused(batches):
 def test_models_without_batch_norms_stay_as_they_are():
     model = tiny.rough_model("tiny-lin")
     model.average_batch_norms(BATCHES)
+
+
+def test_frozen_batch_norms_keep_their_statistics():
+    model = tiny.rough_model()
+    model.decoder.norms[0].trainable = False
+    before = [np.array(each) for each in model.decoder.norms[0].variables]
+    model.average_batch_norms(BATCHES)
+    for found, expected in zip(model.decoder.norms[0].variables, before, strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-6)
+    assert np.abs(model.posterior.encoders[0].norms[0].moving_mean).max() > 0

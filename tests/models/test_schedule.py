@@ -119,3 +119,13 @@ def test_models_train_by_the_best_schedule():
     for _ in range(STEPS):
         report = model.update(tf.constant(X))
     assert np.isfinite(report.objective)
+
+
+def test_frozen_prior_stays_as_it_is():
+    model = tiny.rough_model(num_train_iter=STEPS, baseline="gumbolt", centered=True)
+    model.prior.trainable = False
+    model.compile()
+    before = [np.array(each) for each in model.prior.rbm]
+    model.update(tf.constant(X))
+    for found, expected in zip(model.prior.rbm, before, strict=True):
+        np.testing.assert_array_equal(found, expected)

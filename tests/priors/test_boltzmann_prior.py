@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from scipy import special
 
 from dvae_tf import smoothing
 from dvae_tf.priors import BoltzmannMachine, BoltzmannPrior, OverlappingRelaxation
@@ -361,3 +362,40 @@ def test_a_measured_log_partition_keeps_its_precision():
     for log_z in (found.log_partition, prior.log_partition, prior.tracking_population.log_partition):
         assert tf.convert_to_tensor(log_z).dtype == tf.float64
         np.testing.assert_allclose(log_z, expected, rtol=1e-12)
+
+
+def _log_partition_gradients(prior):
+    with tf.GradientTape() as tape:
+        log_z = prior.binary().log_partition
+    return [
+        np.asarray(each) for each in tape.gradient(log_z, [prior.left_bias.value, prior.right_bias.value])
+    ]
+
+
+def test_rao_blackwellized_gradient_is_exact_without_couplings():
+    """The means of independent bits, whatever the chains; those of the chains are off."""
+    rng = np.random.default_rng(0)
+    gradients = {}
+    for rao_blackwellized in (True, False):
+        prior = BoltzmannPrior(3, 4, couplings=False, rao_blackwellized=rao_blackwellized)
+        for bias in (prior.left_bias, prior.right_bias):
+            bias.assign(np.float32(rng.normal(size=bias.shape)))
+        biases = [np.asarray(bias, np.float64) for bias in (prior.left_bias, prior.right_bias)]
+        pairs = zip(_log_partition_gradients(prior), biases, strict=True)
+        gradients[rao_blackwellized] = max(np.abs(found - special.expit(bias)).max() for found, bias in pairs)
+    assert gradients[True] < 1e-6
+    assert gradients[False] > 0.01
+
+
+def test_rao_blackwellized_gradient_is_the_mean_over_the_chains_of_free_energies():
+    prior = BoltzmannPrior(3, 4, rao_blackwellized=True, sampler=PersistentGibbs(5, 1))
+    prior.coupling_weights.assign(np.float32(np.random.default_rng(1).normal(size=(3, 4))))
+    state = prior.state()
+    left, right = np.asarray(state.left, np.float64), np.asarray(state.right, np.float64)
+    weights = np.asarray(prior.coupling_weights, np.float64)
+    expected = (
+        0.5 * (left.mean(0) + special.expit(right @ weights.T).mean(0)),
+        0.5 * (right.mean(0) + special.expit(left @ weights).mean(0)),
+    )
+    for found, mean in zip(_log_partition_gradients(prior), expected, strict=True):
+        np.testing.assert_allclose(found, mean, rtol=1e-5)
