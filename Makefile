@@ -37,10 +37,13 @@ format: $(STAMP)
 test: lint  ## Lint, types, and all tests except the slow ones.
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not slow and not soak"
 
-# In two processes, because compiled programs stay in memory until a process ends.
+# One part after another, because compiled programs stay in memory until a process ends.
+SLOW := $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m slow --durations=20
+MODELS := tests/estimators tests/examples tests/models tests/partition
 test-slow: $(STAMP)  ## Tests that take minutes each.
-	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m slow tests/conformance
-	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m slow --ignore=tests/conformance
+	$(SLOW) tests/conformance
+	$(SLOW) $(MODELS)
+	$(SLOW) $(addprefix --ignore=,tests/conformance $(MODELS))
 
 soak: $(STAMP)  ## Tests that take hours: runs killed repeatedly, hundreds of thousands of damaged files.
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m soak

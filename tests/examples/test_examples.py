@@ -61,7 +61,7 @@ def test_example_is_short(name):
     assert len((EXAMPLES / name).read_text().splitlines()) < 100
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_keras_model_continues_in_another_process():
     """A program that imports the class loads the model as it was: it predicts and trains on the same."""
     example = load("keras_model.py")
@@ -116,7 +116,7 @@ def test_mixture_predicts_missing_pixels():
     assert np.abs(mixture(seen, 1, 0)(seen) - exact).mean() > 0.1
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_binary_code_fills_in_pixels_better_than_the_best_mixture():
     """The first of the five seeds of the page: -0.0397 ± 0.0006 nats, -2.01 ± 0.04 points."""
     [[nats, points]] = load("missing_pixels.py")["main"](seeds=1)

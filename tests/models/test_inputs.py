@@ -158,7 +158,12 @@ def test_a_model_is_not_made_in_the_scope_of_a_strategy():
 
 
 @pytest.mark.parametrize(
-    "default", ["float64", *(pytest.param(name, marks=pytest.mark.slow) for name in ("float16", "bfloat16"))]
+    "default",
+    [
+        "float64",
+        pytest.param("float16", marks=pytest.mark.slow),
+        pytest.param("bfloat16", marks=pytest.mark.soak),
+    ],
 )
 def test_the_model_is_in_float32_whatever_the_default(default):
     expected = rough_model().log_likelihood(X, 3).numpy()

@@ -101,7 +101,6 @@ FORGOTTEN = (
     "state/prior/tracking_left",
     "state/adam/iteration",
     "state/adam/prior_weights_velocity",
-    "state/dvae/decoder/norm_0/moving_mean",
     "progress/sums",
 )
 
