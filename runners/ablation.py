@@ -56,10 +56,10 @@ def main() -> None:
     common.start(_ablate, __doc__)
 
 
-def stages(schedule: str, baseline: str) -> list[tuple[str, dict[str, Any]]]:
+def stages(schedule: str, baseline: str, num_groups: int = 1) -> list[tuple[str, dict[str, Any]]]:
     """The changes of a schedule one after another: the name of each, and all fields up to it."""
     found: list[tuple[str, dict[str, Any]]] = [("published", {})]
-    for name, change in config.changes_of(schedule, config.SYSTEMS[baseline]).items():
+    for name, change in config.changes_of(schedule, config.SYSTEMS[baseline], num_groups=num_groups).items():
         found.append((f"+ {name}", found[-1][1] | dict(change.fields)))
     return found
 
@@ -68,10 +68,11 @@ def _ablate(_: Sequence[str]) -> None:
     values, console = flags.FLAGS, Console()
     seeds = axes.parse([f"seed={','.join(values.seeds)}"])["seed"]
     images = common.load_images(values.dataset)
+    num_groups = _recipe(images.name, values.baselines[0]).structure.num_groups
     rows = [
         Row(name, baseline, [_trained(images, baseline, seed, fields) for seed in seeds])
         for baseline in values.baselines
-        for name, fields in stages(values.schedule, baseline)
+        for name, fields in stages(values.schedule, baseline, num_groups)
     ]
     lines = _lines(rows)
     table = Table(*_COLUMNS)
@@ -84,15 +85,15 @@ def _ablate(_: Sequence[str]) -> None:
         storage.write_bytes(storage.as_path(values.table), common.markdown_table(_COLUMNS, lines).encode())
 
 
-def _trained(images: Images, baseline: str, seed: int, fields: Mapping[str, Any]) -> Result:
-    recipe = common.recipe_from_flags(
-        images.name,
-        baseline=baseline,
-        seed=seed,
-        schedule="published",
-        ais_temperatures=_TEMPERATURES,
-        **fields,
+def _recipe(dataset: str, baseline: str, **fields: Any) -> config.Recipe:
+    """The published recipe of the flags, with changes."""
+    return common.recipe_from_flags(
+        dataset, baseline=baseline, schedule="published", ais_temperatures=_TEMPERATURES, **fields
     )
+
+
+def _trained(images: Images, baseline: str, seed: int, fields: Mapping[str, Any]) -> Result:
+    recipe = _recipe(images.name, baseline, seed=seed, **fields)
     folder = pathlib.Path(flags.FLAGS.runs_dir) / own_folder(recipe)
     result = training.train(recipe, images, folder)
     common.release_models()

@@ -290,7 +290,7 @@ def recipe(
     system = SYSTEMS[baseline]
     if beta is None and system.beta is not None:
         beta = _published_beta(system.beta, dataset, structure)
-    scheduled = fields_of(changes_of(schedule, system, k))
+    scheduled = fields_of(changes_of(schedule, system, k, structure.num_groups))
     return Recipe(dataset, struct, baseline, k, beta, **{**system.recipe, **scheduled, **changes})
 
 

@@ -15,10 +15,12 @@ class Change(NamedTuple):
     Attributes:
       fields: the fields of `Recipe` that it sets.
       prior: the prior of the systems that it is for, as in `System`; None for all systems.
+      max_groups: the largest number of groups of the structures that it is for; None for all structures.
     """
 
     fields: Mapping[str, Any]
     prior: str | None = None
+    max_groups: int | None = None
 
 
 # Name of a schedule -> its changes by name, in the order of the ablation.
@@ -30,16 +32,26 @@ SCHEDULES: dict[str, Mapping[str, Change]] = {
         "softer relaxation": Change({"temperature": 1 / 4}, prior="gumbolt"),
         # An even number, which all estimators take.
         "more samples late": Change({"late_start": 0.6, "late_k": 6}),
+        "high learning rate for longer": Change(
+            {
+                "base_lr": 4e-3,
+                "lr_steps": ((0.0, 0.1), (0.02, 1.0), (0.8, 1 / 3), (0.9, 0.1), (0.97, 1 / 33)),
+            }
+        ),
+        # Later groups depend on the draws of earlier ones: their gradients are noisier.
+        "higher learning rate": Change({"base_lr": 1e-2}, max_groups=1),
     },
 }
 
 
-def changes_of(schedule: str, system: System, k: int = 1) -> dict[str, Change]:
-    """The changes of a schedule that are for a system and for K samples: a late part never has fewer."""
+def changes_of(schedule: str, system: System, k: int = 1, num_groups: int = 1) -> dict[str, Change]:
+    """The changes of a schedule for a system, K samples and a structure: a late part never has fewer."""
     return {
         name: change
         for name, change in SCHEDULES[schedule].items()
-        if change.prior in (None, system.prior) and change.fields.get("late_k", k) >= k
+        if change.prior in (None, system.prior)
+        and change.fields.get("late_k", k) >= k
+        and (change.max_groups is None or num_groups <= change.max_groups)
     }
 
 

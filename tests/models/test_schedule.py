@@ -81,7 +81,7 @@ def test_schedules_are_rows_of_one_table():
     published, best = (tiny.recipe(baseline="gumbolt", schedule=each) for each in ("published", "best"))
     assert published == tiny.recipe(baseline="gumbolt")
     changed = {name for name, value in best.to_json().items() if value != published.to_json()[name]}
-    table = config.changes_of("best", published.system)
+    table = config.changes_of("best", published.system, num_groups=published.num_groups)
     assert changed == {"schedule", *config.fields_of(table)}
     assert "temperature" in changed
 
@@ -90,6 +90,12 @@ def test_changes_are_of_the_systems_that_they_are_for():
     best = tiny.recipe(baseline="dvaes_power", schedule="best")
     assert best.centered
     assert best.temperature is None
+
+
+def test_changes_are_of_the_structures_that_they_are_for():
+    one, two = (tiny.recipe(struct, schedule="best") for struct in ("tiny", "tiny-2"))
+    assert one.base_lr > two.base_lr > config.Recipe.base_lr
+    assert one.lr_steps == two.lr_steps != config.Recipe.lr_steps
 
 
 def test_given_fields_override_those_of_the_schedule():
