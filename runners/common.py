@@ -40,7 +40,6 @@ _RECIPE_FLAGS = {
     "eval_batchsize": "Number of images per batch in validation and test; limits memory.",
     "eval_iw_samples": "Number of importance samples of the test NLL.",
     "num_validations": "Number of validations of a run; each takes as long as a few thousand steps.",
-    "base_lr": "The initial learning rate.",
     "batch_norm_batches": "Number of batches for the batch-norm statistics of validations; 0: running ones.",
     "seed": "The seed of all random numbers of the run.",
     "doubly_reparameterized": "Whether gradients of the encoder are doubly reparameterised (dvaes_…).",
@@ -50,6 +49,7 @@ _RECIPE_FLAGS = {
 _OPTIONAL_FLAGS = (
     "temperature",
     "couplings",
+    "base_lr",
     "adam_epsilon",
     "patience",
     "num_tracking_chains",
@@ -172,6 +172,13 @@ def define_flags(struct: str, num_train_iter: int) -> None:
         None,
         "The temperature of the Concrete relaxation (initial for rebar); by default that of the baseline.",
     )
+    flags.DEFINE_float("base_lr", None, "The learning rate; by default that of the schedule.")
+    flags.DEFINE_list(
+        "lr_steps",
+        None,
+        "Factors of base_lr, each behind the fraction of the run from which on it holds, as in 0:1,0.6:0.3; "
+        "by default those of the baseline and the schedule.",
+    )
     flags.DEFINE_float("adam_epsilon", None, "The epsilon of Adam; by default that of the baseline.")
     flags.DEFINE_integer(
         "patience",
@@ -198,6 +205,8 @@ def recipe_from_flags(dataset: str, **changes: Any) -> config.Recipe:
     given = {name: getattr(values, name) for name in _OPTIONAL_FLAGS if getattr(values, name) is not None}
     if values.hidden is not None:
         given["hidden"] = _sizes("hidden", values.hidden)
+    if values.lr_steps is not None:
+        given["lr_steps"] = _lr_steps(values.lr_steps)
     names = ("struct", "baseline", "schedule", "k", "beta", "sampler", "num_train_iter", *_RECIPE_FLAGS)
     fields = {name: getattr(values, name) for name in names} | given
     fields["num_replicas"] = devices.num_replicas(values.strategy, values.num_replicas)
@@ -209,6 +218,15 @@ def _sizes(name: str, given: Sequence[str]) -> tuple[int, ...]:
     if not all(size.strip().isdecimal() for size in given):
         raise ValueError(f"{name}: expected integers with commas between them, got {','.join(given)}")
     return tuple(int(size) for size in given)
+
+
+def _lr_steps(given: Sequence[str]) -> tuple[tuple[float, float], ...]:
+    """Pairs (fraction, factor) that a flag lists."""
+    try:
+        steps = [tuple(map(float, step.split(":"))) for step in given]
+        return tuple((start, factor) for start, factor in steps)
+    except ValueError as error:
+        raise ValueError(f"lr_steps: expected fraction:factor,…, got {','.join(given)}") from error
 
 
 def run(dataset: str, description: str | None, struct: str, num_train_iter: int, **defaults: Any) -> None:

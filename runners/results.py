@@ -2,6 +2,7 @@
 
 import pathlib
 from collections.abc import Sequence
+from typing import Any
 
 from absl import flags
 
@@ -86,9 +87,16 @@ def command(recipe: config.Recipe) -> str:
     if recipe.dataset not in config.DATASETS:
         program, flagged = "custom", {"name": recipe.dataset} | flagged
     return f"python -m runners.{program} " + " ".join(
-        f"--{name}={','.join(map(str, value)) if isinstance(value, list | tuple) else value}"
-        for name, value in flagged.items()
-        if name not in _NOT_FLAGS
+        f"--{name}={_flag_value(value)}" for name, value in flagged.items() if name not in _NOT_FLAGS
+    )
+
+
+def _flag_value(value: Any) -> str:
+    """A value as a flag takes it: lists with commas, pairs with colons."""
+    if not isinstance(value, list | tuple):
+        return str(value)
+    return ",".join(
+        ":".join(map(str, each)) if isinstance(each, list | tuple) else str(each) for each in value
     )
 
 

@@ -26,9 +26,11 @@ def test_the_command_is_the_run(file):
     typed = {
         name: text == "True" if text in ("True", "False") else (fields[name] or _number)(text)
         for name, text in given.items()
-        if name not in _TEXTS
+        if name not in (*_TEXTS, "lr_steps")
     }
     typed |= {name: given[name] for name in _TEXTS if name in given}
+    if "lr_steps" in given:
+        typed["lr_steps"] = tuple(tuple(map(float, step.split(":"))) for step in given["lr_steps"].split(","))
     assert config.recipe(program, **typed) == recipe
 
 

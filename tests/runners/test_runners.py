@@ -1,6 +1,7 @@
 """The programs as a user meets them: in a process of their own."""
 
 import json
+import re
 import time
 
 import numpy as np
@@ -27,6 +28,16 @@ def test_help_lists_the_flags_with_their_defaults():
         assert f"--{'[no]' if flag == 'dry_run' else ''}{flag}:" in out
     assert "default: '1000000'" in out
     assert "2-layer-nonlin" in out
+
+
+def test_the_schedule_sets_the_learning_rate_unless_it_is_given():
+    schedule = ["digits", "--dry_run", "--schedule=best"]
+    assert re.search(r"base_lr\W+0\.01\b", run(*schedule)[0])
+    given, _ = run(*schedule, "--base_lr=0.002", "--lr_steps=0:1,0.5:0.25")
+    assert re.search(r"base_lr\W+0\.002\b", given)
+    assert re.search(r"lr_steps\W+0\.0\W+1\.0\W+0\.5\W+0\.25\b", given)
+    _, err = run(*schedule, "--lr_steps=0:1,0.5", code=2)
+    assert "lr_steps: expected fraction:factor,…, got 0:1,0.5" in err
 
 
 def test_dry_run_says_what_would_run_and_writes_nothing(tmp_path):
