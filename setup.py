@@ -14,7 +14,9 @@ DOCS = [
     "mkdocstrings[python]",
 ]
 GRAPHS = [
+    "dimod",
     "dwave-networkx",
+    "dwave-samplers",
     "networkx",
 ]
 TEST = [

@@ -2,10 +2,12 @@
 
 Graphs with their colorings (`graph`, `coloring`) and the families of quantum annealers (`families`), energies
 and local fields (`machine`), sweeps by colors (`gibbs`, `sparse`), exact log Z and moments (`exact`, which
-chooses between `enumeration` and `elimination`), positions for pictures (`layout`).
+chooses between `enumeration` and `elimination`), binary quadratic models (`bqm`), positions for pictures
+(`layout`).
 """
 
 from . import elimination, enumeration, exact
+from .bqm import MachineOfBQM, from_bqm, states_of, to_bqm
 from .families import chimera, fitted, from_networkx, pegasus, zephyr
 from .gibbs import block_gibbs, for_sweeps, sweep
 from .graph import Graph, bipartite, from_edges
@@ -24,6 +26,7 @@ from .sparse import SparseMachine
 __all__ = [
     "ColoredMachine",
     "Graph",
+    "MachineOfBQM",
     "Moments",
     "SparseMachine",
     "as_parameters",
@@ -38,11 +41,14 @@ __all__ = [
     "exact",
     "fitted",
     "for_sweeps",
+    "from_bqm",
     "from_edges",
     "from_networkx",
     "layout",
     "local_fields",
     "pegasus",
+    "states_of",
     "sweep",
+    "to_bqm",
     "zephyr",
 ]
