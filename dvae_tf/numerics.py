@@ -83,7 +83,8 @@ def check_precision(dtype: tf.DType) -> None:
         raise ValueError(f"dtype: expected float32 or float64, got {tf.as_dtype(dtype).name}")
 
 
-def _in_xla() -> bool:
+def in_xla() -> bool:
+    """Whether operations are being traced for an XLA program."""
     return control_flow_util.GraphOrParentsInXlaContext(ops.get_default_graph())
 
 
@@ -105,7 +106,7 @@ def uniform(shape: Sequence[int] | tf.Tensor, seed: Seed, dtype: tf.DType, nativ
       ValueError: if the dtype is another.
     """
     check_precision(dtype)
-    if not _in_xla():
+    if not in_xla():
         return tf.random.stateless_uniform(shape, as_seed(seed), dtype=dtype)
     if native:
         return tf.random.stateless_uniform(shape, as_seed(seed), dtype=dtype, alg="threefry")
@@ -137,7 +138,7 @@ def uniform_pair(
       ValueError: if the dtype is another.
     """
     check_precision(dtype)
-    if not _in_xla():
+    if not in_xla():
         first, second = split(seed)
         return uniform(shape, first, dtype), uniform(shape, second, dtype)
     words = _native_threefry(shape, seed, dtype) if native else _threefry(shape, seed, dtype)

@@ -49,6 +49,11 @@ class Prior(keras.layers.Layer):
         del training
         return distribution
 
+    @property
+    def has_compiled_chains(self) -> bool:
+        """Whether `advance_chains` and `step_chains` can be part of a compiled program."""
+        return True
+
     def advance_chains(self) -> tf.Tensor:
         """Advances the chains of the negative phase by one step; returns their mean energy, nats."""
         return tf.constant(0.0)

@@ -181,6 +181,11 @@ class BoltzmannPrior(Prior):
         """The population that tracks log Z, and the parameters that it represents."""
         return PopulationAnnealingState(*map(tf.convert_to_tensor, self._tracking_variables))
 
+    @property
+    def has_compiled_chains(self) -> bool:
+        """Whether the steps of the sampler can be part of a compiled program."""
+        return self.sampler.compiled
+
     def advance_chains(self) -> tf.Tensor:
         """Advances the chains of all replicas by one step; returns their mean energy, nats."""
         states, energies = zip(
@@ -290,13 +295,13 @@ class BoltzmannPrior(Prior):
         return tf.linalg.matvec(tf.concat([left, right], -1), tf.exp(log_weights), transpose_a=True)
 
     def diagnostics(self) -> dict[str, Any]:
-        """The mixing of the chains of the first replica, and summaries of the samplers' states."""
+        """The mixing of the first replica's chains (if compiled), and summaries of the samplers' states."""
         state = self.state()
         found = {name: float(value) for name, value in self.sampler.summary(state).items()}
         if self.num_tracking_chains:
             summary = self._tracking_sampler.summary(self.tracking_population)
             found |= {name.replace("population", "tracking"): float(value) for name, value in summary.items()}
-        if self.sampler.num_chains > 1:
+        if self.sampler.compiled and self.sampler.num_chains > 1:
             seed = fold_in((0, self.seed), Tag.MIXING, tf.convert_to_tensor(self.num_updates))
             mixed = measure_mixing(self.sampler, *self.rbm, state, seed, _MIXING_STEPS)
             found["r_hat"] = float(mixed.r_hat)

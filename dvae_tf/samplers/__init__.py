@@ -8,6 +8,8 @@ from .annealed_population import AnnealedPopulations, anneal
 from .base import Sampler, SamplerState
 from .clamped import sample_clamped
 from .diagnostics import Mixing, autocorrelation_time, measure_mixing, mixing
+from .external import External, ExternalInfo, ExternalState, SamplerError
+from .inverse_temperature import BetaEstimate, estimate_beta
 from .parallel_tempering import (
     ParallelTempering,
     ParallelTemperingInfo,
@@ -22,6 +24,10 @@ from .straight_path import follow_straight_path
 
 __all__ = [
     "AnnealedPopulations",
+    "BetaEstimate",
+    "External",
+    "ExternalInfo",
+    "ExternalState",
     "Mixing",
     "ParallelTempering",
     "ParallelTemperingInfo",
@@ -33,11 +39,13 @@ __all__ = [
     "PopulationAnnealingInfo",
     "PopulationAnnealingState",
     "Sampler",
+    "SamplerError",
     "SamplerState",
     "anneal",
     "autocorrelation_time",
     "count_families",
     "equal_rejection_ladder",
+    "estimate_beta",
     "follow_straight_path",
     "measure_mixing",
     "merge_ladders",

@@ -2,7 +2,7 @@
 
 import abc
 import dataclasses
-from typing import Any, Protocol, Self
+from typing import Any, ClassVar, Protocol, Self
 
 import tensorflow as tf
 
@@ -32,12 +32,15 @@ class Sampler(abc.ABC):
     """Draws from p(z) along the path of the parameters; holds settings only, the caller holds the state.
 
     Attributes:
+      compiled: whether `step` can be part of a compiled program.
       num_chains: number of states, at least 1.
       num_sweeps: block Gibbs sweeps (each side once) per step, at least 1.
 
     Raises:
       ValueError: if either is below 1.
     """
+
+    compiled: ClassVar[bool] = True
 
     num_chains: int = 1000
     num_sweeps: int = 40

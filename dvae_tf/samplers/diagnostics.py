@@ -75,9 +75,11 @@ def measure_mixing(
       num_steps: at least 2.
 
     Raises:
-      ValueError: if `num_steps` is below 2, or there is a single chain.
+      ValueError: if `num_steps` is below 2, there is a single chain, or the sampler has no compiled steps.
     """
     num_steps = as_count("num_steps", num_steps, 2)
+    if not sampler.compiled:
+        raise ValueError(f"sampler: expected one with compiled steps, got {sampler!r}")
     if sampler.num_chains < 2:
         raise ValueError("sampler: expected at least 2 chains, got 1")
     rbm = machine(left_bias, right_bias, weights, 1.0, state)
