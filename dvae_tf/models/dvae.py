@@ -24,7 +24,7 @@ from ..objectives import LikelihoodEstimate, streamed_bound
 from ..partition import LogPartition
 from ..posterior import Posterior
 from ..priors import Prior
-from ..samplers import Sampler
+from ..samplers import External, Sampler
 from ..smoothing import Relaxation
 from ..support import as_count
 from .inputs import checked_codes, checked_images
@@ -149,6 +149,8 @@ class DVAE(RecipeTraining):
             initializer=lambda shape, dtype=None: tf.constant(mean_x),
             trainable=False,
         )
+        if isinstance(sampler, External):
+            sampler = sampler.sized(recipe.num_chains // recipe.num_replicas)
         self.own_parts = frozenset(
             part
             for part, given in {

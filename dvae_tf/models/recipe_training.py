@@ -100,7 +100,25 @@ class RecipeTraining(keras.Model):
         """Compiles with the result of `get_compile_config`."""
         self.compile(**keras.saving.deserialize_keras_object(config))
 
-    def update(self, x: tf.Tensor, sample_weight: tf.Tensor | None = None) -> StepReport:
+    def draw_chains(self) -> list[tuple[Any, tf.Tensor]] | None:
+        """Draws the chains of the next `update`, where they cannot be drawn by its compiled program.
+
+        Returns:
+          `prior.step_chains` of each replica; None where the update draws them itself.
+
+        Raises:
+          SamplerError: if a sampler of your own fails.
+        """
+        if self.prior.has_compiled_chains:
+            return None
+        return [self.prior.step_chains(replica) for replica in range(self.recipe.num_replicas)]
+
+    def update(
+        self,
+        x: tf.Tensor,
+        sample_weight: tf.Tensor | None = None,
+        drawn: Sequence[tuple[Any, tf.Tensor]] | None = None,
+    ) -> StepReport:
         """Takes one training step: negative phase, gradient of the bound, optimizer.
 
         All random draws are functions of the recipe's seed and the number of the step.
@@ -108,9 +126,12 @@ class RecipeTraining(keras.Model):
         Args:
           x: images, `[B, X]`; pixel probabilities if the recipe binarises in each step.
           sample_weight: weight of each image in the mean of the bounds, `[B]`; None weighs all by 1.
+          drawn: of `draw_chains`; None draws them here.
         """
-        replicas = range(self.recipe.num_replicas)
-        updates = [self.replica_update(x, replica, sample_weight=sample_weight) for replica in replicas]
+        updates = [
+            self.replica_update(x, replica, None, sample_weight, drawn[replica] if drawn else None)
+            for replica in range(self.recipe.num_replicas)
+        ]
         return self.apply_update(combine(updates))
 
     @property
@@ -124,6 +145,7 @@ class RecipeTraining(keras.Model):
         replica: Any = 0,
         values: Sequence[tuple[Any, tf.Tensor]] | None = None,
         sample_weight: tf.Tensor | None = None,
+        drawn: tuple[Any, tf.Tensor] | None = None,
     ) -> ReplicaUpdate:
         """Computes the update of one replica from its part of the batch and its chains; assigns nothing.
 
@@ -133,6 +155,7 @@ class RecipeTraining(keras.Model):
           values: pairs of a variable of `update_variables` and the value to use instead of reading it, for
             computations on another device.
           sample_weight: as in `update`.
+          drawn: the replica's entry of `draw_chains`; None draws its chains here.
 
         Returns:
           The update, its gradients multiplied by the optimizer's loss scale; no gradient flows through it.
@@ -142,13 +165,13 @@ class RecipeTraining(keras.Model):
             values = [(each, tf.convert_to_tensor(each)) for each in self.trainable_variables]
         recipe = self.recipe
         if recipe.late_k is None:
-            return self._replica_update(x, replica, values, sample_weight, recipe.k)
+            return self._replica_update(x, replica, values, sample_weight, drawn, recipe.k)
         with keras.StatelessScope(values):
             step = tf.convert_to_tensor(update_counter(self.optimizer))
         return tf.cond(
             self._has_begun(recipe.late_start, step),
-            lambda: self._replica_update(x, replica, values, sample_weight, recipe.late_k),
-            lambda: self._replica_update(x, replica, values, sample_weight, recipe.k),
+            lambda: self._replica_update(x, replica, values, sample_weight, drawn, recipe.late_k),
+            lambda: self._replica_update(x, replica, values, sample_weight, drawn, recipe.k),
         )
 
     def _replica_update(
@@ -157,6 +180,7 @@ class RecipeTraining(keras.Model):
         replica: Any,
         values: Sequence[tuple[Any, tf.Tensor]],
         sample_weight: tf.Tensor | None,
+        drawn: tuple[Any, tf.Tensor] | None,
         num_samples: int,
     ) -> ReplicaUpdate:
         """`replica_update` with K samples of the bound."""
@@ -173,7 +197,7 @@ class RecipeTraining(keras.Model):
                     sample_weight = _part(sample_weight, replica, recipe.num_replicas)
             if recipe.dynamic_binarization:
                 x = binarize(x, fold_in((0, recipe.seed), Tag.BINARIZATION, step, *stream))
-            chains, chain_energy = self.prior.step_chains(replica)
+            chains, chain_energy = self.prior.step_chains(replica) if drawn is None else drawn
             parameters = [variable.value for variable in self.trainable_variables]
             with tf.GradientTape() as tape:
                 tape.watch(parameters)
@@ -284,7 +308,7 @@ class RecipeTraining(keras.Model):
         x = checked_images(x, self.num_pixels, self._batch_pixels, assert_in_graph=True)
         x = checked_batch(x, self.recipe.num_replicas)
         update = self.update if self.run_eagerly else self._compiled_update
-        return update(x, sample_weight)._asdict()
+        return update(x, sample_weight, self.draw_chains())._asdict()
 
     def test_step(self, data: Any) -> dict[str, tf.Tensor]:
         """Measures the negative log-likelihood of a batch, `nll` in `evaluate` and `val_nll` in `fit`.

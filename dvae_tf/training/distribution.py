@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from ..config import Recipe
 from ..models import DVAE, ReplicaUpdate
+from ..samplers import Sampler
 from .interruption import Request
 
 # Errors of collective operations when a worker dies.
@@ -38,6 +39,18 @@ def check_replicas(recipe: Recipe, strategy: tf.distribute.Strategy | None) -> N
         raise ValueError(f"strategy: expected the recipe's {recipe.num_replicas} replica(s), got {found}")
 
 
+def check_sampler(sampler: Sampler | None, strategy: tf.distribute.Strategy | None) -> None:
+    """Checks that a sampler, if it is the user's own, can be part of the programs of a strategy.
+
+    Raises:
+      ValueError: if it cannot.
+    """
+    if strategy is not None and not getattr(sampler, "compiled", True):
+        raise ValueError(
+            f"strategy: expected None for a sampler that draws outside of compiled programs, {sampler!r}"
+        )
+
+
 def distributed_update(model: DVAE, strategy: tf.distribute.Strategy) -> Update:
     """`DVAE.update` on the devices of a strategy.
 
@@ -45,6 +58,7 @@ def distributed_update(model: DVAE, strategy: tf.distribute.Strategy) -> Update:
       ValueError: as `check_replicas`.
     """
     check_replicas(model.recipe, strategy)
+    check_sampler(getattr(model.prior, "sampler", None), strategy)
     variables = model.update_variables
     # Set when the program is traced: an update, for its structure, shapes and dtypes.
     layout: list[ReplicaUpdate] = []

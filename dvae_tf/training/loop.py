@@ -28,16 +28,27 @@ class TrainingLoop:
                 f"images: expected [N, {expected}] for this model, got [N, {', '.join(map(str, found))}]"
             )
         self._model, self._recipe = model, model.recipe
-        self._loop = compiled_loop(model) if strategy is None else distributed_loop(model, strategy)
+        # How many steps a call can take.
+        self.steps_per_call = STEPS_PER_CALL
+        if strategy is not None:
+            self._loop = distributed_loop(model, strategy)
+        elif model.prior.has_compiled_chains:
+            self._loop = compiled_loop(model)
+        else:
+            # Steps may take seconds, and signals are to be heard.
+            self._loop, self.steps_per_call = stepwise_loop(model), 1
         self._num_images = len(images.train)
         # Binary images as bytes take a quarter of the memory.
         self._images = tf.constant(images.train, tf.uint8 if images.is_binary else tf.float32)
 
     def __call__(self, step: int, stop: int) -> np.ndarray:
-        """Takes steps [step, stop), at most `STEPS_PER_CALL`, in one program.
+        """Takes steps [step, stop), at most `steps_per_call`, in one program.
 
         Returns:
           The fields of `StepReport` of each step, float64 [steps, fields].
+
+        Raises:
+          SamplerError: if a sampler of your own fails; the model is as after the step before.
         """
         count, size = stop - step, self._recipe.train_batchsize
         # Always of one length, so that the program is compiled once.
@@ -66,6 +77,24 @@ def compiled_loop(model: DVAE) -> Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf
       steps to take (at most S), that gives the reports of the steps, [S, fields of `StepReport`].
     """
     return tf.function(_loop(lambda x: list(model.update(x))), jit_compile=True)
+
+
+def stepwise_loop(model: DVAE) -> Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]:
+    """`compiled_loop` with chains that are drawn outside of compiled programs: one program for each step.
+
+    Returns:
+      A function of the same arguments, that gives the reports of the steps that it takes.
+    """
+
+    @tf.function(jit_compile=True)
+    def one(images: tf.Tensor, indices: tf.Tensor, drawn: list) -> tf.Tensor:
+        x = tf.cast(tf.gather(images, indices), tf.float32)
+        return tf.stack(list(model.update(x, drawn=drawn)))
+
+    def loop(images: tf.Tensor, indices: tf.Tensor, num_steps: tf.Tensor) -> tf.Tensor:
+        return tf.stack([one(images, indices[step], model.draw_chains()) for step in range(num_steps)])
+
+    return loop
 
 
 def distributed_loop(

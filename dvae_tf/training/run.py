@@ -17,8 +17,16 @@ from ..config import LIKELIHOODS, Recipe
 from ..data import Images, check
 from ..models import DVAE, StepReport
 from ..runs import Inputs, Result, RunFolder, provenance
+from ..samplers import SamplerError
 from . import faults, interruption, measuring
-from .distribution import WORKER_LOST, check_replicas, has_workers, is_first_worker, stop_requested
+from .distribution import (
+    WORKER_LOST,
+    check_replicas,
+    check_sampler,
+    has_workers,
+    is_first_worker,
+    stop_requested,
+)
 from .faults import TrainingWarning
 from .inputs import check_mean_image, inputs_of
 from .loop import STEPS_PER_CALL, TrainingLoop
@@ -39,7 +47,8 @@ def train(
     """Trains a model, tests its best weights by validation, and leaves a run folder.
 
     A folder with an unfinished run of the same recipe, images and parts is resumed, to the last bit as if it
-    had not been interrupted; a folder with a finished run returns its result, also if it is read-only.
+    had not been interrupted, if the states of a `samplers.External` follow from its seed; a folder with a
+    finished run returns its result, also if it is read-only.
 
     Args:
       recipe: what to train, and how.
@@ -67,7 +76,8 @@ def train(
       ValueError: if the images do not fit the recipe, or the folder belongs to another configuration, to
         other images, or to other parts.
       PermissionError: if the folder is not writable, or another process is training in it.
-      TrainingError: if the objective or a weight is no longer finite, or the objective explodes.
+      TrainingError: if the objective or a weight is no longer finite, the objective explodes, or a sampler of
+        your own fails (`samplers.External`), once a checkpoint is written.
       StorageError: if checkpoints of the folder are damaged or foreign, or a file cannot be written.
       Interrupted: after SIGTERM or SIGINT to any worker, once a checkpoint is written. A second signal is not
         deferred.
@@ -118,6 +128,7 @@ def check_run(
     check(images, pixels)
     measuring.check_images(recipe, images, pixels)
     check_replicas(recipe, strategy)
+    check_sampler(parts.get("sampler") or getattr(parts.get("prior"), "sampler", None), strategy)
     if recipe.init_from is not None:
         models.weights_file(recipe.init_from, "init_from")
     if log_dir is not None:
@@ -206,7 +217,8 @@ class _Run:
         if self.recipe.num_tracking_chains:
             intervals.append(self._live_interval)
         fixed = ((step // interval + 1) * interval for interval in intervals)
-        return min(step + STEPS_PER_CALL, self.recipe.num_train_iter, *fixed)
+        steps = min(STEPS_PER_CALL, self.loop.steps_per_call)
+        return min(step + steps, self.recipe.num_train_iter, *fixed)
 
     @property
     def _out_of_patience(self) -> bool:
@@ -218,7 +230,7 @@ class _Run:
     def _call(self, step: int, stop: int) -> np.ndarray:
         """Takes steps [step, stop); returns their reports, [steps, fields]."""
         with self._other_workers(step):
-            reports = self.loop(step, stop)
+            reports = self._reports(step, stop)
         progress = self.recorder.progress
         if step == 0:
             progress.first_objective = reports[0, 0]
@@ -229,6 +241,15 @@ class _Run:
                 fault = f"is {objective:.1f} and was {progress.first_objective:.1f} at first: exploded"
                 raise faults.training_error(self.recorder.folder, number, "objective", fault)
         return reports
+
+    def _reports(self, step: int, stop: int) -> np.ndarray:
+        """Takes steps [step, stop); a sampler of the user's own that fails costs none of those before."""
+        try:
+            return self.loop(step, stop)
+        except SamplerError as error:
+            self.recorder.checkpoint()
+            fault = f"failed ({error})"
+            raise faults.training_error(self.recorder.folder, step, "the sampler", fault) from error
 
     def _validate(self, step: int) -> None:
         model, progress = self.model, self.recorder.progress

@@ -35,7 +35,13 @@ _REASONS = {
         graphs.Graph graphs.bipartite graphs.chimera graphs.elimination.min_fill
         graphs.elimination.min_fill_order graphs.elimination.width
         graphs.enumeration.num_enumerated graphs.fitted graphs.from_edges graphs.from_networkx graphs.layout
+        graphs.MachineOfBQM graphs.from_bqm graphs.states_of graphs.to_bqm
         graphs.pegasus graphs.zephyr""",
+    "calls a function of the user's, outside of programs; tested by samplers/test_external.py": """
+        samplers.External samplers.ExternalInfo samplers.ExternalState samplers.SamplerError""",
+    "numbers of states on the host; tested by samplers/test_inverse_temperature.py": (
+        "samplers.BetaEstimate samplers.estimate_beta"
+    ),
     "plain numbers and names": """
         config.Betas config.DatasetFacts config.Recipe config.Structure config.System config.recipe
         config.BASELINES config.BETA config.DATASETS config.ESTIMATORS config.EstimatorFacts
@@ -44,7 +50,7 @@ _REASONS = {
         config.SCHEDULES config.LIKELIHOODS config.LikelihoodFacts config.STRUCTURES config.SYSTEMS
         evaluation.Evaluation evaluation.ImageNLL evaluation.PairedDifference
         models.PRETRAINED numerics.Tag
-        numerics.check_precision numerics.integer_seed""",
+        numerics.check_precision numerics.in_xla numerics.integer_seed""",
     "adds to the tables of parts; tested by models/test_parts.py": """
         config.register_system models.PriorParts models.register_estimator models.register_likelihood
         models.register_prior
