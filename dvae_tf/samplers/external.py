@@ -30,7 +30,7 @@ _MEMORY = 0.9
 # The pooled estimate is used once its error is below this fraction of it.
 _KNOWN = 0.25
 # Standard errors by which an inverse temperature must be below 0 to be an error of sign.
-_NEGATIVE = 4.0
+_NEGATIVE = 6.0
 
 
 class SamplerError(RuntimeError):

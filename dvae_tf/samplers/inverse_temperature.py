@@ -33,7 +33,7 @@ def estimate_beta(graph: Graph, biases: Any, couplings: Any, z: Any, batch_size:
     r"""Estimates the inverse temperature of states by maximum pseudo-likelihood (Besag, 1975).
 
     $$
-    \hat\beta = \arg\max_\beta \sum_s \ell_s(\beta), \qquad
+    \hat\beta = \mathrm{argmax}_\beta \sum_s \ell_s(\beta), \qquad
     \ell_s(\beta) = \sum_i \log \sigma\big((2 z_i - 1) \, \beta \, (a_i + (\bar W z)_i)\big)
     $$
 

@@ -74,9 +74,14 @@ SMOOTHINGS["Sampling"] = layer(
 )
 
 
-def _sampler(kind, **options):
+@keras.saving.register_keras_serializable("conformance")
+def _fair_bits(biases, couplings, num_chains, seed):
+    """The states of an external sampler at infinite temperature."""
+    return np.random.default_rng(seed).integers(0, 2, (num_chains, len(biases)))
+
+
+def _sampler(sampler, **options):
     """A sampler: the first state, a step from it, and its diagnostics."""
-    sampler = kind(num_chains=5, num_sweeps=2, **options)
 
     def steps(sampler, left_bias, right_bias, weights, seed):
         machine = left_bias, right_bias, weights
@@ -86,14 +91,14 @@ def _sampler(kind, **options):
         shape = moved.left, moved.right, moved.log_weights
         return state, moved, info, known, shape, list(sampler.summary(moved).values())
 
-    slow = kind is not samplers.PersistentGibbs
-    return layer(lambda dtype: sampler, step=(steps, (*MACHINE, SEED), {"draws": True, "slow": slow}))
+    return layer(lambda dtype: sampler, step=(steps, (*MACHINE, SEED), {"draws": True} | options))
 
 
 SAMPLERS = {
-    "ParallelTempering": _sampler(samplers.ParallelTempering, num_temperatures=3),
-    "PersistentGibbs": _sampler(samplers.PersistentGibbs),
-    "PopulationAnnealing": _sampler(samplers.PopulationAnnealing),
+    "External": _sampler(samplers.External(_fair_bits, num_chains=5), xla=False),
+    "ParallelTempering": _sampler(samplers.ParallelTempering(5, 2, num_temperatures=3), slow=True),
+    "PersistentGibbs": _sampler(samplers.PersistentGibbs(5, 2)),
+    "PopulationAnnealing": _sampler(samplers.PopulationAnnealing(5, 2), slow=True),
 }
 
 

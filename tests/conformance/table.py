@@ -19,7 +19,7 @@ _REASONS = {
         models.BinaryCode models.RelaxedBound models.ReplicaUpdate models.Samples models.StepReport
         objectives.LikelihoodEstimate partition.AnnealedChains partition.BothSides partition.Criterion
         partition.LogPartition partition.LogRatio partition.TemperedLadders posterior.PosteriorSample
-        rbm.Ising rbm.RBM rbm.exact.Moments
+        rbm.Ising rbm.RBM rbm.exact.Moments samplers.ExternalInfo samplers.ExternalState
         samplers.AnnealedPopulations samplers.Mixing samplers.ParallelTemperingInfo
         samplers.ParallelTemperingState samplers.PersistentGibbsInfo samplers.PersistentGibbsState
         samplers.PopulationAnnealingInfo samplers.PopulationAnnealingState""",
@@ -37,8 +37,7 @@ _REASONS = {
         graphs.enumeration.num_enumerated graphs.fitted graphs.from_edges graphs.from_networkx graphs.layout
         graphs.MachineOfBQM graphs.from_bqm graphs.states_of graphs.to_bqm
         graphs.pegasus graphs.zephyr""",
-    "calls a function of the user's, outside of programs; tested by samplers/test_external.py": """
-        samplers.External samplers.ExternalInfo samplers.ExternalState samplers.SamplerError""",
+    "an error; tested by samplers/test_external.py": "samplers.SamplerError",
     "numbers of states on the host; tested by samplers/test_inverse_temperature.py": (
         "samplers.BetaEstimate samplers.estimate_beta"
     ),

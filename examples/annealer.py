@@ -1,0 +1,63 @@
+"""A prior trained by an annealer, for which simulated annealing of D-Wave's Ocean tools stands in.
+
+It draws at a temperature of its own, as hardware does. Training estimates it and divides it out.
+"""
+
+import sys
+import tempfile
+from collections.abc import Callable
+
+import keras
+import numpy as np
+from dwave.samplers import SimulatedAnnealingSampler
+
+from dvae_tf import config, data, graphs, samplers, training
+
+
+def annealer(graph: graphs.Graph, num_sweeps: int = 50) -> Callable[..., np.ndarray]:
+    """A function that draws states of machines on a graph; its schedule ends at inverse temperature 2."""
+    solver = SimulatedAnnealingSampler()
+
+    def sample(biases: np.ndarray, couplings: np.ndarray, num_chains: int, seed: int) -> np.ndarray:
+        found = solver.sample(
+            graphs.to_bqm(graph, biases, couplings, vartype="SPIN"),
+            num_reads=num_chains,
+            num_sweeps=num_sweeps,
+            beta_range=(0.1, 2.0),
+            beta_schedule_type="linear",
+            seed=seed,
+        )
+        return graphs.states_of(found)
+
+    return sample
+
+
+def main(num_steps: int = 2_000) -> None:
+    """Trains on the digits, and measures the test images."""
+    images = data.load("digits")
+    recipe = config.recipe(
+        "digits", "1-layer-small", "dvaes_power", k=1, num_train_iter=num_steps, num_validations=10
+    )
+    graph = graphs.bipartite(16, 16)
+    temperature = keras.callbacks.LambdaCallback(
+        on_epoch_end=lambda epoch, logs: print(
+            f"step {int(logs['step']):,}: validation NLL {logs['val_nll']:.2f}, inverse temperature "
+            f"{logs['beta_eff']:.3f} ± {logs['beta_eff_standard_error']:.3f}"
+        )
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        found = training.train(
+            recipe,
+            images,
+            folder,
+            callbacks=[temperature],
+            verbose=False,
+            sampler=samplers.External(annealer(graph)),
+        )
+    low, high = sorted(found.test_nll_bracket)
+    print(f"test NLL {found.test_nll:.2f} ± {found.test_nll_standard_error:.2f} nats")
+    print(f"between {low:.2f} and {high:.2f} at the bounds of log Z ({found.log_partition_method})")
+
+
+if __name__ == "__main__":
+    main(*map(int, sys.argv[1:]))
