@@ -1,17 +1,20 @@
 """Boltzmann machines on any undirected graph, as pure functions of `(graph, biases, couplings)`.
 
-Graphs with their colorings (`graph`, `coloring`) and the families of quantum annealers (`families`), energies
-and local fields (`machine`), sweeps by colors (`gibbs`, `sparse`), exact log Z and moments (`exact`, which
-chooses between `enumeration` and `elimination`), positions for pictures (`layout`).
+Graphs with their colorings (`graph`, `coloring`), families of quantum annealers (`families`) and files of
+edges (`files`), energies and local fields (`machine`), sweeps by colors (`gibbs`, `sparse`), exact log Z and
+moments (`exact`, which chooses between `enumeration` and `elimination`), positions for pictures (`layout`).
 """
 
 from . import elimination, enumeration, exact
 from .families import chimera, fitted, from_networkx, pegasus, zephyr
+from .files import read_edges
 from .gibbs import block_gibbs, for_sweeps, sweep
 from .graph import Graph, bipartite, from_edges
 from .layout import layout
 from .machine import (
     ColoredMachine,
+    Form,
+    GraphMachine,
     Moments,
     as_parameters,
     by_colors,
@@ -23,7 +26,9 @@ from .sparse import SparseMachine
 
 __all__ = [
     "ColoredMachine",
+    "Form",
     "Graph",
+    "GraphMachine",
     "Moments",
     "SparseMachine",
     "as_parameters",
@@ -43,6 +48,7 @@ __all__ = [
     "layout",
     "local_fields",
     "pegasus",
+    "read_edges",
     "sweep",
     "zephyr",
 ]

@@ -16,12 +16,18 @@ from .parallel_tempering import (
     merge_ladders,
 )
 from .persistent_gibbs import PersistentGibbs, PersistentGibbsInfo, PersistentGibbsState
-from .population_annealing import PopulationAnnealing, PopulationAnnealingInfo, PopulationAnnealingState
+from .population_annealing import (
+    GraphPopulationState,
+    PopulationAnnealing,
+    PopulationAnnealingInfo,
+    PopulationAnnealingState,
+)
 from .resampling import count_families, systematic_resampling
 from .straight_path import follow_straight_path
 
 __all__ = [
     "AnnealedPopulations",
+    "GraphPopulationState",
     "Mixing",
     "ParallelTempering",
     "ParallelTemperingInfo",
