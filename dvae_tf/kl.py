@@ -4,13 +4,16 @@ Each function takes samples of the posterior and a prior, and returns [K, B] in 
 posterior is the KL divergence of the system, or a surrogate of it where stated.
 """
 
+import numpy as np
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
+from .graphs import GraphMachine
 from .numerics import bernoulli_entropy, keep_nan
 from .posterior import PosteriorSample
-from .priors import BoltzmannMachine, DirectedBernoulli, GumBolt
-from .rbm import left_logits, right_logits, split_sides
+from .priors import DirectedBernoulli, GumBolt
+from .priors.boltzmann import MachineDistribution
+from .rbm import RBM, conditional_logits, split_sides
 
 # Smallest value of 1 - q in a denominator.
 _SMALLEST_PROBABILITY = 1e-6
@@ -50,7 +53,7 @@ def bernoulli(draw: PosteriorSample, prior: DirectedBernoulli) -> tf.Tensor:
     return tf.reduce_sum(cross_entropy - bernoulli_entropy(draw.logits), -1)
 
 
-def joint(draw: PosteriorSample, prior: BoltzmannMachine) -> tf.Tensor:
+def joint(draw: PosteriorSample, prior: MachineDistribution) -> tf.Tensor:
     r"""DVAE++: KL of $q(z, \zeta | x)$ from $p(z) r(\zeta | z)$, averaged over the bits (DVAE# paper, Eq. 2).
 
     $$
@@ -60,25 +63,43 @@ def joint(draw: PosteriorSample, prior: BoltzmannMachine) -> tf.Tensor:
 
     With one group $\mathbb{E}[z_i z_j] = \mu_i \mu_j$. With several it is $\nu_i \mu_j$: the left bit $z_i$
     (in the first half of the groups) is averaged given its own $\zeta_i$, $\nu_i = \sigma(l_i + b(\zeta_i))$,
-    and the right bit $z_j$ without.
+    and the right bit $z_j$ without. On a graph $i$ is the bit of the earlier group, and two bits of the same
+    group take $\mu_i \mu_j$.
     """
     entropy = tf.reduce_sum(bernoulli_entropy(draw.logits), -1)
     return _mean_energy(draw, prior) + prior.log_partition - entropy
 
 
-def _mean_energy(draw: PosteriorSample, prior: BoltzmannMachine) -> tf.Tensor:
+def _mean_energy(draw: PosteriorSample, prior: MachineDistribution) -> tf.Tensor:
     """E(z) averaged over the bits, as in `joint`."""
-    rbm = prior.rbm
-    mu_left, mu_right = split_sides(tf.math.sigmoid(draw.logits), prior.num_left)
-    left = mu_left
-    if len(draw.distributions) > 1:
-        left, _ = split_sides(draw.binary_posterior_probs(), prior.num_left)
+    machine, mu = prior.machine, tf.math.sigmoid(draw.logits)
+    nu = draw.binary_posterior_probs() if len(draw.distributions) > 1 else mu
+    if not isinstance(machine, RBM):
+        return _mean_energy_on_graph(machine, mu, nu, len(draw.distributions))
+    rbm = machine
+    mu_left, mu_right = split_sides(mu, rbm.num_left)
+    left, _ = split_sides(nu, rbm.num_left)
     biases = tf.linalg.matvec(mu_left, rbm.left_bias) + tf.linalg.matvec(mu_right, rbm.right_bias)
     couplings = tf.reduce_sum(tf.matmul(left, rbm.weights) * mu_right, -1)
     return -biases - couplings
 
 
-def dvae(draw: PosteriorSample, prior: BoltzmannMachine) -> tf.Tensor:
+def _mean_energy_on_graph(machine: GraphMachine, mu: tf.Tensor, nu: tf.Tensor, num_groups: int) -> tf.Tensor:
+    """The same on a graph: an edge between groups takes the nu of its unit in the earlier one."""
+    graph = machine.graph
+    # Groups are equal parts of the units, in their order; the first unit of an edge has the lower number.
+    earlier, later = (graph.edges // (graph.num_units // num_groups)).T
+
+    def pairs(first: tf.Tensor, chosen: np.ndarray) -> tf.Tensor:
+        couplings = tf.where(chosen, machine.couplings, tf.zeros_like(machine.couplings))
+        matrix = tf.scatter_nd(graph.edges, couplings, [graph.num_units] * 2)
+        return tf.reduce_sum(tf.matmul(first, matrix) * mu, -1)
+
+    biases = tf.linalg.matvec(mu, machine.biases)
+    return -biases - pairs(nu, earlier < later) - pairs(mu, earlier == later)
+
+
+def dvae(draw: PosteriorSample, prior: MachineDistribution) -> tf.Tensor:
     r"""DVAE's KL and its gradient (GumBolt paper, Eq. 16; Rolfe, 2017).
 
     With one group it is `joint`, in closed form. With several groups the bits $z = 1[\zeta > 0]$ are known,
@@ -95,8 +116,8 @@ def dvae(draw: PosteriorSample, prior: BoltzmannMachine) -> tf.Tensor:
     if len(draw.distributions) == 1:
         return joint(draw, prior)
     z = tf.stop_gradient(keep_nan(tf.cast(draw.sample > 0, draw.sample.dtype), draw.sample))
-    left, right = split_sides(z, prior.num_left)
-    field = tf.concat([left_logits(prior.rbm, right), right_logits(prior.rbm, left)], -1)
+    machine = prior.machine
+    field = conditional_logits(machine, *machine.sides(z))
     not_q = tf.maximum(tf.math.sigmoid(-draw.logits), _SMALLEST_PROBABILITY)
     surrogate = tf.reduce_sum(tf.stop_gradient((1.0 - z) / not_q * field) * tf.math.sigmoid(draw.logits), -1)
     entropy = tf.reduce_sum(bernoulli_entropy(draw.logits), -1)

@@ -1,6 +1,6 @@
-"""A prior trained by an annealer, for which simulated annealing of D-Wave's Ocean tools stands in.
+"""A prior on a Zephyr graph trained by an annealer.
 
-It draws at a temperature of its own, as hardware does. Training estimates it and divides it out.
+Simulated annealing of D-Wave's Ocean tools stands in for it. It draws at a temperature of its own, as hardware does. Training estimates it and divides it out.
 """
 
 import sys
@@ -36,9 +36,15 @@ def main(num_steps: int = 2_000) -> None:
     """Trains on the digits, and measures the test images."""
     images = data.load("digits")
     recipe = config.recipe(
-        "digits", "1-layer-small", "dvaes_power", k=1, num_train_iter=num_steps, num_validations=10
+        "digits",
+        "1-layer-small",
+        "dvaes_power",
+        k=1,
+        graph="zephyr",
+        num_train_iter=num_steps,
+        num_validations=10,
     )
-    graph = graphs.bipartite(16, 16)
+    graph = graphs.fitted("zephyr", recipe.structure.num_units)
     temperature = keras.callbacks.LambdaCallback(
         on_epoch_end=lambda epoch, logs: print(
             f"step {int(logs['step']):,}: validation NLL {logs['val_nll']:.2f}, inverse temperature "

@@ -2,8 +2,8 @@
 
 In the papers' tables a folder is <dataset>/<struct>/<baseline>-k<k>-<iterations>-seed<seed>. The name
 includes deviations from the tables' cells: `-nW` if the couplings are not the baseline's, the schedule if it
-is not the published one, and the sampler with its size if it is another one, as in
-`dvaes_power-pa1000x40`.
+is not the published one, the graph of a machine that is not restricted, and the sampler with its size if it
+is another one, as in `dvaes_power-pa1000x40`.
 """
 
 import hashlib
@@ -19,9 +19,9 @@ from dvae_tf.config import Recipe
 _SAMPLER = ("pcd", 100, 20)
 
 # Fields that the defaults of others follow from.
-PRIMARY = ("dataset", "struct", "baseline", "k", "sampler", "likelihood", "schedule")
+PRIMARY = ("dataset", "struct", "baseline", "k", "sampler", "likelihood", "schedule", "graph")
 # Those of them that have a default.
-WITH_DEFAULT = ("sampler", "likelihood", "schedule")
+WITH_DEFAULT = ("sampler", "likelihood", "schedule", "graph")
 SIZES = ("num_groups", "units", "hidden")
 # Names longer than this are shortened: file systems allow 255 bytes.
 _LONGEST = 200
@@ -34,6 +34,8 @@ def cell_folder(recipe: Recipe) -> pathlib.Path:
         name += "-nW"
     if recipe.schedule != Recipe.schedule:
         name += f"-{recipe.schedule}"
+    if recipe.graph != Recipe.graph:
+        name += f"-{_name_of(recipe.graph)}"
     if (recipe.sampler, recipe.num_chains, recipe.num_sweeps) != _SAMPLER:
         name += f"-{recipe.sampler}{recipe.num_chains}x{recipe.num_sweeps}"
     return (
@@ -47,7 +49,9 @@ def own_folder(recipe: Recipe) -> pathlib.Path:
     """The folder of a cell of your own table: the name holds every field that differs from its default."""
     parts = [recipe.baseline, f"k{recipe.k}", str(recipe.num_train_iter)]
     parts += [
-        getattr(recipe, name) for name in WITH_DEFAULT if getattr(recipe, name) != getattr(Recipe, name)
+        _name_of(getattr(recipe, name))
+        for name in WITH_DEFAULT
+        if getattr(recipe, name) != getattr(Recipe, name)
     ]
     parts += [
         f"{name}={_name_of(value)}"

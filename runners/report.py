@@ -326,6 +326,7 @@ def _origin(run: Run) -> dict[str, Any]:
         "processor": result.cpu,
         "device": result.device,
         "schedule": result.schedule,
+        "graph": result.graph,
         "versions": result.versions,
     }
 

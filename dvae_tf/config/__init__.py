@@ -10,6 +10,7 @@ from .structures import BETA, DATASETS, STRUCTURES, Betas, DatasetFacts, Structu
 from .systems import (
     BASELINES,
     ESTIMATORS,
+    GRAPHS,
     LIKELIHOODS,
     SAMPLERS,
     SYSTEMS,
@@ -25,6 +26,7 @@ __all__ = [
     "BETA",
     "DATASETS",
     "ESTIMATORS",
+    "GRAPHS",
     "LIKELIHOODS",
     "PUBLISHED",
     "SAMPLERS",

@@ -16,7 +16,7 @@ import numpy as np
 from .published import PUBLISHED, PublishedNLL
 from .schedules import SCHEDULES, changes_of, fields_of
 from .structures import BETA, DATASETS, STRUCTURES, Structure
-from .systems import LIKELIHOODS, SAMPLERS, SYSTEMS, System, check_estimator
+from .systems import DIRECTED_PRIORS, GRAPHS, LIKELIHOODS, SAMPLERS, SYSTEMS, System, check_estimator
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
@@ -40,6 +40,8 @@ class Recipe:
     num_groups: int | None = None
     units: int | None = None
     hidden: tuple[int, ...] | None = None
+    # The graph of the machine: a name of `GRAPHS`, or a file with its edges (`graphs.read_edges`).
+    graph: str = "bipartite"
     likelihood: str = "bernoulli"
     # The run folder or pretrained model whose weights and chains training starts from.
     init_from: str | None = None
@@ -107,6 +109,15 @@ class Recipe:
             ("schedule", SCHEDULES),
         ):
             _check_name(name, getattr(self, name), known)
+        if not isinstance(self.graph, str) or not self.graph:
+            raise ValueError(
+                f"graph: expected one of {', '.join(GRAPHS)}, or a file of edges, got {self.graph!r}"
+            )
+        if self.graph != Recipe.graph and self.system.prior in DIRECTED_PRIORS:
+            raise ValueError(
+                f"graph: expected {Recipe.graph} for {self.baseline}, whose prior is no machine, "
+                f"got {self.graph!r}"
+            )
         if not isinstance(self.init_from, str | None):
             raise ValueError(f"init_from: expected a folder or a name, got {self.init_from!r}")
         for field in dataclasses.fields(self):
@@ -202,6 +213,8 @@ class Recipe:
     @property
     def published(self) -> PublishedNLL | None:
         """The test NLL that the paper reports for this cell; None if it reports none."""
+        if self.graph != Recipe.graph:
+            return None
         return PUBLISHED.get((self.dataset, self.struct, self.baseline, self.k))
 
     @property
@@ -351,6 +364,7 @@ _ADDED = {
     "num_groups",
     "units",
     "hidden",
+    "graph",
     "likelihood",
     "init_from",
     "schedule",

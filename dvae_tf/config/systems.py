@@ -127,6 +127,12 @@ SYSTEMS = {
 }
 BASELINES = tuple(SYSTEMS)
 
+# Priors that are no Boltzmann machine.
+DIRECTED_PRIORS = ("directed", "relaxed_directed")
+
+# Graphs of the Boltzmann machine by name: that of a restricted one, and those of quantum annealers.
+GRAPHS = ("bipartite", "chimera", "pegasus", "zephyr")
+
 # Samplers of the negative phase: name -> what it stands for.
 SAMPLERS = {
     "pcd": "persistent contrastive divergence",

@@ -1,19 +1,22 @@
 """Boltzmann machines on any undirected graph, as pure functions of `(graph, biases, couplings)`.
 
-Graphs with their colorings (`graph`, `coloring`) and the families of quantum annealers (`families`), energies
-and local fields (`machine`), sweeps by colors (`gibbs`, `sparse`), exact log Z and moments (`exact`, which
-chooses between `enumeration` and `elimination`), binary quadratic models (`bqm`), positions for pictures
-(`layout`).
+Graphs with their colorings (`graph`, `coloring`), families of quantum annealers (`families`) and files of
+edges (`files`), energies and local fields (`machine`), sweeps by colors (`gibbs`, `sparse`), exact log Z and
+moments (`exact`, which chooses between `enumeration` and `elimination`), binary quadratic models (`bqm`),
+positions for pictures (`layout`).
 """
 
 from . import elimination, enumeration, exact
 from .bqm import MachineOfBQM, from_bqm, states_of, to_bqm
 from .families import chimera, fitted, from_networkx, pegasus, zephyr
+from .files import read_edges
 from .gibbs import block_gibbs, for_sweeps, sweep
 from .graph import Graph, bipartite, from_edges
 from .layout import layout
 from .machine import (
     ColoredMachine,
+    Form,
+    GraphMachine,
     Moments,
     as_parameters,
     by_colors,
@@ -25,7 +28,9 @@ from .sparse import SparseMachine
 
 __all__ = [
     "ColoredMachine",
+    "Form",
     "Graph",
+    "GraphMachine",
     "MachineOfBQM",
     "Moments",
     "SparseMachine",
@@ -47,6 +52,7 @@ __all__ = [
     "layout",
     "local_fields",
     "pegasus",
+    "read_edges",
     "states_of",
     "sweep",
     "to_bqm",

@@ -15,11 +15,12 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from ..numerics import binary_digits
+from ..numerics import binary_digits, draw_bits, split, uniform
 from .graph import Graph
-from .machine import Moments, as_parameters, by_colors, energy
+from .machine import Moments, as_parameters, by_colors, free_energy
 
 MAX_UNITS = 25
+MAX_SAMPLING_UNITS = 20
 _BLOCK_UNITS = 14
 
 
@@ -79,11 +80,71 @@ def moments(graph: Graph, biases: Any, couplings: Any) -> Moments:
     return _moments(graph, tf.stop_gradient(biases), tf.stop_gradient(couplings))
 
 
+def sample(
+    graph: Graph, biases: Any, couplings: Any, num_samples: int | tf.Tensor, seed: tf.Tensor
+) -> tf.Tensor:
+    """Exact draws, [num_samples, D]: all units but the largest color by their tabulated CDF, then these.
+
+    No gradient flows.
+
+    Args:
+      graph: the graph.
+      biases: [D], nats.
+      couplings: [M], nats.
+      num_samples: how many.
+      seed: an `int32[2]` seed.
+
+    Raises:
+      ValueError: if a shape is wrong, or more than 20 units are outside the largest color.
+    """
+    if num_enumerated(graph) > MAX_SAMPLING_UNITS:
+        raise ValueError(
+            f"graph: expected at most {MAX_SAMPLING_UNITS} units outside its largest color for exact "
+            f"sampling, got {num_enumerated(graph)} in {graph}"
+        )
+    machine = by_colors(graph, biases, couplings)
+    largest, enumerated, place = _enumerated(graph, machine.dtype)
+    size = 2 ** min(len(enumerated), _BLOCK_UNITS)
+
+    def digits(numbers: tf.Tensor) -> tf.Tensor:
+        return tf.matmul(binary_digits(numbers, len(enumerated), machine.dtype), place)
+
+    def block(index: tf.Tensor) -> tf.Tensor:
+        numbers = index * size + tf.range(size, dtype=tf.int64)
+        return -free_energy(machine, largest, machine.split(digits(numbers)))
+
+    log_weights = tf.map_fn(
+        block,
+        tf.range(2 ** max(len(enumerated) - _BLOCK_UNITS, 0), dtype=tf.int64),
+        fn_output_signature=machine.dtype,
+    )
+    for_enumerated, for_largest = split(seed)
+    states = machine.split(digits(draw_numbers(tf.reshape(log_weights, [-1]), num_samples, for_enumerated)))
+    probs = tf.math.sigmoid(machine.fields(largest, states))
+    states[largest] = draw_bits(probs, uniform(tf.shape(probs), for_largest, machine.dtype))
+    return tf.stop_gradient(machine.join(states))
+
+
+def draw_numbers(log_weights: tf.Tensor, num_samples: int | tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    """Indices [num_samples], int64, drawn by weights whose logs are given, [N]."""
+    # In float64, because 2^20 float32 probabilities do not sum to 1.
+    cdf = tf.cumsum(tf.nn.softmax(tf.cast(log_weights, tf.float64)))
+    rho = uniform([num_samples], seed, tf.float64) * cdf[-1]
+    numbers = tf.searchsorted(cdf, rho, side="right", out_type=tf.int64)
+    return tf.minimum(numbers, tf.size(cdf, tf.int64) - 1)
+
+
+def _enumerated(graph: Graph, dtype: tf.DType) -> tuple[int, np.ndarray, tf.Tensor]:
+    """The number of the largest color; the other units; the matrix that puts these in their places."""
+    largest = max(range(graph.num_colors), key=lambda number: len(graph.colors[number]))
+    enumerated = np.flatnonzero(graph.color_of != largest)
+    return largest, enumerated, tf.one_hot(enumerated, graph.num_units, dtype=dtype)
+
+
 @tf.function
 def _moments(graph: Graph, biases: tf.Tensor, couplings: tf.Tensor) -> Moments:
     machine = by_colors(graph, biases, couplings)
-    largest = max(range(graph.num_colors), key=lambda number: len(graph.colors[number]))
-    enumerated = np.flatnonzero(graph.color_of != largest)
+    largest, enumerated, place = _enumerated(graph, biases.dtype)
     # An edge has an end among the enumerated units: its row below; its column is the other end.
     row_of = np.full(graph.num_units, -1)
     row_of[enumerated] = np.arange(len(enumerated))
@@ -91,8 +152,6 @@ def _moments(graph: Graph, biases: tf.Tensor, couplings: tf.Tensor) -> Moments:
     rows = np.where(row_of[first] >= 0, row_of[first], row_of[second])
     columns = np.where(row_of[first] >= 0, second, first)
     size = 2 ** min(len(enumerated), _BLOCK_UNITS)
-    # Puts the enumerated units in their places, zeros elsewhere.
-    place = tf.one_hot(enumerated, graph.num_units, dtype=biases.dtype)
 
     def block(index: tf.Tensor, log_total: tf.Tensor, totals: tf.Tensor) -> tuple:
         numbers = index * size + tf.range(size, dtype=tf.int64)
@@ -100,7 +159,7 @@ def _moments(graph: Graph, biases: tf.Tensor, couplings: tf.Tensor) -> Moments:
         z = tf.matmul(digits, place)
         states = machine.split(z)
         fields = machine.fields(largest, states)
-        log_weights = tf.reduce_sum(tf.math.softplus(fields), -1) - energy(graph, biases, couplings, z)
+        log_weights = -free_energy(machine, largest, states)
         new_total = tf.reduce_logsumexp(tf.concat([[log_total], log_weights], 0))
         weights = tf.exp(log_weights - new_total)[:, tf.newaxis]
         states[largest] = tf.math.sigmoid(fields)

@@ -6,6 +6,7 @@ and two colors share their random bits (`numerics.uniform_pair` states the round
 graph the draws are those of that function.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -13,7 +14,7 @@ import tensorflow as tf
 from ..numerics import Seed, as_seed, draw_bits, split, uniform_pair
 from ..support import as_count_tensor
 from .graph import Graph
-from .machine import ColoredMachine, as_parameters, by_colors
+from .machine import Form, GraphMachine, as_parameters
 from .sparse import SparseMachine, by_neighbors, is_sparse
 
 
@@ -38,64 +39,97 @@ def block_gibbs(
     Raises:
       ValueError: if a shape is wrong, or `num_sweeps` is below 1.
     """
-    num_sweeps = as_count_tensor("num_sweeps", num_sweeps)
     biases, couplings = as_parameters(graph, biases, couplings)
     z = tf.convert_to_tensor(z, biases.dtype)
     if z.shape.rank != 2 or z.shape[1] != graph.num_units:
         raise ValueError(f"z: expected shape [C, {graph.num_units}], got {z.shape}")
+    return run_sweeps(GraphMachine(graph, biases, couplings), z, None, num_sweeps, seed)
+
+
+def run_sweeps(
+    machine: Any, z: tf.Tensor, given: tf.Tensor | None, num_sweeps: int | tf.Tensor, seed: Seed
+) -> tf.Tensor:
+    """`block_gibbs` of any machine, restricted or on a graph, over the units that are not given.
+
+    Args:
+      machine: a `GraphMachine` or an `rbm.RBM`.
+      z: [C, D].
+      given: booleans [C, D]; None where no unit is given.
+      num_sweeps: at least 1.
+      seed: an `int32[2]` seed.
+
+    Raises:
+      ValueError: if `num_sweeps` is below 1.
+    """
+    num_sweeps = as_count_tensor("num_sweeps", num_sweeps)
     # Outside of the program: a gradient tape would make it keep all intermediate values.
-    biases, couplings, z = (tf.stop_gradient(each) for each in (biases, couplings, z))
-    # The program may have been compiled for any number of chains.
-    return tf.ensure_shape(_block_gibbs(graph, biases, couplings, z, num_sweeps, as_seed(seed)), z.shape)
+    machine, z = machine.map(tf.stop_gradient), tf.stop_gradient(z)
+    # TensorFlow may serve a call of known shape by an existing trace of unknown shape, for instance after an
+    # export, and a loop of the caller would reject the less specific shape.
+    return tf.ensure_shape(_run_sweeps(machine, z, given, num_sweeps, as_seed(seed)), z.shape)
 
 
 @tf.function(jit_compile=True)
-def _block_gibbs(
-    graph: Graph,
-    biases: tf.Tensor,
-    couplings: tf.Tensor,
-    z: tf.Tensor,
-    num_sweeps: tf.Tensor,
-    seed: tf.Tensor,
+def _run_sweeps(
+    machine: Any, z: tf.Tensor, given: tf.Tensor | None, num_sweeps: tf.Tensor, seed: tf.Tensor
 ) -> tf.Tensor:
-    machine = for_sweeps(graph, biases, couplings)
+    form = for_sweeps(*machine) if isinstance(machine, GraphMachine) else machine.form
+    keep = None if given is None else [each > 0 for each in form.split(tf.cast(given, z.dtype))]
 
     def one(index: tf.Tensor, states: list[tf.Tensor], seed: tf.Tensor) -> tuple:
         now, seed = split(seed)
-        return index + 1, sweep(machine, states, now), seed
+        return index + 1, sweep(form, states, now, keep), seed
 
-    _, states, _ = tf.while_loop(lambda index, *_: index < num_sweeps, one, (0, machine.split(z), seed))
-    return machine.join(states)
+    _, states, _ = tf.while_loop(lambda index, *_: index < num_sweeps, one, (0, form.split(z), seed))
+    return form.join(states)
 
 
-def for_sweeps(graph: Graph, biases: Any, couplings: Any) -> ColoredMachine | SparseMachine:
+def for_sweeps(graph: Graph, biases: Any, couplings: Any) -> Form | SparseMachine:
     """The parameters in the form in which sweeps are faster: by neighbors where the graph is sparse.
 
     Raises:
       ValueError: if a shape is wrong.
     """
-    form = by_neighbors if is_sparse(graph) else by_colors
-    return form(graph, biases, couplings)
+    if is_sparse(graph):
+        return by_neighbors(graph, biases, couplings)
+    return GraphMachine(graph, *as_parameters(graph, biases, couplings)).form
 
 
 def sweep(
-    machine: ColoredMachine | SparseMachine, states: list[tf.Tensor], seed: tf.Tensor
+    form: Form | SparseMachine,
+    states: Sequence[tf.Tensor],
+    seed: tf.Tensor,
+    keep: Sequence[tf.Tensor] | None = None,
 ) -> list[tf.Tensor]:
     """One sweep, for use inside XLA programs.
 
     Args:
-      machine: of `for_sweeps`.
+      form: the machine by colors, such as that of `for_sweeps`.
       states: what its `split` gives for states [C, D]; its `join` turns them back.
       seed: an `int32[2]` seed.
+      keep: booleans, true for units that are not drawn; None where there are none.
     """
     states = list(states)
-    num_pairs = (len(states) + 1) // 2
-    seeds = [seed] if num_pairs == 1 else split(seed, num_pairs)
-    for number in range(len(states)):
-        if number % 2 == 0:
-            # The two colors of a pair take the halves of one random word per unit of the larger.
-            width = max(map(len, machine.graph.colors[number : number + 2]))
-            pair = uniform_pair(machine.noise_shape(states, width), seeds[number // 2], machine.dtype)
-        rho = machine.noise_of(pair[number % 2], number)
-        states[number] = draw_bits(tf.math.sigmoid(machine.fields(number, states)), rho)
+    for number, rho in enumerate(noise(form, states, seed)):
+        drawn = draw_bits(tf.math.sigmoid(form.fields(number, states)), rho)
+        states[number] = drawn if keep is None else tf.where(keep[number], states[number], drawn)
     return states
+
+
+def noise(form: Form | SparseMachine, states: Sequence[tf.Tensor], seed: tf.Tensor) -> list[tf.Tensor]:
+    """Uniform numbers on [0, 1) for the units of each color, of the shapes of the states.
+
+    The two colors of a pair take the halves of one random word per unit of the larger.
+    """
+    starts = range(0, len(states), 2)
+    seeds = [seed] if len(starts) == 1 else split(seed, len(starts))
+    units_first = isinstance(form, SparseMachine)
+    found = []
+    for start, now in zip(starts, seeds, strict=True):
+        sizes = form.sizes[start : start + 2]
+        # The last color has the chains also where the first has yet to be drawn.
+        shape = tf.shape(states[-1])
+        shape = [max(sizes), *tf.unstack(shape[1:])] if units_first else [*tf.unstack(shape[:-1]), max(sizes)]
+        for size, rho in zip(sizes, uniform_pair(shape, now, form.dtype), strict=False):
+            found.append(rho[:size] if units_first else rho[..., :size])
+    return found

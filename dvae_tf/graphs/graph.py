@@ -78,6 +78,20 @@ class Graph:
         """The number of the color of each unit, int32 [D]."""
         return _frozen(_color_of(self.num_units, self.colors))
 
+    @functools.cached_property
+    def complete_sides(self) -> tuple[int, int] | None:
+        """(L, R) if this is `bipartite(L, R)`, the graph of a restricted machine; None for any other."""
+        if self.num_colors != 2:
+            return None
+        num_right, num_left = map(len, self.colors)
+        is_it = self.num_edges == num_left * num_right and self == bipartite(num_left, num_right)
+        return (num_left, num_right) if is_it else None
+
+    @functools.cached_property
+    def reversed(self) -> "Graph":
+        """The graph whose colors are drawn in the opposite order."""
+        return Graph(self.num_units, self.edges, self.colors[::-1], self.positions)
+
     def induced(self, units: Sequence[int] | np.ndarray) -> "Graph":
         """The graph of some units and of all edges between them.
 
@@ -106,6 +120,20 @@ class Graph:
             tuple(each for each in colors if each.size),
             None if self.positions is None else self.positions[units],
         )
+
+    def to_json(self) -> dict[str, Any]:
+        """The graph as JSON values."""
+        return {
+            "num_units": self.num_units,
+            "edges": self.edges.tolist(),
+            "colors": [units.tolist() for units in self.colors],
+            "positions": None if self.positions is None else self.positions.tolist(),
+        }
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> "Graph":
+        """The inverse of `to_json`."""
+        return cls(**values)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Graph):

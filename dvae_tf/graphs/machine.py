@@ -11,7 +11,8 @@ the pairs are edges; sweeps of sparse graphs do without (`sparse`).
 """
 
 import functools
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import tensorflow as tf
@@ -50,6 +51,158 @@ def as_parameters(graph: Graph, biases: Any, couplings: Any) -> tuple[tf.Tensor,
         if values.shape != (size,):
             raise ValueError(f"{name}: expected shape [{size}] for {graph}, got {values.shape}")
     return biases, couplings
+
+
+class GraphMachine(NamedTuple):
+    """The parameters of a machine on a graph.
+
+    Sides generalize those of a restricted machine, whose right side is drawn first: the right side is the
+    first color of the graph, in rising order, the left side all others, color by color.
+
+    Attributes:
+      graph: the graph.
+      biases: [D].
+      couplings: [M], in the order of `graph.edges`.
+    """
+
+    graph: Graph
+    biases: tf.Tensor
+    couplings: tf.Tensor
+
+    @property
+    def arguments(self) -> tuple[Any, Any, Any]:
+        """Itself, as the three arguments that functions of a machine take."""
+        return self
+
+    @property
+    def num_units(self) -> int:
+        """D."""
+        return self.graph.num_units
+
+    @property
+    def num_left(self) -> int:
+        """The number of units outside the first color."""
+        return self.num_units - self.num_right
+
+    @property
+    def num_right(self) -> int:
+        """The number of units of the first color."""
+        return len(self.graph.colors[0])
+
+    @property
+    def dtype(self) -> tf.DType:
+        """The dtype of the parameters."""
+        return self.biases.dtype
+
+    @property
+    def form(self) -> "ColoredMachine":
+        """The machine by colors."""
+        return by_colors(*self)
+
+    def map(self, function: Callable[..., Any], *others: Any) -> "GraphMachine":
+        """The machine whose parameters are a function of those of this one and of others."""
+        parameters = zip(*(each[1:] for each in (self, *others)), strict=True)
+        return GraphMachine(self.graph, *(function(*each) for each in parameters))
+
+    @property
+    def unit_biases(self) -> tf.Tensor:
+        """The biases of all units, [D]."""
+        return self.biases
+
+    def with_unit_biases(self, biases: tf.Tensor) -> "GraphMachine":
+        """The machine with other biases, [D]."""
+        return self._replace(biases=biases)
+
+    def sides(self, z: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """[..., D] by sides."""
+        return to_sides(split(self.graph, tf.convert_to_tensor(z)))
+
+    def bits(self, left: tf.Tensor, right: tf.Tensor) -> tf.Tensor:
+        """The inverse of `sides`, with the leading dimensions that the sides have in common."""
+        return join(self.graph, to_colors(left, right, [len(each) for each in self.graph.colors]))
+
+
+class Form(Protocol):
+    """A machine by colors, as sweeps and energies compute with it: `ColoredMachine`, `rbm.RBM`.
+
+    States are lists of tensors, [..., units of the color] for each color, in the order of the sweeps.
+    """
+
+    @property
+    def form(self) -> "Form":
+        """Itself, so that functions of a machine take its form as well."""
+
+    @property
+    def sizes(self) -> list[int]:
+        """The number of units of each color."""
+
+    @property
+    def dtype(self) -> tf.DType:
+        """The dtype of the parameters."""
+
+    @property
+    def biases(self) -> list[tf.Tensor]:
+        """[units of the color], for each color."""
+
+    def products(self, number: int, states: Sequence[tf.Tensor | None]) -> tf.Tensor:
+        r"""$\sum_j w_{ij} z_j$ for the units i of a color, [..., units], over the units of the others.
+
+        States that are None, or missing at the end, are left out.
+        """
+
+    def fields(self, number: int, states: Sequence[tf.Tensor | None]) -> tf.Tensor:
+        """Log-odds of the units of a color given those of the others, [..., units]; as `products`."""
+
+    def split(self, z: tf.Tensor) -> list[tf.Tensor]:
+        """[..., D] by colors."""
+
+    def join(self, states: Sequence[tf.Tensor]) -> tf.Tensor:
+        """The inverse of `split`."""
+
+
+def to_sides(states: Sequence[tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
+    """States by colors as (left, right), of which the right side is the first color."""
+    return (states[1] if len(states) == 2 else tf.concat(states[1:], -1)), states[0]
+
+
+def to_colors(left: tf.Tensor, right: Any, sizes: Sequence[int]) -> list[Any]:
+    """The inverse of `to_sides`."""
+    return [right, left] if len(sizes) == 2 else [right, *tf.split(left, sizes[1:], -1)]
+
+
+def interaction(form: Form, states: Sequence[tf.Tensor | None]) -> tf.Tensor | float:
+    """The sum of the couplings of all pairs that are 1, [...]; of the colors that are not None.
+
+    0 of a single color.
+    """
+    total: Any = 0.0
+    earlier: list[tf.Tensor | None] = []
+    for number, state in enumerate(states):
+        if state is not None and any(each is not None for each in earlier):
+            total += tf.reduce_sum(state * form.products(number, earlier), -1)
+        earlier.append(state)
+    return total
+
+
+def without(number: int, states: Sequence[tf.Tensor]) -> list[tf.Tensor | None]:
+    """The states of all colors but one, in whose place is None."""
+    return [None if other == number else state for other, state in enumerate(states)]
+
+
+def energy_of_others(form: Form, number: int, states: Sequence[tf.Tensor]) -> tf.Tensor:
+    """The part of the energy in which a color does not occur, nats, [...]."""
+    rest = without(number, states)
+    pairs = zip(form.biases, rest, strict=True)
+    linear = [-tf.reduce_sum(state * bias, -1) for bias, state in pairs if state is not None]
+    if not linear:
+        return tf.zeros(tf.shape(states[number])[:-1], form.dtype)
+    return linear[0] if len(linear) == 1 else tf.add_n(linear) - interaction(form, rest)
+
+
+def free_energy(form: Form, number: int, states: Sequence[tf.Tensor]) -> tf.Tensor:
+    r"""$-\log \sum_{z_c} \exp(-E(z))$ over the states of a color, nats, [...]; its own do not matter."""
+    sums = tf.reduce_sum(tf.math.softplus(form.fields(number, without(number, states))), -1)
+    return energy_of_others(form, number, states) - sums
 
 
 def energy(graph: Graph, biases: Any, couplings: Any, z: tf.Tensor) -> tf.Tensor:
@@ -105,7 +258,7 @@ def coupling_matrix(graph: Graph, couplings: Any) -> tf.Tensor:
 
 
 class ColoredMachine(NamedTuple):
-    r"""A machine by the colors of its graph: what a sweep computes with.
+    r"""A machine by the colors of its graph: what sweeps and energies compute with.
 
     States are lists of tensors, [..., units of the color] for each color.
 
@@ -121,28 +274,39 @@ class ColoredMachine(NamedTuple):
     blocks: dict[tuple[int, int], tf.Tensor]
 
     @property
+    def form(self) -> "ColoredMachine":
+        """Itself."""
+        return self
+
+    @property
+    def sizes(self) -> list[int]:
+        """The number of units of each color."""
+        return [len(units) for units in self.graph.colors]
+
+    @property
     def dtype(self) -> tf.DType:
         """The dtype of the parameters."""
         return self.biases[0].dtype
 
-    def fields(self, number: int, states: list[tf.Tensor]) -> tf.Tensor:
-        """Log-odds of the units of a color, [..., units], by the states of the first colors or of all."""
-        # The leading dimensions are those of the states also where no edge leads to them.
-        total = self.biases[number] + tf.zeros_like(states[0][..., :1]) if states else self.biases[number]
+    def products(self, number: int, states: Sequence[tf.Tensor | None]) -> tf.Tensor:
+        """As `Form` defines them."""
+        found = []
         for other, state in enumerate(states):
+            if state is None:
+                continue
             if (number, other) in self.blocks:
-                total += tf.tensordot(state, self.blocks[number, other], ((-1,), (1,)))
+                found.append(tf.tensordot(state, self.blocks[number, other], ((-1,), (1,))))
             elif (other, number) in self.blocks:
-                total += tf.tensordot(state, self.blocks[other, number], 1)
-        return total
+                found.append(tf.tensordot(state, self.blocks[other, number], 1))
+        if found:
+            return found[0] if len(found) == 1 else tf.add_n(found)
+        # The leading dimensions are those of the states also where no edge leads to them.
+        known = next((state[..., :1] for state in states if state is not None), tf.zeros([1], self.dtype))
+        return tf.zeros_like(known) + tf.zeros([self.sizes[number]], self.dtype)
 
-    def noise_of(self, rho: tf.Tensor, number: int) -> tf.Tensor:
-        """Numbers for the units of a color out of [C, most units]."""
-        return rho[:, : len(self.graph.colors[number])]
-
-    def noise_shape(self, states: list[tf.Tensor], width: int) -> list[Any]:
-        """That of numbers for `width` units of the chains of states [C, units of the color]."""
-        return [tf.shape(states[0])[0], width]
+    def fields(self, number: int, states: Sequence[tf.Tensor | None]) -> tf.Tensor:
+        """Log-odds of the units of a color, [..., units], by the states of all others or of some."""
+        return self.biases[number] + self.products(number, states)
 
     def split(self, z: tf.Tensor) -> list[tf.Tensor]:
         """[..., D] by colors.
@@ -150,17 +314,30 @@ class ColoredMachine(NamedTuple):
         Raises:
           ValueError: if the last dimension is another.
         """
-        z = tf.convert_to_tensor(z, self.dtype)
-        if z.shape.rank == 0 or z.shape[-1] != self.graph.num_units:
-            raise ValueError(f"z: expected shape [..., {self.graph.num_units}], got {z.shape}")
-        return [_take(z, units) for units in self.graph.colors]
+        return split(self.graph, tf.convert_to_tensor(z, self.dtype))
 
-    def join(self, states: list[tf.Tensor]) -> tf.Tensor:
+    def join(self, states: Sequence[tf.Tensor]) -> tf.Tensor:
         """The inverse of `split`, with the leading dimensions that the states have in common."""
-        order = sorted(range(len(states)), key=lambda number: self.graph.colors[number][0])
-        units = np.concatenate([self.graph.colors[number] for number in order])
-        joined = tf.concat([states[number] for number in order], -1)
-        return _take(joined, np.argsort(units))
+        return join(self.graph, states)
+
+
+def split(graph: Graph, z: tf.Tensor) -> list[tf.Tensor]:
+    """[..., D] by colors.
+
+    Raises:
+      ValueError: if the last dimension is another.
+    """
+    if z.shape.rank == 0 or z.shape[-1] != graph.num_units:
+        raise ValueError(f"z: expected shape [..., {graph.num_units}], got {z.shape}")
+    return [_take(z, units) for units in graph.colors]
+
+
+def join(graph: Graph, states: Sequence[tf.Tensor]) -> tf.Tensor:
+    """The inverse of `split`, with the leading dimensions that the states have in common."""
+    order = sorted(range(len(states)), key=lambda number: graph.colors[number][0])
+    units = np.concatenate([graph.colors[number] for number in order])
+    joined = tf.concat([states[number] for number in order], -1)
+    return _take(joined, np.argsort(units))
 
 
 def by_colors(graph: Graph, biases: Any, couplings: Any) -> ColoredMachine:

@@ -42,6 +42,11 @@ class SparseMachine(NamedTuple):
         """The dtype of the parameters."""
         return self.biases[0].dtype
 
+    @property
+    def sizes(self) -> list[int]:
+        """The number of units of each color."""
+        return [len(units) for units in self.graph.colors]
+
     def fields(self, number: int, states: list[tf.Tensor]) -> tf.Tensor:
         """Log-odds of the units of a color, [units, C], by the states of all."""
         rows = tf.concat(states, 0)
@@ -59,14 +64,6 @@ class SparseMachine(NamedTuple):
     def join(self, states: list[tf.Tensor]) -> tf.Tensor:
         """The inverse of `split`."""
         return tf.transpose(tf.gather(tf.concat(states, 0), np.argsort(np.concatenate(self.graph.colors))))
-
-    def noise_of(self, rho: tf.Tensor, number: int) -> tf.Tensor:
-        """Numbers for the units of a color out of [most units, C]."""
-        return rho[: len(self.graph.colors[number])]
-
-    def noise_shape(self, states: list[tf.Tensor], width: int) -> list[Any]:
-        """That of numbers for `width` units."""
-        return [width, tf.shape(states[0])[1]]
 
 
 def by_neighbors(graph: Graph, biases: Any, couplings: Any) -> SparseMachine:

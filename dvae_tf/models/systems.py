@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import keras
 import tensorflow as tf
 
-from .. import config, estimators, kl, objectives, priors, smoothing
+from .. import config, estimators, graphs, kl, objectives, priors, smoothing
 from ..config import Recipe
 from ..networks import Network
 from ..samplers import ParallelTempering, PersistentGibbs, PopulationAnnealing, Sampler
@@ -72,15 +72,36 @@ RELAXATIONS: dict[str, _Relaxations] = {
 }
 
 
+def graph_of(recipe: Recipe) -> graphs.Graph | None:
+    """The graph of the machine that a recipe names, of as many units as its code; None for a restricted one.
+
+    Raises:
+      ValueError: if the recipe names a file that is none of edges between those units, or a family whose
+        package is not installed.
+      FileNotFoundError: if there is no such file.
+    """
+    num_units = recipe.structure.num_units
+    if recipe.graph == Recipe.graph:
+        return None
+    if recipe.graph in config.GRAPHS:
+        try:
+            return graphs.fitted(recipe.graph, num_units)
+        except ImportError as error:
+            raise ValueError(f"graph: {error}") from error
+    return graphs.read_edges(recipe.graph, num_units)
+
+
 def _machine(
     kind: Callable[..., priors.Prior], recipe: Recipe, sampler: Sampler | None, **kwargs: Any
 ) -> priors.Prior:
+    graph = graph_of(recipe)
     num_units, num_chains = recipe.structure.num_units, recipe.num_chains // recipe.num_replicas
     if sampler is None:
         sampler = SAMPLERS[recipe.sampler](num_chains, recipe.num_sweeps)
     return kind(
-        num_units // 2,
-        num_units - num_units // 2,
+        num_left=None if graph else num_units // 2,
+        num_right=None if graph else num_units - num_units // 2,
+        graph=graph,
         sampler=sampler,
         num_replicas=recipe.num_replicas,
         num_tracking_chains=recipe.num_tracking_chains,

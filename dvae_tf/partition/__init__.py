@@ -1,7 +1,8 @@
 r"""$\log Z$ with error bars: by enumeration, annealing, bridge sampling, or from both sides.
 
 Every estimator returns a `LogPartition`. `estimate` chooses the method: exact where that is fast, otherwise
-annealing from one side or from both.
+annealing from one side or from both. A machine is given by three arguments: `left_bias, right_bias, weights`,
+or `graph, biases, couplings`.
 """
 
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import tensorflow as tf
 
 from .. import rbm
+from ..graphs import Graph
 from .ais import AnnealedChains, annealed_importance_sampling, reverse_annealed_importance_sampling
 from .bridge import LogRatio, TemperedLadders, bennett, bridge_sampling
 from .estimate import BothSides, estimate
@@ -19,16 +21,28 @@ from .population import population_annealing
 def exact(left_bias: Any, right_bias: Any, weights: Any, temperature: float = 1.0) -> tf.Tensor:
     r"""$\log Z$ in nats by enumeration, a scalar; differentiable once (`rbm.exact.log_partition`).
 
+    On a graph also by elimination, where that is narrower (`graphs.exact`).
+
     Args:
-      left_bias: [L].
-      right_bias: [R].
-      weights: [L, R], min(L, R) at most 25.
+      left_bias: [L]; of a machine on a graph, the graph.
+      right_bias: [R]; on a graph, the biases [D].
+      weights: [L, R], min(L, R) at most 25; on a graph, the couplings [M].
       temperature: $T$ of $p(z) = \exp(-E(z) / T) / Z$.
 
     Raises:
       ValueError: if the smaller side has more than 25 units, or shapes disagree.
     """
-    return rbm.exact.log_partition(rbm.as_rbm(left_bias, right_bias, weights, temperature))
+    return rbm.exact.log_partition(rbm.as_machine(left_bias, right_bias, weights, temperature))
+
+
+def exact_graph(graph: Graph, biases: Any, couplings: Any, temperature: float = 1.0) -> tf.Tensor:
+    """`exact` of a machine on a graph, with the names of its parameters."""
+    return exact(graph, biases, couplings, temperature)
+
+
+def estimate_graph(graph: Graph, biases: Any, couplings: Any, **options: Any) -> LogPartition[Any]:
+    """`estimate` of a machine on a graph, with the names of its parameters; the options are its."""
+    return estimate(graph, biases, couplings, **options)
 
 
 __all__ = [
@@ -42,7 +56,9 @@ __all__ = [
     "bennett",
     "bridge_sampling",
     "estimate",
+    "estimate_graph",
     "exact",
+    "exact_graph",
     "population_annealing",
     "reverse_annealed_importance_sampling",
 ]

@@ -2,8 +2,8 @@ r"""Annealed importance sampling of $\log Z$ (Neal, 2001; Salakhutdinov and Murr
 
 A chain follows the path of `rbm.tempering` through $0 = t_0 < t_1 < \dots < t_N = 1$, with one Gibbs sweep
 per step. It is weighted twice per sweep: $t$ moves to the midpoint $h_k$ of the step before the right side
-$z_r$ is drawn, and to its end before the left side $z_l$ is drawn. With $f_t$ and $g_t$ the log marginals of
-the left and of the right side,
+$z_r$ is drawn, and to its end before the left side $z_l$ is drawn (on a graph, by equal parts before each
+color is drawn). With $f_t$ and $g_t$ the log marginals of the left and of the right side,
 
 $$
 \log w = \sum_k f_{h_k}(z_l^{k-1}) - f_{t_{k-1}}(z_l^{k-1}) + g_{t_k}(z_r^k) - g_{h_k}(z_r^k),
@@ -18,8 +18,9 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
+from ..graphs.machine import to_colors, to_sides
 from ..numerics import Seed, effective_sample_size, log_mean_exp, split
-from ..rbm import RBM, TemperedPath, as_rbm, sample_right, tempered_path
+from ..rbm import Machine, TemperedPath, as_machine, sample_right, tempered_path
 from ..support import as_count
 from .log_partition import BOUND_WIDTH, Criterion, LogPartition, at_least
 from .progress import stretches
@@ -62,13 +63,13 @@ def annealed_importance_sampling(
     reached goes unnoticed (`estimate` compares both directions).
 
     Args:
-      left_bias: [L].
-      right_bias: [R].
-      weights: [L, R].
+      left_bias: [L]; of a machine on a graph, the graph.
+      right_bias: [R]; on a graph, the biases [D].
+      weights: [L, R]; on a graph, the couplings [M].
       num_temperatures: the number of steps from t = 0 to t = 1, equally spaced.
       num_chains: how many independent chains.
       seed: an `int32[2]` seed.
-      base_probs: [L + R], the means of the product distribution at t = 0, such as those of samples
+      base_probs: [D], the means of the product distribution at t = 0, such as those of samples
         (clipped to [0.01, 0.99]); uniform where not given.
       temperature: $T$ of $p(z) = \exp(-E(z) / T) / Z$.
       verbose: whether to show progress.
@@ -109,12 +110,12 @@ def reverse_annealed_importance_sampling(
     resamples these chains with all their states, since the states of one chain depend on each other.
 
     Args:
-      left_bias: [L].
-      right_bias: [R].
-      weights: [L, R].
-      left: [C, L], independent draws of the machine's left side, exact or nearly so; from other states the
-        estimate is meaningless. Or [S, C, L], S successive draws of each of C independent chains, such as
-        `TemperedLadders.left`.
+      left_bias: [L]; of a machine on a graph, the graph.
+      right_bias: [R]; on a graph, the biases [D].
+      weights: [L, R]; on a graph, the couplings [M].
+      left: [C, D], independent draws of the machine, or [C, L], of its left side, exact or nearly so; from
+        other states the estimate is meaningless. Or [S, C, D] or [S, C, L], S successive draws of each of C
+        independent chains, such as `TemperedLadders.left`.
       num_temperatures: the number of steps from t = 1 to t = 0, equally spaced.
       seed: an `int32[2]` seed.
       base_probs: as in `annealed_importance_sampling`.
@@ -127,13 +128,16 @@ def reverse_annealed_importance_sampling(
     """
     path = _path(left_bias, right_bias, weights, temperature, base_probs)
     num_temperatures = as_count("num_temperatures", num_temperatures)
-    draws = as_chains(left, path.rbm)
-    left = tf.reshape(draws, [-1, path.rbm.num_left])
+    draws = as_chains(left, path.machine)
+    left = tf.reshape(draws, [-1, path.machine.num_left])
     for_right, for_chains, for_bootstrap = split(seed, 3)
-    # The forward sweep draws the left side last, so its reverse draws it first: the sides change roles.
-    right = sample_right(path.rbm, left, for_right)
-    ends = _annealed(path.transposed, right, num_temperatures, False, for_chains, verbose)
-    chains = AnnealedChains(ends.log_weights, ends.right, ends.left)
+    # The forward sweep draws the left side last, so its reverse draws it first: the sides change roles. On a
+    # graph the colors are drawn in the opposite order.
+    back, right = path.transposed, sample_right(path.machine, left, for_right)
+    start, _ = to_sides(to_colors(left, right, path.machine.form.sizes)[::-1])
+    ends = _annealed(back, start, num_temperatures, False, for_chains, verbose)
+    sides = to_sides(to_colors(ends.left, ends.right, back.machine.form.sizes)[::-1])
+    chains = AnnealedChains(ends.log_weights, *sides)
     log_z = path.log_base - log_mean_exp(chains.log_weights)
     by_chain = log_mean_exp(tf.reshape(chains.log_weights, [-1, count_chains(draws)]))
     error = _bootstrap_standard_error(by_chain, for_bootstrap)
@@ -144,22 +148,25 @@ def reverse_annealed_importance_sampling(
     )
 
 
-def as_chains(left: Any, rbm: RBM) -> tf.Tensor:
+def as_chains(left: Any, machine: Machine) -> tf.Tensor:
     """Left states as successive draws of independent chains, [S, C, L]; no gradient flows.
 
-    States [C, L] are one draw of each chain.
+    States [C, L] are one draw of each chain; of states of all units the left side is taken.
 
     Raises:
       ValueError: if the shape is another one, or known to have fewer than 2 chains or no draw.
     """
-    left = tf.stop_gradient(tf.cast(tf.convert_to_tensor(left), rbm.dtype))
+    left = tf.stop_gradient(tf.cast(tf.convert_to_tensor(left), machine.dtype))
+    if left.shape.rank in (2, 3) and left.shape[-1] == machine.num_units:
+        left, _ = machine.sides(left)
     chains = left[tf.newaxis] if left.shape.rank == 2 else left
-    if chains.shape.rank == 3 and chains.shape[2] == rbm.num_left:
+    if chains.shape.rank == 3 and chains.shape[2] == machine.num_left:
         num_samples, num_chains, _ = chains.shape
         if num_samples != 0 and (num_chains is None or num_chains >= 2):
             return chains
     raise ValueError(
-        f"left: expected shape [states >= 2, {rbm.num_left}] or [draws, chains >= 2, {rbm.num_left}], "
+        f"left: expected shape [states >= 2, {machine.num_left}] or [draws, chains >= 2, "
+        f"{machine.num_left}], or {machine.num_units} for all units in place of {machine.num_left}, "
         f"got {left.shape}"
     )
 
@@ -171,8 +178,8 @@ def count_chains(draws: tf.Tensor) -> Any:
 
 def _path(left_bias: Any, right_bias: Any, weights: Any, temperature: float, base_probs: Any) -> TemperedPath:
     """The path from the product distribution to the machine; no gradient flows."""
-    path = tempered_path(as_rbm(left_bias, right_bias, weights, temperature), base_probs)
-    return tf.nest.map_structure(tf.stop_gradient, path)
+    path = tempered_path(as_machine(left_bias, right_bias, weights, temperature), base_probs)
+    return path.map(tf.stop_gradient)
 
 
 def _quality(chains: AnnealedChains, direction: str) -> tuple[tf.Tensor, Criterion]:
@@ -193,8 +200,8 @@ def _annealed(
 ) -> AnnealedChains:
     """Anneals chains up to t = 1, or down to t = 0."""
     num_chains = tf.shape(left)[0]
-    right = tf.zeros([num_chains, path.rbm.num_right], path.rbm.dtype)
-    chains = AnnealedChains(tf.zeros([num_chains], path.rbm.dtype), left, right)
+    right = tf.zeros([num_chains, path.machine.num_right], path.machine.dtype)
+    chains = AnnealedChains(tf.zeros([num_chains], path.machine.dtype), left, right)
     last = tf.constant(num_temperatures)
     label = "annealing" if forward else "annealing in reverse"
     for first, end in stretches(label, num_temperatures, verbose):
@@ -213,19 +220,24 @@ def _anneal(
     seed: tf.Tensor,
 ) -> tuple[AnnealedChains, tf.Tensor]:
     """The steps from `first` until before `end`; also returns the seed of the next one."""
-    dtype = path.rbm.dtype
+    dtype, sizes = path.machine.dtype, path.machine.form.sizes
+    by_colors = path.form
     last = tf.cast(num_temperatures, dtype)
 
     def time(index: tf.Tensor) -> tf.Tensor:
         index = tf.cast(index, dtype)
         return (index if forward else last - index) / last
 
-    def rung(index: tf.Tensor, chains: AnnealedChains, seed: tf.Tensor) -> tuple:
+    def rung(index: tf.Tensor, log_weights: tf.Tensor, states: list[tf.Tensor], seed: tf.Tensor) -> tuple:
         now, seed = split(seed)
-        change, left, right = path.advance(chains.left, time(index), time(index + 1), now)
-        return index + 1, AnnealedChains(chains.log_weights + change, left, right), seed
+        change, states = by_colors.advance(states, time(index), time(index + 1), now)
+        return index + 1, log_weights + change, states, seed
 
-    return tf.while_loop(lambda index, *_: index < end, rung, (first, chains, seed))[1:]
+    states = to_colors(chains.left, chains.right, sizes)
+    _, log_weights, states, seed = tf.while_loop(
+        lambda index, *_: index < end, rung, (first, chains.log_weights, states, seed)
+    )
+    return AnnealedChains(log_weights, *to_sides(states)), seed
 
 
 def _bootstrap_standard_error(log_weights: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:

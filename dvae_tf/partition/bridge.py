@@ -15,8 +15,9 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
+from ..graphs.machine import interaction, to_colors
 from ..numerics import Seed, fold_in, softplus_difference, split
-from ..rbm import RBM, TemperedPath, as_rbm, left_logits, right_logits, split_sides, tempered_path
+from ..rbm import Machine, TemperedPath, as_machine, conditional_logits, right_logits, tempered_path
 from ..samplers import ParallelTempering, ParallelTemperingState, merge_ladders, mixing
 from ..support import as_count, as_number
 from .log_partition import LogPartition, all_met, at_least, at_most
@@ -95,7 +96,7 @@ class TemperedLadders(NamedTuple):
     """The ladders of bridge sampling, and how well they mixed.
 
     Attributes:
-      base_probs: the means of the product distribution at t = 0, [L + R]; 0.5 unless they were fitted.
+      base_probs: the means of the product distribution at t = 0, [D]; 0.5 unless they were fitted.
       inverse_temperatures: the ladder, [M].
       exchange_rate: between neighbours, [M - 1].
       round_trips: of all ladders during the measurement.
@@ -144,9 +145,9 @@ def bridge_sampling(
     at most 1.05, and the ladders made one round trip each on average. It bounds log Z from neither side.
 
     Args:
-      left_bias: [L].
-      right_bias: [R].
-      weights: [L, R].
+      left_bias: [L]; of a machine on a graph, the graph.
+      right_bias: [R]; on a graph, the biases [D].
+      weights: [L, R]; on a graph, the couplings [M].
       num_temperatures: rungs of a ladder at first.
       num_chains: independent ladders at first.
       num_samples: samples taken from each ladder.
@@ -163,9 +164,9 @@ def bridge_sampling(
       ValueError: if a count is below 1 (2 for temperatures, chains and samples, 0 for the burn-in), the
         exchange rate is not in [0, 1), or shapes disagree.
     """
-    rbm = as_rbm(left_bias, right_bias, weights, temperature)
+    machine = as_machine(left_bias, right_bias, weights, temperature)
     # Otherwise a gradient tape makes the compiled programs keep all intermediate values.
-    rbm = tf.nest.map_structure(tf.stop_gradient, rbm)
+    machine = machine.map(tf.stop_gradient)
     num_temperatures = as_count("num_temperatures", num_temperatures, 2)
     num_chains = as_count("num_chains", num_chains, 2)
     num_samples = as_count("num_samples", num_samples, 2)
@@ -177,15 +178,15 @@ def bridge_sampling(
         raise ValueError(f"exchange_rate: expected a number in [0, 1), got {exchange_rate}")
     for_start, for_burn_in, for_samples = split(seed, 3)
     sampler = _tempering(num_chains, num_sweeps, num_temperatures, True)
-    state = sampler.init(rbm.num_left, rbm.num_right, for_start, rbm.dtype)
+    state = sampler.start(machine, for_start)
     burn_in = _BurnIn(num_burn_in, for_burn_in, verbose)
-    path = tempered_path(rbm)
+    path = tempered_path(machine)
     state = burn_in(sampler, path, state)
     if _is_sparse(state, exchange_rate):
         few_rungs = sampler
         sampler, state = _with_rungs(sampler, path, state, burn_in, exchange_rate, max_rungs)
         if _is_blocked(state):
-            path = tempered_path(rbm, _means(rbm, state))
+            path = tempered_path(machine, _means(machine, state))
             state = burn_in(few_rungs, path, _restarted(few_rungs, path, for_start))
             sampler, state = _with_rungs(few_rungs, path, state, burn_in, exchange_rate, max_rungs)
     sampler = _tempering(sampler.num_chains, num_sweeps, sampler.num_temperatures, False)
@@ -206,7 +207,7 @@ def bridge_sampling(
         autocorrelation_time=mixed.autocorrelation_time,
         left=records.left,
     )
-    trips_each = tf.cast(ladders.round_trips, rbm.dtype) / sampler.num_chains
+    trips_each = tf.cast(ladders.round_trips, machine.dtype) / sampler.num_chains
     criteria = (
         at_least(
             "exchange rate of neighbouring rungs",
@@ -223,7 +224,7 @@ def bridge_sampling(
         lower=None,
         upper=None,
         gap=None,
-        effective_sample_size=tf.cast(tf.size(records.energy), rbm.dtype) / mixed.autocorrelation_time,
+        effective_sample_size=tf.cast(tf.size(records.energy), machine.dtype) / mixed.autocorrelation_time,
         converged=all_met(criteria),
         method="bridge",
         details=ladders,
@@ -282,15 +283,14 @@ def _is_blocked(state: ParallelTemperingState) -> bool:
     return bool(tf.reduce_mean(trips) < _MIN_TRIPS_OF_BURN_IN)
 
 
-def _means(rbm: RBM, state: ParallelTemperingState) -> tf.Tensor:
-    """Means of all units at t = 1, [L + R], from the conditionals of the current states."""
-    logits = left_logits(rbm, state.right), right_logits(rbm, state.left)
-    return tf.reduce_mean(tf.math.sigmoid(tf.concat(logits, -1)), 0)
+def _means(machine: Machine, state: ParallelTemperingState) -> tf.Tensor:
+    """Means of all units at t = 1, [D], from the conditionals of the current states."""
+    return tf.reduce_mean(tf.math.sigmoid(conditional_logits(machine, state.left, state.right)), 0)
 
 
 def _restarted(sampler: ParallelTempering, path: TemperedPath, seed: tf.Tensor) -> ParallelTemperingState:
     """Draws of the product distribution at every rung: states of another path may be trapped on this one."""
-    state = sampler.init(path.rbm.num_left, path.rbm.num_right, seed, path.rbm.dtype)
+    state = sampler.start(path.machine, seed)
     left, right = path.draw_base(sampler.num_temperatures * sampler.num_chains, fold_in(seed, 1))
     return state._replace(
         replica_left=tf.reshape(left, state.replica_left.shape),
@@ -360,12 +360,17 @@ def _measure(
     """Takes the samples from `first` until before `end`."""
     t = state.inverse_temperatures
 
-    base_left, base_right = split_sides(path.base_logits, path.rbm.num_left)
+    machine = path.machine
+    by_colors = machine.form
+    left_bias, _ = machine.sides(machine.unit_biases)
+    base_left, base_right = machine.sides(path.base_logits)
 
     def record(state: ParallelTemperingState, info: Any) -> _Records:
         left = state.ladder_left
-        bias = tf.linalg.matvec(left, path.rbm.left_bias - base_left)
-        logits = right_logits(path.rbm, left)
+        # The part of the energy that the right side has no part in, relative to the product distribution.
+        bias = tf.linalg.matvec(left, left_bias - base_left)
+        bias += interaction(by_colors, to_colors(left, None, by_colors.sizes))
+        logits = right_logits(machine, left)
 
         def change(rungs: slice, neighbours: slice) -> tf.Tensor:
             # f at the inverse temperature of the neighbour minus f at that of the rung itself.

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from ..numerics import Seed, fold_in, log_mean_exp, split
-from ..rbm import RBM, as_rbm, exact, right_logits
+from ..rbm import Machine, as_machine, exact, right_logits
 from ..support import as_count
 from .ais import (
     AnnealedChains,
@@ -66,10 +66,11 @@ def estimate(
 ) -> LogPartition[Any]:
     r"""Measures $\log Z$: exactly where that is fast, otherwise by annealing from one side or from both.
 
-    Exact (`"exact"`) where all couplings are 0, as $\log Z = \sum_i \log(1 + e^{a_i})$, and by enumeration
-    where the smaller side is small. From one side (`"ais"`) it is `annealed_importance_sampling`. From both
-    sides (`"two-sided"`) the estimate is Bennett's, and `lower` and `upper` are those of the two annealings.
-    It counts as converged if all of these hold, and `reasons` lists those that do not:
+    Exact (`"exact"`) where all couplings are 0, as $\log Z = \sum_i \log(1 + e^{a_i})$, and where the smaller
+    side is small enough for enumeration, or a graph narrow. From one side (`"ais"`) it is
+    `annealed_importance_sampling`. From both sides (`"two-sided"`) the estimate is Bennett's, and `lower` and
+    `upper` are those of the two annealings. It counts as converged if all of these hold, and `reasons` lists
+    those that do not:
 
     * the two sides differ by at most three of their errors;
     * the weights of each have an effective sample size of at least a tenth of the chains;
@@ -79,18 +80,19 @@ def estimate(
       the draws, does not exceed the estimate by more than three errors.
 
     Args:
-      left_bias: [L].
-      right_bias: [R].
-      weights: [L, R].
+      left_bias: [L]; of a machine on a graph, the graph.
+      right_bias: [R]; on a graph, the biases [D].
+      weights: [L, R]; on a graph, the couplings [M].
       num_temperatures: of annealing, each way.
       num_chains: of annealing, each way; in reverse rounded up to an equal number from each ladder.
       seed: an `int32[2]` seed.
-      left: draws of the machine's left side to start the reverse chains from, as in
+      left: draws of the machine, or of its left side, to start the reverse chains from, as in
         `reverse_annealed_importance_sampling`; None draws them by parallel tempering.
       temperature: $T$ of $p(z) = \exp(-E(z) / T) / Z$.
-      max_exact_units: the largest smaller side that is enumerated.
+      max_exact_units: the largest smaller side that is enumerated; on a graph, the largest number of units
+        outside its largest color, or width of an elimination (`graphs.elimination`).
       both_sides: whether to anneal in reverse too.
-      base_probs: [L + R], the means of the product distribution at t = 0. None fits them to the draws by
+      base_probs: [D], the means of the product distribution at t = 0. None fits them to the draws by
         parallel tempering, and takes fair bits where there are none; so given draws of a single mode cannot
         mislead both sides.
       num_samples: of parallel tempering, from each ladder.
@@ -101,15 +103,19 @@ def estimate(
     Raises:
       ValueError: if a count is below 1 (2 for chains and samples), or shapes disagree.
     """
-    rbm = as_rbm(left_bias, right_bias, weights, temperature)
-    if _has_no_couplings(rbm):
-        biases = tf.concat([rbm.left_bias, rbm.right_bias], 0)
-        return LogPartition.known(tf.reduce_sum(tf.math.softplus(biases)))
-    if min(rbm.num_left, rbm.num_right) <= max_exact_units:
-        return LogPartition.known(exact.log_partition(rbm))
+    machine = as_machine(left_bias, right_bias, weights, temperature)
+    if _has_no_couplings(machine):
+        return LogPartition.known(tf.reduce_sum(tf.math.softplus(machine.unit_biases)))
+    if exact.num_exact_units(machine) <= max_exact_units:
+        return LogPartition.known(exact.log_partition(machine))
     if not both_sides:
         return annealed_importance_sampling(
-            *rbm, num_temperatures, num_chains, seed=seed, base_probs=base_probs, verbose=verbose
+            *machine.arguments,
+            num_temperatures,
+            num_chains,
+            seed=seed,
+            base_probs=base_probs,
+            verbose=verbose,
         )
     num_temperatures = as_count("num_temperatures", num_temperatures)
     num_chains = as_count("num_chains", num_chains, 2)
@@ -117,10 +123,10 @@ def estimate(
     for_draws, for_forward, for_reverse = split(seed, 3)
     tempering = fair = None
     if left is not None:
-        chains = as_chains(left, rbm)
+        chains = as_chains(left, machine)
     else:
         tempering = bridge_sampling(
-            *rbm,
+            *machine.arguments,
             num_chains=_NUM_LADDERS,
             num_samples=max(num_samples, -(-num_chains // _NUM_LADDERS)),
             seed=for_draws,
@@ -131,31 +137,40 @@ def estimate(
         draws = tempering.details.left
         each = -(-num_chains // draws.shape[1])
         chains = draws[-each:, :num_chains]
-        base_probs = _means(rbm, draws) if base_probs is None else base_probs
+        base_probs = _means(machine, draws) if base_probs is None else base_probs
         if tf.executing_eagerly() and tf.reduce_any(tempering.details.base_probs != 0.5):
             fair = annealed_importance_sampling(
-                *rbm, max(1, num_temperatures // 4), num_chains, fold_in(for_forward, 1), verbose=verbose
+                *machine.arguments,
+                max(1, num_temperatures // 4),
+                num_chains,
+                fold_in(for_forward, 1),
+                verbose=verbose,
             )
     forward = annealed_importance_sampling(
-        *rbm, num_temperatures, num_chains, seed=for_forward, base_probs=base_probs, verbose=verbose
+        *machine.arguments,
+        num_temperatures,
+        num_chains,
+        seed=for_forward,
+        base_probs=base_probs,
+        verbose=verbose,
     )
     reverse = reverse_annealed_importance_sampling(
-        *rbm, chains, num_temperatures, seed=for_reverse, base_probs=base_probs, verbose=verbose
+        *machine.arguments, chains, num_temperatures, seed=for_reverse, base_probs=base_probs, verbose=verbose
     )
     return _between(BothSides(forward, reverse, tempering, fair), count_chains(chains))
 
 
-def _has_no_couplings(rbm: RBM) -> bool:
-    """Whether all weights are known to be 0; inside a `tf.function` they may be unknown."""
-    weights = tf.get_static_value(rbm.weights)
+def _has_no_couplings(machine: Machine) -> bool:
+    """Whether all couplings are known to be 0; inside a `tf.function` they may be unknown."""
+    weights = tf.get_static_value(machine[-1])
     return weights is not None and not weights.any()
 
 
-def _means(rbm: RBM, left: tf.Tensor) -> tf.Tensor:
-    """Means of all units, [L + R], from draws [..., L] of the left ones."""
-    left = tf.reshape(left, [-1, rbm.num_left])
-    right = tf.math.sigmoid(right_logits(rbm, left))
-    return tf.concat([tf.reduce_mean(left, 0), tf.reduce_mean(right, 0)], 0)
+def _means(machine: Machine, left: tf.Tensor) -> tf.Tensor:
+    """Means of all units, [D], from draws [..., L] of the left ones."""
+    left = tf.reshape(left, [-1, machine.num_left])
+    right = tf.math.sigmoid(right_logits(machine, left))
+    return machine.bits(tf.reduce_mean(left, 0), tf.reduce_mean(right, 0))
 
 
 def _between(sides: BothSides, num_ladders: Any) -> LogPartition[BothSides]:

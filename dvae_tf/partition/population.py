@@ -8,7 +8,7 @@ from typing import Any
 import tensorflow as tf
 
 from ..numerics import Seed, effective_sample_size, log_mean_exp
-from ..rbm import as_rbm, tempered_path
+from ..rbm import as_machine, tempered_path
 from ..samplers import AnnealedPopulations, anneal, count_families
 from ..support import as_count, as_number
 from .log_partition import BOUND_WIDTH, LogPartition, all_met, at_least
@@ -40,16 +40,16 @@ def population_annealing(
     effective number of populations is at least a tenth of their number.
 
     Args:
-      left_bias: [L].
-      right_bias: [R].
-      weights: [L, R].
+      left_bias: [L]; of a machine on a graph, the graph.
+      right_bias: [R]; on a graph, the biases [D].
+      weights: [L, R]; on a graph, the couplings [M].
       num_populations: P, independent; the spread of their Z gives the standard error.
       num_chains: replicas of each population.
       num_sweeps: at each rung.
       num_temperatures: rungs at equal distances, for an unbiased Z; None for an adaptive ladder.
       target_ess: effective sample size of each step of an adaptive ladder, as a fraction of the replicas.
       seed: an `int32[2]` seed.
-      base_probs: [L + R], the means of the product distribution at t = 0; uniform where not given.
+      base_probs: [D], the means of the product distribution at t = 0; uniform where not given.
       temperature: $T$ of $p(z) = \exp(-E(z) / T) / Z$.
 
     Raises:
@@ -61,18 +61,18 @@ def population_annealing(
     if num_temperatures is not None:
         num_temperatures = as_count("num_temperatures", num_temperatures)
     target_ess = as_number("target_ess", target_ess)
-    path = tempered_path(as_rbm(left_bias, right_bias, weights, temperature), base_probs)
+    path = tempered_path(as_machine(left_bias, right_bias, weights, temperature), base_probs)
     found = anneal(path, num_populations, num_chains, num_sweeps, seed, num_temperatures, target_ess)
     # The sum over families of their squared sizes: the number of pairs that share an ancestor.
     related = found.families[:, :, tf.newaxis] == found.families[:, tf.newaxis, :]
-    pairs = tf.reduce_sum(tf.cast(related, path.rbm.dtype), (1, 2))
+    pairs = tf.reduce_sum(tf.cast(related, path.machine.dtype), (1, 2))
     independent = num_chains**2 / pairs
     num_effective = effective_sample_size(found.log_partition)
     families = tf.map_fn(count_families, found.families)
     criteria = (
         at_least(
             "families of a population",
-            tf.reduce_mean(tf.cast(families, path.rbm.dtype)),
+            tf.reduce_mean(tf.cast(families, path.machine.dtype)),
             min(_MIN_FAMILIES, num_chains),
             "raise num_chains or num_sweeps",
         ),
@@ -86,7 +86,7 @@ def population_annealing(
     relative_z = tf.exp(found.log_partition - tf.reduce_max(found.log_partition))
     spread = tf.math.reduce_std(relative_z) / tf.reduce_mean(relative_z)
     log_z = log_mean_exp(found.log_partition)
-    error = spread / tf.sqrt(tf.cast(num_populations - 1, path.rbm.dtype))
+    error = spread / tf.sqrt(tf.cast(num_populations - 1, path.machine.dtype))
     return LogPartition(
         log_z,
         error,

@@ -6,7 +6,7 @@ import matplotlib.figure
 import numpy as np
 
 from ..graphs import Graph, layout
-from ..rbm import RBM
+from ..rbm import RBM, Machine
 from .png import figure_png, own_style
 
 
@@ -60,8 +60,13 @@ def energies_png(draws: np.ndarray, codes: np.ndarray | None) -> bytes:
 
 
 @own_style()
-def machine_png(rbm: RBM) -> bytes:
-    """Weights of a Boltzmann machine as an image, their singular values, and histograms of the biases."""
+def machine_png(rbm: Machine) -> bytes:
+    """Weights of a Boltzmann machine as an image, their singular values, and histograms of the biases.
+
+    Of a machine on a graph, `graph_png`.
+    """
+    if not isinstance(rbm, RBM):
+        return graph_png(rbm.graph, np.asarray(rbm.biases), np.asarray(rbm.couplings))
     left, right, weights = (np.asarray(parameter) for parameter in rbm)
     figure = matplotlib.figure.Figure(figsize=(12, 3.8), layout="constrained")
     image_axes, value_axes, bias_axes = figure.subplots(1, 3)

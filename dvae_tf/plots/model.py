@@ -91,8 +91,8 @@ def report_pictures(model: DVAE, images: Images | None) -> dict[str, bytes]:
         found["usage"] = usage_png(tf.math.sigmoid(code.logits[0]).numpy().mean(0), active)
     found["samples"] = sheet_png(samples, shape)
     found["energies"] = energies_png(draws, codes)
-    rbm = getattr(model.prior, "rbm", None)
-    return found if rbm is None else found | {"machine": machine_png(rbm)}
+    machine = getattr(model.prior, "machine", None)
+    return found if machine is None else found | {"machine": machine_png(machine)}
 
 
 def _evenly_spaced(rows: np.ndarray, at_most: int) -> np.ndarray:

@@ -1,17 +1,18 @@
 """Priors as tfp distributions, and the Keras layers that own their weights and chains.
 
-The Boltzmann machine (`boltzmann`) and its relaxations: overlapping (`overlapping`), by the Gaussian integral
-(`gaussian_integral`), and the GumBolt proxy (`gumbolt`); directed Bernoulli priors (`directed`). log Z is
-always an argument of a distribution.
+The Boltzmann machine, restricted or on a graph (`boltzmann`), and its relaxations: overlapping
+(`overlapping`), by the Gaussian integral (`gaussian_integral`), and the GumBolt proxy (`gumbolt`); directed
+Bernoulli priors (`directed`). log Z is always an argument of a distribution.
 """
 
 from .base import Prior
-from .boltzmann import BoltzmannMachine, log_partition_surrogate
+from .boltzmann import BoltzmannMachine, GraphBoltzmannMachine
 from .boltzmann_prior import BoltzmannPrior
 from .directed import DirectedBernoulli, DirectedPrior
 from .gaussian_integral import GaussianIntegralPrior, GaussianIntegralRelaxation
 from .gumbolt import GumBolt, GumBoltPrior
 from .overlapping import OverlappingRelaxation, mean_field
+from .surrogate import log_partition_surrogate
 
 __all__ = [
     "BoltzmannMachine",
@@ -20,6 +21,7 @@ __all__ = [
     "DirectedPrior",
     "GaussianIntegralPrior",
     "GaussianIntegralRelaxation",
+    "GraphBoltzmannMachine",
     "GumBolt",
     "GumBoltPrior",
     "OverlappingRelaxation",

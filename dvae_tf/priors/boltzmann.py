@@ -1,33 +1,36 @@
-r"""The restricted Boltzmann machine over $\{0, 1\}^D$ as a tfp distribution.
+r"""Boltzmann machines over $\{0, 1\}^D$, restricted and on any graph, as tfp distributions.
 
 $$
-\log p(z) = -E(z) - \log Z, \qquad z = [z_l, z_r], \quad D = L + R.
+\log p(z) = -E(z) - \log Z,
 $$
+
+of a restricted machine with $z = [z_l, z_r]$, $D = L + R$.
 
 $\log Z$ is an argument: a number for evaluation, or for training a surrogate whose value is the current
 estimate and whose gradient is an estimate of that of $\log Z$ (GumBolt paper, Eq. 6). So the prior is
 differentiable inside any model.
 """
 
+import abc
 from typing import Any
 
 import tensorflow as tf
 import tensorflow_probability as tfp
 from tensorflow_probability import distributions as tfd
 
+from ..graphs import Graph
 from ..numerics import bernoulli_entropy, keep_nan
 from ..rbm import (
     RBM,
+    Machine,
+    as_machine,
     as_rbm,
     block_gibbs,
     energy,
     exact,
-    left_free_energy,
-    right_free_energy,
-    split_sides,
-    uniform_states,
+    uniform_bits,
 )
-from ..support import as_count, as_parameter, as_scalar, bit_assertions, floating_dtype, in_dtype
+from ..support import as_count, as_parameter, as_scalar, bit_assertions, check_kind, floating_dtype, in_dtype
 
 
 class _UnknownLogPartitionError(ValueError, AttributeError):
@@ -37,7 +40,99 @@ class _UnknownLogPartitionError(ValueError, AttributeError):
     """
 
 
-class BoltzmannMachine(tfd.AutoCompositeTensorDistribution):
+class MachineDistribution(tfd.AutoCompositeTensorDistribution):
+    """The base of Boltzmann machines as distributions, event shape [D], values of zeros and ones.
+
+    Args:
+      log_partition: log Z, a scalar in nats; None enumerates it where that is fast.
+      num_sweeps: block Gibbs sweeps of an approximate sample.
+      **kwargs: arguments of a tfp distribution.
+    """
+
+    def __init__(self, log_partition: Any, num_sweeps: int, dtype: tf.DType, **kwargs: Any) -> None:
+        self._log_partition = as_scalar("log_partition", log_partition, dtype)
+        self._num_sweeps = as_count("num_sweeps", num_sweeps)
+        super().__init__(dtype=dtype, reparameterization_type=tfd.NOT_REPARAMETERIZED, **kwargs)
+
+    @property
+    @abc.abstractmethod
+    def machine(self) -> Machine:
+        """The current parameters as tensors."""
+
+    @abc.abstractmethod
+    def _describe(self) -> str:
+        """What the machine consists of, for messages."""
+
+    @property
+    def log_partition(self) -> Any:
+        """log Z in nats: as given, or exact.
+
+        Raises:
+          ValueError: if it was not given and the machine is too large: more than 20 units on the smaller
+            side or, on a graph, outside the largest color, and no elimination as narrow.
+        """
+        if self._log_partition is not None:
+            return self._log_partition
+        if exact.num_exact_units(self.machine) > exact.MAX_SAMPLING_UNITS:
+            raise _UnknownLogPartitionError(
+                f"log_partition: expected a number for {self._describe()}, got None; "
+                f"at most {exact.MAX_SAMPLING_UNITS} units on the smaller side are enumerated here, use "
+                "partition.estimate or partition.annealed_importance_sampling"
+            )
+        return exact.log_partition(self.machine)
+
+    def energy(self, z: Any) -> tf.Tensor:
+        """E(z) in nats: [..., D] gives [...]; multilinear, so relaxed values are allowed."""
+        z = tf.convert_to_tensor(z, self.dtype)
+        num_units = self.event_shape[0]
+        if z.shape[-1] != num_units:
+            raise ValueError(f"z: expected a last dimension of {num_units}, got shape {z.shape}")
+        machine = self.machine
+        return energy(machine, *machine.sides(z))
+
+    def unnormalized_log_prob(self, z: Any) -> tf.Tensor:
+        """-E(z) in nats: [..., D] gives [...]."""
+        return -self.energy(z)
+
+    def parameter_assertions(self) -> list[Any]:
+        """Operations that fail if a parameter is not finite."""
+        machine = self.machine._asdict()
+        parameters = {name: value for name, value in machine.items() if tf.is_tensor(value)}
+        if self._log_partition is not None:
+            parameters["log_partition"] = self._log_partition
+        return [
+            tf.debugging.assert_all_finite(parameter, f"{name}: expected finite numbers")
+            for name, parameter in parameters.items()
+        ]
+
+    def _event_shape_tensor(self) -> tf.Tensor:
+        return tf.constant(self._event_shape().as_list())
+
+    def _default_event_space_bijector(self) -> None:
+        return None
+
+    def _parameter_control_dependencies(self, is_init: bool) -> list[Any]:
+        return self.parameter_assertions() if self.validate_args and not is_init else []
+
+    def _sample_control_dependencies(self, z: tf.Tensor) -> list[Any]:
+        return bit_assertions(z) if self.validate_args else []
+
+    def _log_prob(self, z: tf.Tensor) -> tf.Tensor:
+        return self.unnormalized_log_prob(z) - in_dtype(self.log_partition, self.dtype)
+
+    def _sample_n(self, n: tf.Tensor, seed: Any = None) -> tf.Tensor:
+        for_start, for_sweeps = tfp.random.split_seed(seed, salt="boltzmann_machine")
+        machine = self.machine
+        if exact.can_sample(machine):
+            sides = exact.sample(machine, n, for_sweeps)
+        else:
+            left, _ = machine.sides(uniform_bits(n, machine.num_units, for_start, self.dtype))
+            sides = block_gibbs(machine, left, self._num_sweeps, for_sweeps)
+        sums = (tf.reduce_sum(each) for each in machine if tf.is_tensor(each))
+        return tf.stop_gradient(keep_nan(machine.bits(*sides), *sums))
+
+
+class BoltzmannMachine(MachineDistribution):
     """A restricted Boltzmann machine, event shape [L + R], values of zeros and ones.
 
     `log_prob` is in nats, differentiable in z, the biases, the weights and log Z, and as exact as log Z.
@@ -75,11 +170,10 @@ class BoltzmannMachine(tfd.AutoCompositeTensorDistribution):
             self._left_bias = as_parameter(left_bias, dtype)
             self._right_bias = as_parameter(right_bias, dtype)
             as_rbm(self._left_bias, self._right_bias, self._weights)
-            self._log_partition = as_scalar("log_partition", log_partition, dtype)
-            self._num_sweeps = as_count("num_sweeps", num_sweeps)
             super().__init__(
-                dtype=dtype,
-                reparameterization_type=tfd.NOT_REPARAMETERIZED,
+                log_partition,
+                num_sweeps,
+                dtype,
                 validate_args=validate_args,
                 allow_nan_stats=allow_nan_stats,
                 parameters=parameters,
@@ -101,6 +195,11 @@ class BoltzmannMachine(tfd.AutoCompositeTensorDistribution):
         return as_rbm(self._left_bias, self._right_bias, self._weights)
 
     @property
+    def machine(self) -> RBM:
+        """The current parameters as tensors: `rbm`."""
+        return self.rbm
+
+    @property
     def num_left(self) -> int:
         """L."""
         return self._weights.shape[0]
@@ -110,78 +209,94 @@ class BoltzmannMachine(tfd.AutoCompositeTensorDistribution):
         """R."""
         return self._weights.shape[1]
 
-    @property
-    def log_partition(self) -> Any:
-        """log Z in nats: as given, or by enumeration.
-
-        Raises:
-          ValueError: if it was not given and the smaller side has more than 20 units.
-        """
-        if self._log_partition is not None:
-            return self._log_partition
-        if min(self.num_left, self.num_right) > exact.MAX_SAMPLING_UNITS:
-            raise _UnknownLogPartitionError(
-                f"log_partition: expected a number for {self.num_left} + {self.num_right} units, got None; "
-                f"at most {exact.MAX_SAMPLING_UNITS} units on the smaller side are enumerated here, use "
-                "partition.estimate or partition.annealed_importance_sampling"
-            )
-        return exact.log_partition(self.rbm)
-
-    def energy(self, z: Any) -> tf.Tensor:
-        """E(z) in nats: [..., D] gives [...]; multilinear, so relaxed values are allowed."""
-        z = tf.convert_to_tensor(z, self.dtype)
-        if z.shape[-1] != self.num_left + self.num_right:
-            raise ValueError(
-                f"z: expected a last dimension of {self.num_left + self.num_right}, got shape {z.shape}"
-            )
-        return energy(self.rbm, *split_sides(z, self.num_left))
-
-    def unnormalized_log_prob(self, z: Any) -> tf.Tensor:
-        """-E(z) in nats: [..., D] gives [...]."""
-        return -self.energy(z)
-
-    def parameter_assertions(self) -> list[Any]:
-        """Operations that fail if a parameter is not finite."""
-        parameters = self.rbm._asdict()
-        if self._log_partition is not None:
-            parameters["log_partition"] = self._log_partition
-        return [
-            tf.debugging.assert_all_finite(parameter, f"{name}: expected finite numbers")
-            for name, parameter in parameters.items()
-        ]
+    def _describe(self) -> str:
+        return f"{self.num_left} + {self.num_right} units"
 
     def _event_shape(self) -> tf.TensorShape:
         return tf.TensorShape([self.num_left + self.num_right])
 
-    def _event_shape_tensor(self) -> tf.Tensor:
-        return tf.constant([self.num_left + self.num_right])
 
-    def _default_event_space_bijector(self) -> None:
-        return None
+class GraphBoltzmannMachine(MachineDistribution):
+    r"""A Boltzmann machine on a graph, event shape [D], values of zeros and ones.
 
-    def _parameter_control_dependencies(self, is_init: bool) -> list[Any]:
-        return self.parameter_assertions() if self.validate_args and not is_init else []
+    $$
+    \log p(z) = \sum_i a_i z_i + \sum_{(i, j) \in \text{edges}} w_{ij} z_i z_j - \log Z
+    $$
 
-    def _sample_control_dependencies(self, z: tf.Tensor) -> list[Any]:
-        return bit_assertions(z) if self.validate_args else []
+    `log_prob` is in nats, differentiable in z, the biases, the couplings and log Z, and as exact as log Z.
+    `sample(n, seed)` is exact if at most 20 units are outside the largest color of the graph; otherwise it
+    runs `num_sweeps` sweeps from uniform states, which is approximate. No gradient flows through samples.
 
-    def _log_prob(self, z: tf.Tensor) -> tf.Tensor:
-        return self.unnormalized_log_prob(z) - in_dtype(self.log_partition, self.dtype)
+    Args:
+      graph: a `graphs.Graph` with an edge.
+      biases: [D]; the dtype is float64 if theirs is, otherwise float32.
+      couplings: [M], in the order of `graph.edges`.
+      log_partition: log Z, a scalar in nats. None computes it if at most 20 units are outside the largest
+        color, or an elimination is as narrow; otherwise `log_prob` raises `ValueError`.
+      num_sweeps: sweeps of an approximate sample.
+      validate_args: whether to check that values are 0 or 1 and the parameters finite.
 
-    def _sample_n(self, n: tf.Tensor, seed: Any = None) -> tf.Tensor:
-        for_start, for_sweeps = tfp.random.split_seed(seed, salt="boltzmann_machine")
-        if min(self.num_left, self.num_right) <= exact.MAX_SAMPLING_UNITS:
-            states = exact.sample(self.rbm, n, for_sweeps)
-        else:
-            left, _ = uniform_states(n, self.num_left, self.num_right, for_start, self.dtype)
-            states = block_gibbs(self.rbm, left, self._num_sweeps, for_sweeps)
-        sums = (tf.reduce_sum(parameter) for parameter in self.rbm)
-        return tf.stop_gradient(keep_nan(tf.concat(states, -1), *sums))
+    Raises:
+      ValueError: if the shapes disagree, the graph has no edge, or log Z is no scalar.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        biases: Any,
+        couplings: Any,
+        log_partition: Any = None,
+        num_sweeps: int = 1000,
+        validate_args: bool = False,
+        allow_nan_stats: bool = True,
+        name: str = "GraphBoltzmannMachine",
+    ) -> None:
+        parameters = dict(locals())
+        check_kind("graph", graph, Graph, "a graph such as dvae_tf.graphs.from_edges(3, [(0, 1), (1, 2)])")
+        with tf.name_scope(name):
+            self._graph = graph
+            self._biases = as_parameter(biases)
+            dtype = floating_dtype(self._biases)
+            self._couplings = as_parameter(couplings, dtype)
+            as_machine(graph, self._biases, self._couplings)
+            super().__init__(
+                log_partition,
+                num_sweeps,
+                dtype,
+                validate_args=validate_args,
+                allow_nan_stats=allow_nan_stats,
+                parameters=parameters,
+                name=name,
+            )
+
+    @classmethod
+    def _parameter_properties(cls, dtype: Any, num_classes: Any = None) -> dict[str, Any]:
+        return {
+            "biases": tfp.util.ParameterProperties(event_ndims=1),
+            "couplings": tfp.util.ParameterProperties(event_ndims=1),
+            "log_partition": tfp.util.ParameterProperties(event_ndims=0),
+        }
+
+    @property
+    def graph(self) -> Graph:
+        """The graph."""
+        return self._graph
+
+    @property
+    def machine(self) -> Machine:
+        """The current parameters as tensors; an `rbm.RBM` on the graph of a restricted machine."""
+        return as_machine(self._graph, self._biases, self._couplings)
+
+    def _describe(self) -> str:
+        return str(self._graph)
+
+    def _event_shape(self) -> tf.TensorShape:
+        return tf.TensorShape([self._graph.num_units])
 
 
-@tfd.RegisterKL(tfd.Independent, BoltzmannMachine)
+@tfd.RegisterKL(tfd.Independent, MachineDistribution)
 def kl_bernoulli_boltzmann(
-    q: tfd.Independent, p: BoltzmannMachine, name: str = "kl_bernoulli_boltzmann"
+    q: tfd.Independent, p: MachineDistribution, name: str = "kl_bernoulli_boltzmann"
 ) -> tf.Tensor:
     r"""KL divergence of independent Bernoulli bits from a Boltzmann machine, exact given $\log Z$; nats.
 
@@ -201,52 +316,3 @@ def kl_bernoulli_boltzmann(
         logits = tf.cast(q.distribution.logits_parameter(), p.dtype)
         entropy = tf.reduce_sum(bernoulli_entropy(logits), -1)
         return p.energy(tf.math.sigmoid(logits)) - entropy + in_dtype(p.log_partition, p.dtype)
-
-
-def log_partition_surrogate(
-    left_bias: Any,
-    right_bias: Any,
-    weights: Any,
-    left: tf.Tensor,
-    right: tf.Tensor,
-    log_partition: tf.Tensor | float = 0.0,
-    log_weights: tf.Tensor | None = None,
-    rao_blackwellized: bool = False,
-) -> tf.Tensor:
-    r"""A scalar whose value is `log_partition` and whose gradient estimates that of $\log Z$.
-
-    $$
-    \nabla \log Z = -\mathbb{E}_{z \sim p}[\nabla E(z)]
-    $$
-
-    (GumBolt paper, Eq. 6), with the weighted mean over the given states for the expectation.
-    Rao-Blackwellised, each side is averaged given the other,
-
-    $$
-    \nabla \log Z = -\tfrac{1}{2} \mathbb{E}_{z \sim p}[\nabla F(z_l) + \nabla F(z_r)]
-    $$
-
-    with the free energies $F$ of both sides: the same expectation at states of a stationary chain, and a
-    variance that is lower or equal.
-
-    Args:
-      left_bias: [L].
-      right_bias: [R].
-      weights: [L, R].
-      left: [C, L], states of the left side.
-      right: [C, R], states of the right side.
-      log_partition: the value, nats.
-      log_weights: [C], of the states; not necessarily normalised. None gives equal weights.
-      rao_blackwellized: whether free energies take the place of energies.
-    """
-    rbm = as_rbm(left_bias, right_bias, weights)
-    left, right = (tf.stop_gradient(in_dtype(side, rbm.dtype)) for side in (left, right))
-    if rao_blackwellized:
-        energies = 0.5 * (left_free_energy(rbm, left) + right_free_energy(rbm, right))
-    else:
-        energies = energy(rbm, left, right)
-    if log_weights is None:
-        log_weights = tf.zeros_like(energies)
-    normalised = tf.stop_gradient(tf.nn.softmax(tf.cast(log_weights, energies.dtype)))
-    negative_phase = -tf.reduce_sum(normalised * energies)
-    return tf.stop_gradient(log_partition - negative_phase) + negative_phase

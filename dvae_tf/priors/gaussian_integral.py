@@ -8,8 +8,9 @@ $$
 + \sum_i \log\left(1 + e^{a_i + (A \zeta)_i - \beta / 2}\right).
 $$
 
-$A$ must be positive definite. The smallest eigenvalue of $\bar W$ is minus the largest singular value of $W$,
-so $\beta$ is raised to $\|W\|_2 + 5$ if it is smaller (the margin is that of the published experiments).
+$A$ must be positive definite. The smallest eigenvalue of $\bar W$ is at least $-\|\bar W\|_2$; of a
+restricted machine it is minus the largest singular value $\|W\|_2$ of $W$, which is the same. So $\beta$ is
+raised to that norm plus 5 if it is smaller (the margin is that of the published experiments).
 """
 
 import math
@@ -19,9 +20,10 @@ import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from ..rbm import RBM, split_sides
+from ..graphs import coupling_matrix
+from ..rbm import RBM, Machine
 from ..support import REAL_LINE, as_number, as_scalar, in_dtype
-from .boltzmann import BoltzmannMachine
+from .boltzmann import MachineDistribution
 from .boltzmann_prior import BoltzmannPrior
 from .relaxed_machine import RelaxedMachine
 
@@ -38,15 +40,15 @@ class GaussianIntegralRelaxation(RelaxedMachine):
     draws z from the machine, then zeta.
 
     Args:
-      boltzmann: the machine p(z).
+      boltzmann: the machine p(z), restricted or on a graph.
       beta: the requested sharpness; raised where A would not be positive definite.
-      spectral_norm: $\|W\|_2$, a scalar; None computes it.
+      spectral_norm: $\|W\|_2$, or $\|\bar W\|_2$ on a graph, a scalar; None computes it.
       validate_args: whether to check that values and the parameters are finite.
     """
 
     def __init__(
         self,
-        boltzmann: BoltzmannMachine,
+        boltzmann: MachineDistribution,
         beta: Any,
         spectral_norm: Any = None,
         validate_args: bool = False,
@@ -88,7 +90,7 @@ class GaussianIntegralRelaxation(RelaxedMachine):
         """The sharpness in use: beta, or the larger number that A requires, which is held fixed."""
         norm = self._spectral_norm
         if norm is None:
-            norm = tf.linalg.svd(tf.stop_gradient(self.boltzmann.rbm.weights), compute_uv=False)[0]
+            norm = _spectral_norm(self.boltzmann.machine.map(tf.stop_gradient))
         smallest = tf.stop_gradient(in_dtype(norm, self.dtype)) + MARGIN
         return tf.maximum(in_dtype(self.beta, self.dtype), smallest)
 
@@ -100,18 +102,17 @@ class GaussianIntegralRelaxation(RelaxedMachine):
         return assertions
 
     def _log_prob_inside(self, zeta: tf.Tensor) -> tf.Tensor:
-        machine, beta = self.boltzmann, self.sharpness
-        rbm = machine.rbm
-        left, right = split_sides(zeta, machine.num_left)
-        # A zeta, one side after the other.
-        field_left = tf.tensordot(right, rbm.weights, ((-1,), (1,))) + beta * left
-        field_right = tf.tensordot(left, rbm.weights, 1) + beta * right
-        quadratic = tf.reduce_sum(left * field_left, -1) + tf.reduce_sum(right * field_right, -1)
-        log_terms = tf.reduce_sum(
-            tf.math.softplus(rbm.left_bias + field_left - beta / 2), -1
-        ) + tf.reduce_sum(tf.math.softplus(rbm.right_bias + field_right - beta / 2), -1)
-        num_units = machine.num_left + machine.num_right
-        log_normalizer = 0.5 * (_log_determinant(rbm, beta) - num_units * math.log(2.0 * math.pi))
+        machine, beta = self.boltzmann.machine, self.sharpness
+        form = machine.form
+        states = form.split(zeta)
+        quadratics, terms = [], []
+        for number, (state, bias) in enumerate(zip(states, form.biases, strict=True)):
+            # A zeta, one color after the other.
+            field = form.products(number, states) + beta * state
+            quadratics.append(tf.reduce_sum(state * field, -1))
+            terms.append(tf.reduce_sum(tf.math.softplus(bias + field - beta / 2), -1))
+        quadratic, log_terms = tf.add_n(quadratics), tf.add_n(terms)
+        log_normalizer = 0.5 * (_log_determinant(machine, beta) - machine.num_units * math.log(2.0 * math.pi))
         log_prob = log_normalizer - 0.5 * quadratic + log_terms - self._log_z
         # If zeta^T A zeta <= 2 beta |zeta|^2 overflows, the sum would be inf - inf.
         vanishes = tf.math.is_inf(2.0 * beta * tf.reduce_sum(zeta**2, -1))
@@ -121,27 +122,42 @@ class GaussianIntegralRelaxation(RelaxedMachine):
         for_z, for_zeta = tfp.random.split_seed(seed, salt="gaussian_integral")
         z = self.boltzmann.sample(n, seed=for_z)
         noise = tf.random.stateless_normal(tf.shape(z), for_zeta, dtype=self.dtype)
-        rbm = self.boltzmann.rbm
-        zero_left = tf.zeros([rbm.num_left, rbm.num_left], self.dtype)
-        zero_right = tf.zeros([rbm.num_right, rbm.num_right], self.dtype)
-        couplings = tf.concat(
-            [
-                tf.concat([zero_left, rbm.weights], 1),
-                tf.concat([tf.transpose(rbm.weights), zero_right], 1),
-            ],
-            0,
-        )
-        root = tf.linalg.cholesky(couplings + self.sharpness * tf.eye(z.shape[-1], dtype=self.dtype))
+        root = tf.linalg.cholesky(_precision(self.boltzmann.machine, self.sharpness))
         # A = C C^T, so C^-T noise has covariance A^-1.
         correlated = tf.linalg.triangular_solve(root, tf.transpose(noise), adjoint=True)
         return tf.stop_gradient(z + tf.transpose(correlated))
 
 
-def _log_determinant(rbm: RBM, beta: tf.Tensor) -> tf.Tensor:
-    """log det A by the Schur complement of the larger side's block.
+def _couplings(machine: Machine) -> tf.Tensor:
+    """The symmetric coupling matrix, [D, D]."""
+    if not isinstance(machine, RBM):
+        return coupling_matrix(machine.graph, machine.couplings)
+    no_left, no_right = (tf.zeros([size, size], machine.dtype) for size in machine.weights.shape)
+    rows = [no_left, machine.weights], [tf.transpose(machine.weights), no_right]
+    return tf.concat([tf.concat(row, 1) for row in rows], 0)
+
+
+def _precision(machine: Machine, beta: tf.Tensor) -> tf.Tensor:
+    """A, [D, D]."""
+    return _couplings(machine) + beta * tf.eye(machine.num_units, dtype=machine.dtype)
+
+
+def _spectral_norm(machine: Machine) -> tf.Tensor:
+    """The largest absolute eigenvalue of the coupling matrix: of W the largest singular value."""
+    if isinstance(machine, RBM):
+        return tf.linalg.svd(machine.weights, compute_uv=False)[0]
+    return tf.reduce_max(tf.abs(tf.linalg.eigvalsh(_couplings(machine))))
+
+
+def _log_determinant(machine: Machine, beta: tf.Tensor) -> tf.Tensor:
+    """log det A; of a restricted machine by the Schur complement of the larger side's block.
 
     With S the size of the smaller side, det A = beta^(D - 2 S) det(beta^2 I - W W^T).
     """
+    if not isinstance(machine, RBM):
+        root = tf.linalg.cholesky(_precision(machine, beta))
+        return 2.0 * tf.reduce_sum(tf.math.log(tf.linalg.diag_part(root)))
+    rbm = machine
     weights = rbm.weights if rbm.num_left <= rbm.num_right else tf.transpose(rbm.weights)
     size = min(rbm.num_left, rbm.num_right)
     complement = beta**2 * tf.eye(size, dtype=rbm.dtype) - tf.matmul(weights, weights, transpose_b=True)
@@ -154,16 +170,19 @@ def _log_determinant(rbm: RBM, beta: tf.Tensor) -> tf.Tensor:
 class GaussianIntegralPrior(BoltzmannPrior):
     r"""A `BoltzmannPrior` that returns the Gaussian integral relaxation.
 
-    $\|W\|_2$ is estimated by power iteration from a stored direction, two iterations per step of the chains.
+    $\|W\|_2$, or $\|\bar W\|_2$ on a graph, is estimated by power iteration from a stored direction, two
+    iterations per step of the chains.
 
     Args:
-      num_left: L.
-      num_right: R.
+      num_left: L; None with a graph.
+      num_right: R; None with a graph.
       beta: the requested sharpness.
       **kwargs: arguments of `BoltzmannPrior`.
     """
 
-    def __init__(self, num_left: int, num_right: int, beta: float, **kwargs: Any) -> None:
+    def __init__(
+        self, num_left: int | None = None, num_right: int | None = None, beta: Any = None, **kwargs: Any
+    ) -> None:
         super().__init__(num_left, num_right, **kwargs)
         self.beta = as_number("beta", beta, above=0.0)
 
@@ -171,14 +190,14 @@ class GaussianIntegralPrior(BoltzmannPrior):
         super()._add_state()
         self._direction = self._add_variable(
             name="spectral_direction",
-            shape=(self.num_right,),
-            initializer=keras.initializers.Constant(self.num_right**-0.5),
+            shape=(size := self._spectral_matrix().shape[1],),
+            initializer=keras.initializers.Constant(size**-0.5),
             trainable=False,
         )
 
     def step_chains(self, replica: Any = 0) -> tuple[Any, tf.Tensor]:
         """One step of a replica's chains; also updates the stored direction of the largest singular value."""
-        weights = self.rbm.weights
+        weights = self._spectral_matrix()
         direction = tf.convert_to_tensor(self._direction)
         for _ in range(_ITERATIONS_PER_STEP):
             direction = tf.linalg.matvec(weights, tf.linalg.matvec(weights, direction), transpose_a=True)
@@ -188,12 +207,17 @@ class GaussianIntegralPrior(BoltzmannPrior):
         self._direction.assign(direction)
         return super().step_chains(replica)
 
+    def _spectral_matrix(self) -> tf.Tensor:
+        """W, [L, R], or on a graph the symmetric coupling matrix, [D, D]."""
+        machine = self.machine
+        return machine.weights if isinstance(machine, RBM) else _couplings(machine)
+
     @property
     def spectral_norm(self) -> tf.Tensor:
         r"""$\|W\|_2$ along the stored direction, a lower bound that is close after a few steps."""
-        return tf.norm(tf.linalg.matvec(self.rbm.weights, tf.convert_to_tensor(self._direction)))
+        return tf.norm(tf.linalg.matvec(self._spectral_matrix(), tf.convert_to_tensor(self._direction)))
 
-    def relax(self, machine: BoltzmannMachine) -> GaussianIntegralRelaxation:
+    def relax(self, machine: MachineDistribution) -> GaussianIntegralRelaxation:
         """The relaxation of the current machine."""
         return GaussianIntegralRelaxation(machine, self.beta, self.spectral_norm, self.validate_args)
 

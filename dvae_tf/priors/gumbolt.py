@@ -16,7 +16,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from ..support import UNIT_INTERVAL
-from .boltzmann import BoltzmannMachine
+from .boltzmann import MachineDistribution
 from .boltzmann_prior import BoltzmannPrior
 from .relaxed_machine import RelaxedMachine
 
@@ -34,7 +34,7 @@ class GumBolt(RelaxedMachine):
 
     def __init__(
         self,
-        boltzmann: BoltzmannMachine,
+        boltzmann: MachineDistribution,
         validate_args: bool = False,
         allow_nan_stats: bool = True,
         name: str = "GumBolt",
@@ -69,6 +69,6 @@ class GumBolt(RelaxedMachine):
 class GumBoltPrior(BoltzmannPrior):
     """A `BoltzmannPrior` that returns the GumBolt proxy."""
 
-    def relax(self, machine: BoltzmannMachine) -> GumBolt:
+    def relax(self, machine: MachineDistribution) -> GumBolt:
         """The proxy of the current machine."""
         return GumBolt(machine, self.validate_args)

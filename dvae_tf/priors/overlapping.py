@@ -6,7 +6,7 @@ $$
 $$
 
 (Eq. 4). The sum is approximated by a factorial distribution with means $m$, fitted by parallel updates of one
-side at a time:
+side at a time, or on a graph of one color:
 
 $$
 m_r \leftarrow \sigma(a_r + b_r + W^\top m_l), \qquad m_l \leftarrow \sigma(a_l + b_l + W m_r).
@@ -21,36 +21,38 @@ from typing import Any
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from ..graphs.machine import to_colors, to_sides
 from ..numerics import bernoulli_entropy, keep_nan, uniform
-from ..rbm import RBM, energy, left_logits, right_logits, split_sides
+from ..rbm import Machine, energy
 from ..smoothing import Smoothing
 from ..support import as_count, check_kind, in_dtype, number_assertions
-from .boltzmann import BoltzmannMachine
+from .boltzmann import MachineDistribution
 from .relaxed_machine import RelaxedMachine
 
 A_SMOOTHING = "a smoothing such as dvae_tf.smoothing.Power(30.0)"
 
 
-def mean_field(rbm: RBM, left_shift: tf.Tensor, right_shift: tf.Tensor, num_iterations: int) -> Any:
+def mean_field(machine: Machine, left_shift: tf.Tensor, right_shift: tf.Tensor, num_iterations: int) -> Any:
     r"""Fits $m$ to the machine whose biases are shifted by $b(\zeta)$; no gradient flows.
 
     Args:
-      rbm: the machine.
+      machine: the machine.
       left_shift: [..., L].
       right_shift: [..., R].
-      num_iterations: updates of both sides, starting from m_l = 0.5.
+      num_iterations: updates of both sides, the right one first, or of all colors; from m = 0.5.
 
     Returns:
       The log-odds of m: `(left, right)`, [..., L] and [..., R].
     """
-    rbm = RBM(*(tf.stop_gradient(parameter) for parameter in rbm))
-    left_shift, right_shift = tf.stop_gradient(left_shift), tf.stop_gradient(right_shift)
-    left = tf.zeros_like(left_shift)
-    right = tf.zeros_like(right_shift)
+    form = machine.map(tf.stop_gradient).form
+    shifts = to_colors(tf.stop_gradient(left_shift), tf.stop_gradient(right_shift), form.sizes)
+    logits = [tf.zeros_like(shift) for shift in shifts]
+    means = [tf.math.sigmoid(each) for each in logits]
     for _ in range(num_iterations):
-        right = right_logits(rbm, tf.math.sigmoid(left)) + right_shift
-        left = left_logits(rbm, tf.math.sigmoid(right)) + left_shift
-    return left, right
+        for number, shift in enumerate(shifts):
+            logits[number] = form.fields(number, means) + shift
+            means[number] = tf.math.sigmoid(logits[number])
+    return to_sides(logits)
 
 
 class OverlappingRelaxation(RelaxedMachine):
@@ -61,9 +63,9 @@ class OverlappingRelaxation(RelaxedMachine):
     fixed m). `sample` draws z from the machine, then zeta from r(zeta | z); samples are not reparameterised.
 
     Args:
-      boltzmann: the machine p(z).
+      boltzmann: the machine p(z), restricted or on a graph.
       smoothing: the smoothing layer r(zeta | z), of an overlapping family.
-      num_mean_field_iterations: updates of both sides, starting from m_l = 0.5.
+      num_mean_field_iterations: updates of both sides, or of all colors, starting from m = 0.5.
       validate_args: whether to check that values lie in the support of the smoothing, and that the
         parameters are finite.
 
@@ -73,7 +75,7 @@ class OverlappingRelaxation(RelaxedMachine):
 
     def __init__(
         self,
-        boltzmann: BoltzmannMachine,
+        boltzmann: MachineDistribution,
         smoothing: Smoothing,
         num_mean_field_iterations: int = 5,
         validate_args: bool = False,
@@ -110,7 +112,8 @@ class OverlappingRelaxation(RelaxedMachine):
     def mean_field(self, zeta: Any) -> tf.Tensor:
         """The mean-field means of z given zeta: [..., D] gives [..., D]."""
         zeta = tf.convert_to_tensor(zeta, self.dtype)
-        return tf.math.sigmoid(tf.concat(self._mean_field_logits(self._ratio(zeta)), -1))
+        logits = self._mean_field_logits(self._ratio(zeta))
+        return tf.math.sigmoid(self.boltzmann.machine.bits(*logits))
 
     def _theta(self) -> tuple[tf.Tensor, ...]:
         return tuple(in_dtype(each, self.dtype) for each in self.smoothing.theta)
@@ -119,9 +122,8 @@ class OverlappingRelaxation(RelaxedMachine):
         return self.smoothing.log_density_ratio(zeta, *self._theta())
 
     def _mean_field_logits(self, ratio: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        machine = self.boltzmann
-        sides = split_sides(ratio, machine.num_left)
-        return mean_field(machine.rbm, *sides, self._num_mean_field_iterations)
+        machine = self.boltzmann.machine
+        return mean_field(machine, *machine.sides(ratio), self._num_mean_field_iterations)
 
     def _parameter_control_dependencies(self, is_init: bool) -> list[Any]:
         assertions = super()._parameter_control_dependencies(is_init)
@@ -131,15 +133,15 @@ class OverlappingRelaxation(RelaxedMachine):
         return assertions
 
     def _log_prob_inside(self, zeta: tf.Tensor) -> tf.Tensor:
-        machine = self.boltzmann
+        machine = self.boltzmann.machine
         ratio = self._ratio(zeta)
         logits = self._mean_field_logits(ratio)
         m_left, m_right = (tf.math.sigmoid(each) for each in logits)
-        entropy = tf.reduce_sum(bernoulli_entropy(tf.concat(logits, -1)), -1)
+        entropy = tf.reduce_sum(bernoulli_entropy(machine.bits(*logits)), -1)
         log_r = self.smoothing.log_density_given_0(zeta, *self._theta())
-        log_r += tf.concat([m_left, m_right], -1) * ratio
+        log_r += machine.bits(m_left, m_right) * ratio
         log_r = tf.reduce_sum(log_r, -1)
-        return entropy - energy(machine.rbm, m_left, m_right) + log_r - self._log_z
+        return entropy - energy(machine, m_left, m_right) + log_r - self._log_z
 
     def _sample_n(self, n: tf.Tensor, seed: Any = None) -> tf.Tensor:
         for_z, for_zeta = tfp.random.split_seed(seed, salt="overlapping_relaxation")

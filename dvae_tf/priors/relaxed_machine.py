@@ -8,7 +8,7 @@ from tensorflow_probability import bijectors as tfb
 from tensorflow_probability import distributions as tfd
 
 from ..support import in_dtype, line_onto, outside, support_assertions
-from .boltzmann import BoltzmannMachine
+from .boltzmann import MachineDistribution
 
 
 class RelaxedMachine(tfd.AutoCompositeTensorDistribution):
@@ -21,12 +21,12 @@ class RelaxedMachine(tfd.AutoCompositeTensorDistribution):
       **kwargs: arguments of a tfp distribution.
     """
 
-    def __init__(self, boltzmann: BoltzmannMachine, **kwargs: Any) -> None:
+    def __init__(self, boltzmann: MachineDistribution, **kwargs: Any) -> None:
         self._boltzmann = boltzmann
         super().__init__(dtype=boltzmann.dtype, reparameterization_type=tfd.NOT_REPARAMETERIZED, **kwargs)
 
     @property
-    def boltzmann(self) -> BoltzmannMachine:
+    def boltzmann(self) -> MachineDistribution:
         """The machine p(z)."""
         return self._boltzmann
 

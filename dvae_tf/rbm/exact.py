@@ -13,8 +13,10 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from ..numerics import binary_digits, split, uniform
-from .energy import RBM, left_free_energy, right_logits, transposed
+from .. import graphs
+from ..graphs.enumeration import draw_numbers
+from ..numerics import binary_digits, split
+from .energy import RBM, Machine, left_free_energy, right_logits, transposed
 from .gibbs import sample_right
 
 MAX_UNITS = 25
@@ -31,15 +33,28 @@ class Moments(NamedTuple):
     products: tf.Tensor
 
 
-def log_partition(rbm: RBM) -> tf.Tensor:
+def num_exact_units(machine: Machine) -> int:
+    r"""The number of units of which exact $\log Z$ takes all states: those of the smaller side.
+
+    On a graph, those outside the largest color, or the width of the elimination, whichever is less.
+    """
+    if isinstance(machine, RBM):
+        return min(machine.num_left, machine.num_right)
+    width = graphs.elimination.min_fill(machine.graph)[1]
+    return min(width, graphs.enumeration.num_enumerated(machine.graph))
+
+
+def log_partition(machine: Machine) -> tf.Tensor:
     r"""$\log Z$ in nats, a scalar, exact; differentiable once.
 
     The gradient is $\partial \log Z / \partial a = \mathbb{E}[z]$, $\partial \log Z / \partial W =
     \mathbb{E}[z_l z_r^\top]$ (GumBolt paper, Eq. 6).
 
     Raises:
-      ValueError: if the smaller side has more than 25 units.
+      ValueError: if the smaller side has more than 25 units; on a graph, as `graphs.exact.log_partition`.
     """
+    if not isinstance(machine, RBM):
+        return graphs.exact.log_partition(*machine)
 
     @tf.custom_gradient
     def with_moments(left_bias: tf.Tensor, right_bias: tf.Tensor, weights: tf.Tensor) -> tuple:
@@ -54,7 +69,7 @@ def log_partition(rbm: RBM) -> tf.Tensor:
 
         return found.log_partition, gradient
 
-    return with_moments(*rbm)
+    return with_moments(*machine)
 
 
 def moments(rbm: RBM) -> Moments:
@@ -111,8 +126,17 @@ def _moments(rbm: RBM) -> Moments:
     return Moments(log_total, left, products[-1], products[:-1])
 
 
-def sample(rbm: RBM, num_samples: int | tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+def can_sample(machine: Machine) -> bool:
+    """Whether `sample` takes the machine."""
+    if isinstance(machine, RBM):
+        return min(machine.num_left, machine.num_right) <= MAX_SAMPLING_UNITS
+    return graphs.enumeration.num_enumerated(machine.graph) <= MAX_SAMPLING_UNITS
+
+
+def sample(machine: Machine, num_samples: int | tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Exact draws: the smaller side by inversion of its tabulated CDF, then the other side given it.
+
+    On a graph, the units outside the largest color take the part of the smaller side.
 
     Returns:
       `(left, right)`: [num_samples, L] and [num_samples, R].
@@ -120,6 +144,9 @@ def sample(rbm: RBM, num_samples: int | tf.Tensor, seed: tf.Tensor) -> tuple[tf.
     Raises:
       ValueError: if the smaller side has more than 20 units.
     """
+    if not isinstance(machine, RBM):
+        return machine.sides(graphs.enumeration.sample(*machine, num_samples, seed))
+    rbm = machine
     if min(rbm.num_left, rbm.num_right) > MAX_SAMPLING_UNITS:
         raise ValueError(
             f"weights: expected a side of at most {MAX_SAMPLING_UNITS} units for exact sampling, "
@@ -134,12 +161,9 @@ def sample(rbm: RBM, num_samples: int | tf.Tensor, seed: tf.Tensor) -> tuple[tf.
         tf.range(num_blocks, dtype=tf.int64),
         fn_output_signature=rbm.dtype,
     )
-    # In float64, because 2^20 float32 probabilities do not sum to 1.
-    cdf = tf.cumsum(tf.nn.softmax(tf.cast(tf.reshape(log_weights, [-1]), tf.float64)))
     for_left, for_right = split(seed)
-    rho = uniform([num_samples], for_left, tf.float64) * cdf[-1]
-    numbers = tf.searchsorted(cdf, rho, side="right", out_type=tf.int64)
-    left = binary_digits(tf.minimum(numbers, 2**rbm.num_left - 1), rbm.num_left, rbm.dtype)
+    numbers = draw_numbers(tf.reshape(log_weights, [-1]), num_samples, for_left)
+    left = binary_digits(numbers, rbm.num_left, rbm.dtype)
     return left, sample_right(rbm, left, for_right)
 
 

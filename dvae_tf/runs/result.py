@@ -33,6 +33,7 @@ class Result:
       num_sweeps: of the sampler, for each update.
       num_train_iter: parameter updates of the schedule.
       schedule: of training, a name of `config.SCHEDULES`.
+      graph: of the machine: a name, or a file of edges.
       test_nll: negative log-likelihood of the test images under the discrete model.
       test_nll_standard_error: of `test_nll` as an estimate for the population of images.
       test_nll_monte_carlo_error: of `test_nll` for these very images.
@@ -80,6 +81,7 @@ class Result:
     active_units: int
     num_units: int
     schedule: str = "published"
+    graph: str = "bipartite"
     temperature: float | None = None
     couplings: bool = True
     log_partition_effective_sample_size: float | None = None

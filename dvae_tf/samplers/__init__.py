@@ -18,7 +18,12 @@ from .parallel_tempering import (
     merge_ladders,
 )
 from .persistent_gibbs import PersistentGibbs, PersistentGibbsInfo, PersistentGibbsState
-from .population_annealing import PopulationAnnealing, PopulationAnnealingInfo, PopulationAnnealingState
+from .population_annealing import (
+    GraphPopulationState,
+    PopulationAnnealing,
+    PopulationAnnealingInfo,
+    PopulationAnnealingState,
+)
 from .resampling import count_families, systematic_resampling
 from .straight_path import follow_straight_path
 
@@ -28,6 +33,7 @@ __all__ = [
     "External",
     "ExternalInfo",
     "ExternalState",
+    "GraphPopulationState",
     "Mixing",
     "ParallelTempering",
     "ParallelTemperingInfo",

@@ -20,7 +20,7 @@ class AnnealedPopulations(NamedTuple):
     """Populations that were annealed from t = 0; the replicas of a population have equal weights.
 
     Attributes:
-      left: [P, C, L], zeros and ones.
+      left: [P, C, L], zeros and ones; the sides of the machine, also on a graph.
       right: [P, C, R].
       log_partition: log Z as estimated by each population, [P], nats; its exponential is unbiased if the
         ladder was fixed.
@@ -68,7 +68,7 @@ def anneal(
     target_ess = as_number("target_ess", target_ess)
     if not 0 < target_ess < 1:
         raise ValueError(f"target_ess: expected a number between 0 and 1, got {target_ess}")
-    path = tf.nest.map_structure(tf.stop_gradient, path)
+    path = path.map(tf.stop_gradient)
     if num_temperatures is None:
         fixed, target = 0, target_ess
     else:
@@ -79,7 +79,7 @@ def anneal(
         num_chains,
         tf.constant(num_sweeps),
         tf.constant(fixed),
-        tf.constant(target, path.rbm.dtype),
+        tf.constant(target, path.machine.dtype),
         as_seed(seed),
     )
 
@@ -94,14 +94,14 @@ def _anneal(
     target_ess: tf.Tensor,
     seed: tf.Tensor,
 ) -> AnnealedPopulations:
-    rbm, dtype = path.rbm, path.rbm.dtype
+    machine, dtype = path.machine, path.machine.dtype
     shape, total = (num_populations, num_chains), num_populations * num_chains
 
     def next_time(index: tf.Tensor, t: tf.Tensor, left: tf.Tensor, right: tf.Tensor) -> tf.Tensor:
         even = tf.cast(index + 1, dtype) / tf.cast(tf.maximum(num_temperatures, 1), dtype)
         # d/dt of -E_t(z). Weights of pairs vary more than those of left states, so this errs on the safe
         # side.
-        slope = energy(path.at(tf.zeros([], dtype)), left, right) - energy(rbm, left, right)
+        slope = energy(path.at(tf.zeros([], dtype)), left, right) - energy(machine, left, right)
         return tf.where(num_temperatures > 0, even, _adaptive_time(t, slope, target_ess))
 
     def resampled(log_weights: tf.Tensor, values: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
@@ -113,8 +113,7 @@ def _anneal(
     def rung(index: tf.Tensor, t: tf.Tensor, kept: AnnealedPopulations, seed: tf.Tensor) -> tuple:
         for_resampling, for_sweeps, seed = split(seed, 3)
         new = next_time(index, t, kept.left, kept.right)
-        products = tf.matmul(kept.left, rbm.weights)
-        log_weights = tf.reshape(path.log_marginal_change(kept.left, products, new, t), shape)
+        log_weights = tf.reshape(path.log_marginal_change(kept.left, new, t), shape)
         ess = tf.reduce_min(effective_sample_size(tf.transpose(log_weights))) / num_chains
         left = resampled(log_weights, kept.left, for_resampling)
         families = resampled(log_weights, kept.families, for_resampling)
@@ -143,8 +142,8 @@ def _anneal(
         lambda index, t, *_: t < 1, rung, (tf.constant(0), tf.zeros([], dtype), first, seed)
     )
     return last._replace(
-        left=tf.reshape(last.left, [*shape, rbm.num_left]),
-        right=tf.reshape(last.right, [*shape, rbm.num_right]),
+        left=tf.reshape(last.left, [*shape, machine.num_left]),
+        right=tf.reshape(last.right, [*shape, machine.num_right]),
         families=tf.reshape(last.families, shape),
     )
 

@@ -6,8 +6,9 @@ from typing import Any, ClassVar, Protocol, Self
 
 import tensorflow as tf
 
-from ..numerics import Seed
-from ..rbm import RBM, as_rbm
+from ..graphs import Graph
+from ..numerics import Seed, check_precision
+from ..rbm import RBM, Machine, as_machine
 from ..support import as_count
 
 
@@ -51,9 +52,27 @@ class Sampler(abc.ABC):
                 # The class is frozen for everyone else.
                 object.__setattr__(self, field.name, as_count(field.name, getattr(self, field.name)))
 
-    @abc.abstractmethod
     def init(self, num_left: int, num_right: int, seed: Seed, dtype: tf.DType = tf.float32) -> Any:
         """Returns the first state: independent fair bits, draws of the machine at infinite temperature."""
+        num_left, num_right = as_count("num_left", num_left), as_count("num_right", num_right)
+        check_precision(dtype)
+        shapes = [num_left], [num_right], [num_left, num_right]
+        return self.start(RBM(*(tf.zeros(shape, dtype) for shape in shapes)), seed)
+
+    def init_graph(self, graph: Graph, seed: Seed, dtype: tf.DType = tf.float32) -> Any:
+        """`init` for machines on a graph, to which `step` is then given as `graph, biases, couplings`.
+
+        The states are those of the sides of `graphs.GraphMachine`, which its `bits` joins.
+        """
+        check_precision(dtype)
+        shapes = [graph.num_units], [graph.num_edges]
+        return self.start(as_machine(graph, *(tf.zeros(shape, dtype) for shape in shapes)), seed)
+
+    def start(self, machine: Machine, seed: Seed) -> Any:
+        """The first state for a machine whose parameters are all 0; `init` and `init_graph` call it."""
+        raise NotImplementedError(
+            f"start: expected {type(self).__name__} to define it, for machines of {machine.num_units} units"
+        )
 
     @abc.abstractmethod
     def step(
@@ -68,10 +87,10 @@ class Sampler(abc.ABC):
         r"""Adapts the state to the given parameters; no gradient flows.
 
         Args:
-          left_bias: [L].
-          right_bias: [R].
-          weights: [L, R].
-          state: from the previous step, or from `init`.
+          left_bias: [L]; of a machine on a graph, the graph.
+          right_bias: [R]; on a graph, the biases [D].
+          weights: [L, R]; on a graph, the couplings [M].
+          state: from the previous step, or from `init` or `init_graph`.
           seed: an `int32[2]` seed, a new one for each step.
           temperature: $T$ of $p(z) = \exp(-E(z) / T) / Z$.
 
@@ -101,11 +120,12 @@ class Sampler(abc.ABC):
         return cls(**config)
 
 
-def machine(left_bias: Any, right_bias: Any, weights: Any, temperature: float, state: SamplerState) -> RBM:
+def machine(
+    left_bias: Any, right_bias: Any, weights: Any, temperature: float, state: SamplerState
+) -> Machine:
     """The machine of a step, in the dtype of the state; no gradient flows."""
-    weights = tf.cast(tf.convert_to_tensor(weights), state.left.dtype)
-    rbm = as_rbm(left_bias, right_bias, weights, temperature)
-    return RBM(*(tf.stop_gradient(parameter) for parameter in rbm))
+    found = as_machine(left_bias, right_bias, weights, temperature, state.left.dtype)
+    return found.map(tf.stop_gradient)
 
 
 def equal_log_weights(left: tf.Tensor) -> tf.Tensor:

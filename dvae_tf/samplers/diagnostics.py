@@ -6,7 +6,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from ..numerics import Seed, as_seed, split
-from ..rbm import RBM
+from ..rbm import Machine
 from ..support import as_count
 from .base import Sampler, machine
 
@@ -67,9 +67,9 @@ def measure_mixing(
 
     Args:
       sampler: the sampler.
-      left_bias: [L].
-      right_bias: [R].
-      weights: [L, R].
+      left_bias: [L]; of a machine on a graph, the graph.
+      right_bias: [R]; on a graph, the biases [D].
+      weights: [L, R]; on a graph, the couplings [M].
       state: its initial state.
       seed: an `int32[2]` seed.
       num_steps: at least 2.
@@ -82,15 +82,15 @@ def measure_mixing(
         raise ValueError(f"sampler: expected one with compiled steps, got {sampler!r}")
     if sampler.num_chains < 2:
         raise ValueError("sampler: expected at least 2 chains, got 1")
-    rbm = machine(left_bias, right_bias, weights, 1.0, state)
-    return mixing(_energies(sampler, rbm, state, as_seed(seed), num_steps))
+    target = machine(left_bias, right_bias, weights, 1.0, state)
+    return mixing(_energies(sampler, target, state, as_seed(seed), num_steps))
 
 
 @tf.function(jit_compile=True)
-def _energies(sampler: Sampler, rbm: RBM, state: Any, seed: tf.Tensor, num_steps: int) -> tf.Tensor:
+def _energies(sampler: Sampler, target: Machine, state: Any, seed: tf.Tensor, num_steps: int) -> tf.Tensor:
     def one(index: tf.Tensor, energies: tf.Tensor, state: Any, seed: tf.Tensor) -> tuple:
         now, seed = split(seed)
-        state, info = sampler.step(*rbm, state, now)
+        state, info = sampler.step(*target.arguments, state, now)
         energies = tf.tensor_scatter_nd_update(energies, [[index]], [info.energy])
         return index + 1, energies, state, seed
 

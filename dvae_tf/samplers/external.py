@@ -16,9 +16,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from ..graphs import Graph, bipartite
+from ..graphs import Graph, GraphMachine, bipartite
 from ..numerics import Seed, as_seed, in_xla, integer_seed
-from ..rbm import energy, uniform_states
+from ..rbm import Machine, energy, uniform_bits
 from ..support import as_count, as_number
 from .base import Sampler, equal_log_weights, machine
 from .inverse_temperature import estimate_beta
@@ -41,7 +41,7 @@ class ExternalState(NamedTuple):
     """The states that were drawn last, and what is known of the inverse temperature.
 
     Attributes:
-      left: [C, L], zeros and ones.
+      left: [C, L], zeros and ones; on a graph, the sides are those of `graphs.GraphMachine`.
       right: [C, R].
       beta_eff: the inverse temperature, pooled over the last draws: the mean of their estimates, weighted by
         their precision.
@@ -119,10 +119,12 @@ class External(Sampler):
             least = self.batch_size + 1
             object.__setattr__(self, "num_chains", as_count("num_chains", self.num_chains, least))
 
-    def init(self, num_left: int, num_right: int, seed: Seed, dtype: tf.DType = tf.float32) -> ExternalState:
+    def start(self, machine: Machine, seed: Seed) -> ExternalState:
         """Returns independent fair bits, which the first step replaces; nothing is called."""
-        sides = uniform_states(self.num_chains or _NUM_CHAINS, num_left, num_right, seed, dtype)
-        return ExternalState(*sides, tf.ones([], dtype), tf.zeros([], dtype), tf.zeros([], tf.int32))
+        dtype = machine.dtype
+        z = uniform_bits(self.num_chains or _NUM_CHAINS, machine.num_units, seed, dtype)
+        unknown = tf.ones([], dtype), tf.zeros([], dtype)
+        return ExternalState(*machine.sides(z), *unknown, tf.zeros([], tf.int32))
 
     def step(
         self,
@@ -145,20 +147,26 @@ class External(Sampler):
                 f"sampler: expected a step outside of programs that are compiled by XLA, because it calls "
                 f"{self.name}; compile the model with jit_compile=False"
             )
-        rbm = machine(left_bias, right_bias, weights, temperature, state)
-        parameters = tf.concat(rbm[:2], 0), tf.reshape(rbm.weights, [-1])
+        target = machine(left_bias, right_bias, weights, temperature, state)
+        graph, *parameters = _on_graph(target)
         given = [*parameters, as_seed(seed), *state]
-        draw = functools.partial(self._drawn, _bipartite(rbm.num_left, rbm.num_right))
+        draw = functools.partial(self._drawn, target.sides, graph)
         if tf.executing_eagerly():
             fields = draw(*given)
         else:
             fields = tf.py_function(draw, given, [each.dtype for each in state])
         new = (tf.ensure_shape(field, each.shape) for field, each in zip(fields, state, strict=True))
         state = ExternalState(*new)
-        return state, ExternalInfo(energy(rbm, state.left, state.right))
+        return state, ExternalInfo(energy(target, state.left, state.right))
 
     def _drawn(
-        self, graph: Graph, biases: tf.Tensor, couplings: tf.Tensor, seed: tf.Tensor, *fields: tf.Tensor
+        self,
+        sides: Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]],
+        graph: Graph,
+        biases: tf.Tensor,
+        couplings: tf.Tensor,
+        seed: tf.Tensor,
+        *fields: tf.Tensor,
     ) -> tuple[tf.Tensor, ...]:
         """The fields of the new state; eagerly."""
         state = ExternalState(*fields)
@@ -168,10 +176,9 @@ class External(Sampler):
         a, w = (np.asarray(each, np.float64) / divisor for each in (biases, couplings))
         z = self._states(a, w, len(state.left), seed)
         beta, precision = self._pooled(state, *estimate_beta(graph, a, w, z, self.batch_size))
-        dtype, num_left = state.left.dtype, state.left.shape[1]
+        dtype = state.left.dtype
         return (
-            tf.constant(z[:, :num_left], dtype),
-            tf.constant(z[:, num_left:], dtype),
+            *sides(tf.constant(z, dtype)),
             tf.constant(beta, dtype),
             tf.constant(precision, dtype),
             tf.constant(self.interval - 1, tf.int32),
@@ -256,6 +263,14 @@ class External(Sampler):
 
 # A graph keeps what sweeps and energies derive from it.
 _bipartite = functools.lru_cache(maxsize=8)(bipartite)
+
+
+def _on_graph(target: Machine) -> GraphMachine:
+    """A machine as one on a graph: a restricted one on the complete bipartite graph."""
+    if isinstance(target, GraphMachine):
+        return target
+    graph = _bipartite(target.num_left, target.num_right)
+    return GraphMachine(graph, target.unit_biases, tf.reshape(target.weights, [-1]))
 
 
 def _takes_seed(sample: Callable[..., Any]) -> bool:

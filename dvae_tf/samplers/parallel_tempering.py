@@ -20,8 +20,10 @@ from typing import Any, NamedTuple
 import keras
 import tensorflow as tf
 
-from ..numerics import Seed, as_seed, draw_bits, split, uniform, uniform_pair
-from ..rbm import TemperedPath, energy, left_logits, right_logits, split_sides, tempered_path, uniform_states
+from ..graphs.gibbs import noise
+from ..graphs.machine import to_colors, to_sides
+from ..numerics import Seed, as_seed, draw_bits, split, uniform
+from ..rbm import ColoredPath, Machine, TemperedPath, energy, right_logits, tempered_path, uniform_bits
 from ..support import as_count
 from .base import Sampler, equal_log_weights, machine
 
@@ -111,15 +113,13 @@ class ParallelTempering(Sampler):
         super().__post_init__()
         as_count("num_temperatures", self.num_temperatures, 2)
 
-    def init(
-        self, num_left: int, num_right: int, seed: Seed, dtype: tf.DType = tf.float32
-    ) -> ParallelTemperingState:
+    def start(self, machine: Machine, seed: Seed) -> ParallelTemperingState:
         """Returns fair bits at every rung of an equally spaced ladder."""
-        rungs, chains = self.num_temperatures, self.num_chains
-        left, right = uniform_states(rungs * chains, num_left, num_right, seed, dtype)
+        rungs, chains, dtype = self.num_temperatures, self.num_chains, machine.dtype
+        left, right = machine.sides(uniform_bits(rungs * chains, machine.num_units, seed, dtype))
         return ParallelTemperingState(
-            tf.reshape(left, [rungs, chains, num_left]),
-            tf.reshape(right, [rungs, chains, num_right]),
+            tf.reshape(left, [rungs, chains, machine.num_left]),
+            tf.reshape(right, [rungs, chains, machine.num_right]),
             tf.tile(tf.range(rungs)[:, tf.newaxis], [1, chains]),
             tf.linspace(tf.zeros([], dtype), tf.ones([], dtype), rungs),
             tf.fill([rungs - 1], tf.constant(0.5, dtype)),
@@ -137,8 +137,8 @@ class ParallelTempering(Sampler):
         temperature: float = 1.0,
     ) -> tuple[ParallelTemperingState, ParallelTemperingInfo]:
         """Runs the sweeps, with exchanges after each, and adapts the ladder."""
-        rbm = machine(left_bias, right_bias, weights, temperature, state)
-        return self.step_along(tempered_path(rbm), state, seed)
+        target = machine(left_bias, right_bias, weights, temperature, state)
+        return self.step_along(tempered_path(target), state, seed)
 
     def step_along(
         self, path: TemperedPath, state: ParallelTemperingState, seed: Seed
@@ -150,7 +150,7 @@ class ParallelTempering(Sampler):
         if self.adapt:
             ladder += _DAMPING * (equal_rejection_ladder(ladder, rejection) - ladder)
         state = state._replace(rejection=rejection, inverse_temperatures=ladder)
-        return state, ParallelTemperingInfo(energy(path.rbm, state.left, state.right), acceptance)
+        return state, ParallelTemperingInfo(energy(path.machine, state.left, state.right), acceptance)
 
     def summary(self, state: ParallelTemperingState) -> dict[str, tf.Tensor]:
         """The smallest running exchange rate, and the mean number of round trips of a ladder so far."""
@@ -220,22 +220,25 @@ def _exchange_sweeps(
     path: TemperedPath, state: ParallelTemperingState, num_sweeps: int, seed: tf.Tensor
 ) -> tuple[ParallelTemperingState, tf.Tensor]:
     """The sweeps of a step; also returns the mean acceptance of each pair, [M - 1]."""
-    path = tf.nest.map_structure(tf.stop_gradient, path)
-    base_left, base_right = split_sides(path.base_logits, path.rbm.num_left)
+    path = path.map(tf.stop_gradient)
+    base_left, base_right = path.machine.sides(path.base_logits)
+    # Before the loop, which computes with the machine by colors.
+    by_colors = path.form
+    machine = by_colors.machine
 
     def sweep(
         index: tf.Tensor, state: ParallelTemperingState, logits: tf.Tensor, total: tf.Tensor, seed: tf.Tensor
     ) -> tuple:
         for_states, for_exchanges, seed = split(seed, 3)
-        state = _sweep(path, state, logits, for_states)
+        state = _sweep(by_colors, state, logits, for_states)
         left, right = state.replica_left, state.replica_right
         # For the energies, and for the next sweep.
-        logits = right_logits(path.rbm, left)
+        logits = right_logits(machine, left)
         base = tf.linalg.matvec(left, base_left) + tf.linalg.matvec(right, base_right)
-        state, acceptance = _exchange(state, energy(path.rbm, left, right, logits) + base, for_exchanges)
+        state, acceptance = _exchange(state, energy(machine, left, right, logits) + base, for_exchanges)
         return index + 1, state, logits, total + acceptance, seed
 
-    logits = right_logits(path.rbm, state.replica_left)
+    logits = right_logits(machine, state.replica_left)
     _, state, _, total, _ = tf.while_loop(
         lambda index, *_: index < num_sweeps, sweep, (0, state, logits, tf.zeros_like(state.rejection), seed)
     )
@@ -243,19 +246,15 @@ def _exchange_sweeps(
 
 
 def _sweep(
-    path: TemperedPath, state: ParallelTemperingState, logits: tf.Tensor, seed: tf.Tensor
+    path: ColoredPath, state: ParallelTemperingState, logits: tf.Tensor, seed: tf.Tensor
 ) -> ParallelTemperingState:
     """One block Gibbs sweep of every replica at its temperature, from the log-odds [M, C, R] at t = 1."""
-    rungs, chains, _ = state.replica_left.shape
-    rbm = path.rbm
-    base_left, base_right = split_sides(path.base_logits, rbm.num_left)
     t = tf.gather(state.inverse_temperatures, _inverse(state.replica_at))[..., tf.newaxis]
-    width = max(rbm.num_left, rbm.num_right)
-    for_right, for_left = uniform_pair([rungs, chains, width], seed, rbm.dtype)
-    logits = t * logits + (1 - t) * base_right
-    right = draw_bits(tf.math.sigmoid(logits), for_right[..., : rbm.num_right])
-    logits = t * left_logits(rbm, right) + (1 - t) * base_left
-    left = draw_bits(tf.math.sigmoid(logits), for_left[..., : rbm.num_left])
+    states = to_colors(state.replica_left, state.replica_right, path.machine.sizes)
+    for number, rho in enumerate(noise(path.machine, states, seed)):
+        fields = path.machine.fields(number, states) if number else logits
+        states[number] = draw_bits(tf.math.sigmoid(t * fields + (1 - t) * path.base[number]), rho)
+    left, right = to_sides(states)
     return state._replace(replica_left=left, replica_right=right)
 
 

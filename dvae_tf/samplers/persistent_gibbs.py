@@ -11,12 +11,15 @@ import keras
 import tensorflow as tf
 
 from ..numerics import Seed
-from ..rbm import block_gibbs, energy, uniform_states
+from ..rbm import Machine, block_gibbs, energy, uniform_bits
 from .base import Sampler, equal_log_weights, machine
 
 
 class PersistentGibbsState(NamedTuple):
-    """Current states of the chains: [C, L] and [C, R] of zeros and ones."""
+    """Current states of the chains: [C, L] and [C, R] of zeros and ones.
+
+    Of a machine on a graph, the sides are those of `graphs.GraphMachine`, whose `bits` joins them.
+    """
 
     left: tf.Tensor
     right: tf.Tensor
@@ -38,11 +41,10 @@ class PersistentGibbsInfo(NamedTuple):
 class PersistentGibbs(Sampler):
     """Persistent chains of block Gibbs sweeps; attributes as in `Sampler`."""
 
-    def init(
-        self, num_left: int, num_right: int, seed: Seed, dtype: tf.DType = tf.float32
-    ) -> PersistentGibbsState:
+    def start(self, machine: Machine, seed: Seed) -> PersistentGibbsState:
         """Returns chains at infinite temperature: independent fair bits."""
-        return PersistentGibbsState(*uniform_states(self.num_chains, num_left, num_right, seed, dtype))
+        z = uniform_bits(self.num_chains, machine.num_units, seed, machine.dtype)
+        return PersistentGibbsState(*machine.sides(z))
 
     def step(
         self,
@@ -54,6 +56,6 @@ class PersistentGibbs(Sampler):
         temperature: float = 1.0,
     ) -> tuple[PersistentGibbsState, PersistentGibbsInfo]:
         """Runs the sweeps at the given parameters."""
-        rbm = machine(left_bias, right_bias, weights, temperature, state)
-        left, right = block_gibbs(rbm, state.left, self.num_sweeps, seed)
-        return PersistentGibbsState(left, right), PersistentGibbsInfo(energy(rbm, left, right))
+        target = machine(left_bias, right_bias, weights, temperature, state)
+        left, right = block_gibbs(target, state.left, self.num_sweeps, seed)
+        return PersistentGibbsState(left, right), PersistentGibbsInfo(energy(target, left, right))

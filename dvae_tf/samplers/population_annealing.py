@@ -23,7 +23,8 @@ measured again.
 
 import dataclasses
 import math
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple, TypeAlias
 
 import keras
 import tensorflow as tf
@@ -31,13 +32,14 @@ import tensorflow as tf
 from ..numerics import Seed, effective_sample_size, split
 from ..rbm import (
     RBM,
-    as_rbm,
+    Machine,
+    as_machine,
     block_gibbs,
     energy,
     left_free_energy,
     sample_right,
     tempered_path,
-    uniform_states,
+    uniform_bits,
 )
 from ..support import as_number
 from .annealed_population import anneal
@@ -72,6 +74,50 @@ class PopulationAnnealingState(NamedTuple):
     def rbm(self) -> RBM:
         """The machine."""
         return RBM(self.left_bias, self.right_bias, self.weights)
+
+
+class GraphPopulationState(NamedTuple):
+    """The same of a machine on a graph.
+
+    Attributes:
+      left: [C, L], zeros and ones; the sides are those of `graphs.GraphMachine`.
+      right: [C, R].
+      log_weights: [C]; their exponentials sum to 1.
+      families: int32 [C], the ancestor of each replica when log Z was last set.
+      log_partition: the running log Z of that machine, nats.
+      biases: [D], of that machine: the parameters of the last step.
+      couplings: [M].
+    """
+
+    left: tf.Tensor
+    right: tf.Tensor
+    log_weights: tf.Tensor
+    families: tf.Tensor
+    log_partition: tf.Tensor
+    biases: tf.Tensor
+    couplings: tf.Tensor
+
+
+PopulationState: TypeAlias = PopulationAnnealingState | GraphPopulationState
+
+
+def machine_of(state: PopulationState, like: Machine) -> Machine:
+    """The machine that a population represents, of the kind of another one."""
+    return like._replace(**{name: getattr(state, name) for name in _parameters(like)})
+
+
+def _parameters(machine: Machine) -> dict[str, tf.Tensor]:
+    """The parameters of a machine by the names that states have."""
+    return {name: value for name, value in machine._asdict().items() if name != "graph"}
+
+
+def _population(
+    machine: Machine, sides: Sequence[tf.Tensor], families: tf.Tensor, log_partition: tf.Tensor
+) -> PopulationState:
+    """Replicas of equal weights that represent a machine."""
+    kind: Any = PopulationAnnealingState if isinstance(machine, RBM) else GraphPopulationState
+    weights = equal_log_weights(sides[0])
+    return kind(*sides, weights, families, log_partition, **_parameters(machine))
 
 
 class PopulationAnnealingInfo(NamedTuple):
@@ -113,51 +159,41 @@ class PopulationAnnealing(Sampler):
             raise ValueError(f"threshold: expected a number in [0, 1], got {threshold!r}")
         object.__setattr__(self, "threshold", threshold)
 
-    def init(
-        self, num_left: int, num_right: int, seed: Seed, dtype: tf.DType = tf.float32
-    ) -> PopulationAnnealingState:
+    def start(self, machine: Machine, seed: Seed) -> PopulationState:
         """Returns fair bits, with log Z = D log 2 of the machine whose parameters are all 0."""
-        left, right = uniform_states(self.num_chains, num_left, num_right, seed, dtype)
-        return PopulationAnnealingState(
-            left,
-            right,
-            equal_log_weights(left),
-            tf.range(self.num_chains),
-            tf.constant((num_left + num_right) * math.log(2), dtype),
-            tf.zeros([num_left], dtype),
-            tf.zeros([num_right], dtype),
-            tf.zeros([num_left, num_right], dtype),
-        )
+        z = uniform_bits(self.num_chains, machine.num_units, seed, machine.dtype)
+        log_z = tf.constant(machine.num_units * math.log(2), machine.dtype)
+        return _population(machine, machine.sides(z), tf.range(self.num_chains), log_z)
 
     def step(
         self,
         left_bias: Any,
         right_bias: Any,
         weights: Any,
-        state: PopulationAnnealingState,
+        state: PopulationState,
         seed: Seed,
         temperature: float = 1.0,
-    ) -> tuple[PopulationAnnealingState, PopulationAnnealingInfo]:
+    ) -> tuple[PopulationState, PopulationAnnealingInfo]:
         """Sweeps at the parameters of the last step, reweights to the given ones, resamples if needed."""
-        rbm = machine(left_bias, right_bias, weights, temperature, state)
+        target = machine(left_bias, right_bias, weights, temperature, state)
         for_left, for_right = split(seed)
-        new, ess, resampled = self.step_left(rbm, state, for_left)
-        right = sample_right(rbm, new.left, for_right)
+        new, ess, resampled = self.step_left(target, state, for_left)
+        right = sample_right(target, new.left, for_right)
         change = new.log_partition - state.log_partition
-        info = PopulationAnnealingInfo(energy(rbm, new.left, right), ess, resampled, change)
+        info = PopulationAnnealingInfo(energy(target, new.left, right), ess, resampled, change)
         return new._replace(right=right), info
 
     def step_left(
-        self, rbm: RBM, state: PopulationAnnealingState, seed: tf.Tensor
-    ) -> tuple[PopulationAnnealingState, tf.Tensor, tf.Tensor]:
-        """A step to `rbm` without the right side, which stays that of `state`.
+        self, target: Machine, state: PopulationState, seed: tf.Tensor
+    ) -> tuple[PopulationState, tf.Tensor, tf.Tensor]:
+        """A step to a machine without the right side, which stays that of `state`.
 
         Returns:
           The new state; the effective sample size of its weights before resampling; whether it resampled.
         """
         for_sweeps, for_resampling = split(seed)
-        left, _ = block_gibbs(state.rbm, state.left, self.num_sweeps, for_sweeps)
-        new = _reweighted(rbm, state._replace(left=left))
+        left, _ = block_gibbs(machine_of(state, target), state.left, self.num_sweeps, for_sweeps)
+        new = _reweighted(target, state._replace(left=left))
         ess = effective_sample_size(new.log_weights)
         resample = ess < self.threshold * self.num_chains
         indices = tf.where(
@@ -179,30 +215,23 @@ class PopulationAnnealing(Sampler):
         seed: Seed,
         temperature: float = 1.0,
         **ladder: Any,
-    ) -> PopulationAnnealingState:
+    ) -> PopulationState:
         """A population at the given parameters, annealed from infinite temperature; a state for `step`.
 
         Args:
-          left_bias: [L].
-          right_bias: [R].
-          weights: [L, R].
+          left_bias: [L]; of a machine on a graph, the graph.
+          right_bias: [R]; on a graph, the biases [D].
+          weights: [L, R]; on a graph, the couplings [M].
           seed: an `int32[2]` seed.
           temperature: T of p(z) = exp(-E(z) / T) / Z.
           **ladder: `num_temperatures` or `target_ess` of `samplers.anneal`.
         """
-        rbm = as_rbm(left_bias, right_bias, weights, temperature)
-        found = anneal(tempered_path(rbm), 1, self.num_chains, self.num_sweeps, seed, **ladder)
-        left = found.left[0]
-        return PopulationAnnealingState(
-            left,
-            found.right[0],
-            equal_log_weights(left),
-            found.families[0],
-            found.log_partition[0],
-            *rbm,
-        )
+        target = as_machine(left_bias, right_bias, weights, temperature)
+        found = anneal(tempered_path(target), 1, self.num_chains, self.num_sweeps, seed, **ladder)
+        sides = found.left[0], found.right[0]
+        return _population(target, sides, found.families[0], found.log_partition[0])
 
-    def summary(self, state: PopulationAnnealingState) -> dict[str, tf.Tensor]:
+    def summary(self, state: PopulationState) -> dict[str, tf.Tensor]:
         """The effective sample size of the weights, and the families left since log Z was set."""
         return {
             "population_effective_sample_size": effective_sample_size(state.log_weights),
@@ -214,9 +243,9 @@ class PopulationAnnealing(Sampler):
         left_bias: Any,
         right_bias: Any,
         weights: Any,
-        state: PopulationAnnealingState,
+        state: PopulationState,
         log_partition: tf.Tensor,
-    ) -> PopulationAnnealingState:
+    ) -> PopulationState:
         """The state at the given parameters with log Z set to a known value; each replica founds a family."""
         state = _reweighted(machine(left_bias, right_bias, weights, 1.0, state), state)
         return state._replace(
@@ -225,13 +254,15 @@ class PopulationAnnealing(Sampler):
         )
 
 
-def _reweighted(rbm: RBM, state: PopulationAnnealingState) -> PopulationAnnealingState:
+def _reweighted(target: Machine, state: PopulationState) -> PopulationState:
     """The state with the weights and log Z of another machine; its right side is not redrawn."""
     log_weights = (
-        state.log_weights + left_free_energy(state.rbm, state.left) - left_free_energy(rbm, state.left)
+        state.log_weights
+        + left_free_energy(machine_of(state, target), state.left)
+        - left_free_energy(target, state.left)
     )
     change = tf.reduce_logsumexp(log_weights)
     new = state._replace(
-        log_weights=log_weights - change, log_partition=state.log_partition + change, **rbm._asdict()
+        log_weights=log_weights - change, log_partition=state.log_partition + change, **_parameters(target)
     )
     return type(state)(*(tf.stop_gradient(value) for value in new))

@@ -10,10 +10,10 @@ from typing import Any
 import tensorflow as tf
 
 from ..numerics import Seed, as_seed, fold_in, split
-from ..rbm import RBM, sample_right
+from ..rbm import Machine, sample_right
 from ..support import as_count_tensor
 from .base import machine
-from .population_annealing import PopulationAnnealing, PopulationAnnealingState
+from .population_annealing import PopulationAnnealing, PopulationState, machine_of
 
 
 def follow_straight_path(
@@ -21,19 +21,19 @@ def follow_straight_path(
     left_bias: Any,
     right_bias: Any,
     weights: Any,
-    state: PopulationAnnealingState,
+    state: PopulationState,
     num_rungs: Any,
     seed: Seed,
-) -> PopulationAnnealingState:
+) -> PopulationState:
     """Takes a population to the given parameters along the straight path, in steps of equal length.
 
     The exponential of the new log Z is unbiased if that of the old one was. No gradient flows.
 
     Args:
       sampler: its `num_sweeps` and `threshold` are those of each step.
-      left_bias: [L].
-      right_bias: [R].
-      weights: [L, R].
+      left_bias: [L]; of a machine on a graph, the graph.
+      right_bias: [R]; on a graph, the biases [D].
+      weights: [L, R]; on a graph, the couplings [M].
       state: the population, at other parameters.
       num_rungs: the number of steps, at least 1; a number or a scalar tensor.
       seed: an `int32[2]` seed.
@@ -45,17 +45,17 @@ def follow_straight_path(
 @tf.function(jit_compile=True)
 def _follow(
     sampler: PopulationAnnealing,
-    end: RBM,
-    state: PopulationAnnealingState,
+    end: Machine,
+    state: PopulationState,
     num_rungs: tf.Tensor,
     seed: tf.Tensor,
-) -> PopulationAnnealingState:
-    start = state.rbm
+) -> PopulationState:
+    start = machine_of(state, end)
     for_steps, for_right = split(seed)
 
-    def rung(index: tf.Tensor, state: PopulationAnnealingState) -> tuple:
+    def rung(index: tf.Tensor, state: PopulationState) -> tuple:
         t = tf.cast(index + 1, end.dtype) / tf.cast(num_rungs, end.dtype)
-        between = RBM(*((1 - t) * one + t * other for one, other in zip(start, end, strict=True)))
+        between = start.map(lambda one, other: (1 - t) * one + t * other, end)
         return index + 1, sampler.step_left(between, state, fold_in(for_steps, index))[0]
 
     _, state = tf.while_loop(lambda index, _: index < num_rungs, rung, (tf.constant(0), state))

@@ -104,6 +104,7 @@ def result_of(model: DVAE, measured: Evaluation, **origin: Any) -> Result:
         num_sweeps=recipe.num_sweeps,
         num_train_iter=recipe.num_train_iter,
         schedule=recipe.schedule,
+        graph=recipe.graph,
         test_nll=measured.nll,
         test_nll_standard_error=measured.standard_error,
         test_nll_monte_carlo_error=measured.monte_carlo_error,

@@ -1,7 +1,7 @@
 """The distributions of the library."""
 
 from conformance.cases import bits, distribution, positive, real, unit
-from conformance.functions import MACHINE
+from conformance.functions import GRAPH, MACHINE
 from dvae_tf import priors, smoothing
 from dvae_tf.models.likelihoods import BernoulliPixels, DiscretizedLogisticPixels
 from dvae_tf.priors import BoltzmannMachine
@@ -42,6 +42,12 @@ DISTRIBUTIONS = {
         lambda *given: priors.GaussianIntegralRelaxation(BoltzmannMachine(*given[:-1]), 8.0, given[-1]),
         (*MACHINE, LOG_Z, positive()),
         real(2, None, 7),
+    ),
+    "priors.GraphBoltzmannMachine": distribution(
+        lambda *given: priors.GraphBoltzmannMachine(GRAPH, *given),
+        (real(5), real(6), LOG_Z),
+        bits(2, None, 5),
+        _machine,
     ),
     "priors.GumBolt": distribution(_relaxed(priors.GumBolt), (*MACHINE, LOG_Z), unit(2, None, 7)),
     "priors.OverlappingRelaxation": distribution(

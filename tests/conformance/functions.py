@@ -132,13 +132,16 @@ def _path(machine):
 
 def _along(machine, left, t):
     path = _path(machine)
-    products = tf.matmul(left, machine.weights)
     return (
         path.at(t),
-        path.log_marginal_change(left, products, t, t / 2),
+        path.log_marginal_change(left, t, t / 2),
         path.transposed.base_logits,
         path.log_base,
     )
+
+
+def _steps(machine, left, t, seed):
+    return _path(machine).form.advance([None, left], t / 2, t, seed)
 
 
 def _by_colors(graph, biases, couplings, z):
@@ -176,7 +179,18 @@ GRAPHS = {
     "elimination.moments": of_graph(graphs.elimination.moments),
     "energy": of_graph(graphs.energy, real(2, None, 5)),
     "enumeration.log_partition": of_graph(graphs.enumeration.log_partition),
+    "enumeration.draw_numbers": function(
+        lambda log_weights, seed: graphs.enumeration.draw_numbers(log_weights, 5, seed),
+        real(6),
+        SEED,
+        draws=True,
+    ),
     "enumeration.moments": of_graph(graphs.enumeration.moments),
+    "enumeration.sample": of_graph(
+        lambda graph, biases, couplings, seed: graphs.enumeration.sample(graph, biases, couplings, 5, seed),
+        SEED,
+        draws=True,
+    ),
     "exact.log_partition": of_graph(graphs.exact.log_partition),
     "exact.moments": of_graph(graphs.exact.moments),
     "for_sweeps": function(
@@ -187,7 +201,9 @@ GRAPHS = {
 }
 
 RBM = {
+    "ColoredPath": of_machine(_steps, LEFT, unit(), SEED, draws=True),
     "TemperedPath": of_machine(_along, LEFT, unit()),
+    "as_machine": of_graph(lambda *machine: rbm.as_machine(*machine, temperature=1.5)[1:]),
     "as_rbm": function(lambda *machine: rbm.as_rbm(*machine, temperature=1.5), *MACHINE),
     "block_gibbs": of_machine(
         lambda machine, left, seed: rbm.block_gibbs(machine, left, 2, seed),
@@ -205,9 +221,12 @@ RBM = {
         draws=True,
         slow=True,
     ),
+    "conditional_logits": of_machine(rbm.conditional_logits, LEFT, RIGHT),
     "energy": of_machine(rbm.energy, real(2, None, 3), real(2, None, 4)),
+    "exact.can_sample": of_machine(lambda machine: tf.constant(exact.can_sample(machine))),
     "exact.log_partition": of_machine(exact.log_partition),
     "exact.moments": of_machine(exact.moments),
+    "exact.num_exact_units": of_machine(lambda machine: tf.constant(exact.num_exact_units(machine))),
     "exact.sample": of_machine(lambda machine, seed: exact.sample(machine, 5, seed), SEED, draws=True),
     "from_graph": function(
         lambda biases, weights: rbm.from_graph(graphs.bipartite(3, 4), biases, tf.reshape(weights, [-1])),
@@ -217,6 +236,7 @@ RBM = {
     "from_ising": function(rbm.from_ising, *MACHINE),
     "left_free_energy": of_machine(rbm.left_free_energy, LEFT),
     "left_logits": of_machine(rbm.left_logits, RIGHT),
+    "mean_free_energy": of_machine(rbm.mean_free_energy, LEFT, RIGHT),
     "right_free_energy": of_machine(rbm.right_free_energy, RIGHT),
     "right_logits": of_machine(rbm.right_logits, LEFT),
     "sample_right": of_machine(rbm.sample_right, LEFT, SEED, draws=True),
@@ -226,6 +246,7 @@ RBM = {
     "to_graph": function(lambda *machine: rbm.to_graph(*machine)[1:], *MACHINE),
     "to_ising": function(rbm.to_ising, *MACHINE),
     "transposed": of_machine(rbm.transposed),
+    "uniform_bits": typed(lambda dtype: lambda seed: rbm.uniform_bits(5, 7, seed, dtype), SEED, draws=True),
     "uniform_states": typed(
         lambda dtype: lambda seed: rbm.uniform_states(5, 3, 4, seed, dtype), SEED, draws=True
     ),
@@ -306,7 +327,9 @@ PARTITION = {
         draws=True,
         slow=True,
     ),
+    "estimate_graph": of_graph(lambda *machine: partition.estimate_graph(*machine)),
     "exact": function(partition.exact, *MACHINE, slow=True),
+    "exact_graph": of_graph(partition.exact_graph),
     "population_annealing": _log_z(
         partition.population_annealing, num_populations=2, num_chains=4, num_sweeps=1, num_temperatures=3
     ),

@@ -11,6 +11,7 @@ CASES = FUNCTIONS | DISTRIBUTIONS | OBJECTS
 _REASONS = {
     "an abstract class or a protocol: its subclasses are cases": """
         models.Likelihood models.recipe_training.RecipeTraining priors.Prior
+        graphs.Form priors.boltzmann.MachineDistribution
         priors.relaxed_machine.RelaxedMachine samplers.Sampler samplers.SamplerState
         smoothing.Family smoothing.Relaxation smoothing.RelaxedBinary smoothing.Smoothing
         smoothing.SymmetricFamily""",
@@ -19,7 +20,8 @@ _REASONS = {
         models.BinaryCode models.RelaxedBound models.ReplicaUpdate models.Samples models.StepReport
         objectives.LikelihoodEstimate partition.AnnealedChains partition.BothSides partition.Criterion
         partition.LogPartition partition.LogRatio partition.TemperedLadders posterior.PosteriorSample
-        rbm.Ising rbm.RBM rbm.exact.Moments samplers.ExternalInfo samplers.ExternalState
+        samplers.ExternalInfo samplers.ExternalState
+        rbm.Ising rbm.Machine rbm.RBM rbm.exact.Moments graphs.GraphMachine samplers.GraphPopulationState
         samplers.AnnealedPopulations samplers.Mixing samplers.ParallelTemperingInfo
         samplers.ParallelTemperingState samplers.PersistentGibbsInfo samplers.PersistentGibbsState
         samplers.PopulationAnnealingInfo samplers.PopulationAnnealingState""",
@@ -36,14 +38,14 @@ _REASONS = {
         graphs.elimination.min_fill_order graphs.elimination.width
         graphs.enumeration.num_enumerated graphs.fitted graphs.from_edges graphs.from_networkx graphs.layout
         graphs.MachineOfBQM graphs.from_bqm graphs.states_of graphs.to_bqm
-        graphs.pegasus graphs.zephyr""",
+        graphs.pegasus graphs.read_edges graphs.zephyr""",
     "an error; tested by samplers/test_external.py": "samplers.SamplerError",
     "numbers of states on the host; tested by samplers/test_inverse_temperature.py": (
         "samplers.BetaEstimate samplers.estimate_beta"
     ),
     "plain numbers and names": """
         config.Betas config.DatasetFacts config.Recipe config.Structure config.System config.recipe
-        config.BASELINES config.BETA config.DATASETS config.ESTIMATORS config.EstimatorFacts
+        config.BASELINES config.BETA config.DATASETS config.ESTIMATORS config.EstimatorFacts config.GRAPHS
         config.Change config.changes_of config.fields_of config.check_estimator config.PUBLISHED
         config.PublishedNLL config.SAMPLERS
         config.SCHEDULES config.LIKELIHOODS config.LikelihoodFacts config.STRUCTURES config.SYSTEMS

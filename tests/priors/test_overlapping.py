@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from dvae_tf import smoothing
+from dvae_tf import rbm, smoothing
 from dvae_tf.numerics import bernoulli_entropy
 from dvae_tf.priors import BoltzmannMachine, OverlappingRelaxation, overlapping
 from support import reference, smoothing_cases
@@ -228,11 +228,11 @@ def test_gradient_in_zeta_is_exact_where_the_power_smoothing_is_sharp():
 def test_the_gradient_check_catches_a_mean_field_that_is_differentiated(monkeypatch):
     """At a mean field that has not converged, a gradient through m differs."""
 
-    def differentiated(rbm, left_shift, right_shift, num_iterations):
+    def differentiated(machine, left_shift, right_shift, num_iterations):
         left, right = tf.zeros_like(left_shift), tf.zeros_like(right_shift)
         for _ in range(num_iterations):
-            right = overlapping.right_logits(rbm, tf.math.sigmoid(left)) + right_shift
-            left = overlapping.left_logits(rbm, tf.math.sigmoid(right)) + left_shift
+            right = rbm.right_logits(machine, tf.math.sigmoid(left)) + right_shift
+            left = rbm.left_logits(machine, tf.math.sigmoid(right)) + left_shift
         return left, right
 
     monkeypatch.setattr(overlapping, "mean_field", differentiated)

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from dvae_tf import rbm
-from dvae_tf.rbm import gibbs
+from dvae_tf.graphs import gibbs
 from support import reference
 
 NUM_CHAINS = 60_000
@@ -15,8 +15,8 @@ each_dtype = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.fixture
 def fresh_kernel(monkeypatch):
     """Compiles the kernel anew within the test, so that it uses patched parts."""
-    kernel = tf.function(gibbs._block_gibbs.python_function, jit_compile=True)
-    monkeypatch.setattr(gibbs, "_block_gibbs", kernel)
+    kernel = tf.function(gibbs._run_sweeps.python_function, jit_compile=True)
+    monkeypatch.setattr(gibbs, "_run_sweeps", kernel)
 
 
 def _p_value_after(machine, dtype, num_sweeps=1, seed=(1, 2)):
@@ -41,34 +41,33 @@ def test_sweeps_leave_machines_of_several_sizes_invariant():
         assert _p_value_after(reference.random_machine(*size, seed=11), np.float32) > 1e-4
 
 
-def _flipped_left(parameters, right):
-    return -rbm.left_logits(parameters, right)
+def _flipped(fields, bias):
+    return -fields
 
 
-def _biasless_left(parameters, right):
-    return rbm.left_logits(parameters, right) - parameters.left_bias
+def _biasless(fields, bias):
+    return fields - bias
 
 
-def _doubled_left(parameters, right):
-    return 2.0 * rbm.left_logits(parameters, right)
+def _doubled(fields, bias):
+    return 2.0 * fields
 
 
-def _biasless_right(parameters, left):
-    return rbm.right_logits(parameters, left) - parameters.right_bias
+LEFT, RIGHT = 1, 0
 
 
 @pytest.mark.parametrize(
-    ("name", "wrong"),
-    [
-        ("left_logits", _flipped_left),
-        ("left_logits", _biasless_left),
-        ("left_logits", _doubled_left),
-        ("right_logits", _biasless_right),
-    ],
+    ("side", "wrong"), [(LEFT, _flipped), (LEFT, _biasless), (LEFT, _doubled), (RIGHT, _biasless)]
 )
 @pytest.mark.usefixtures("fresh_kernel")
-def test_the_check_catches_a_wrong_conditional(monkeypatch, name, wrong):
-    monkeypatch.setattr(gibbs, name, wrong)
+def test_the_check_catches_a_wrong_conditional(monkeypatch, side, wrong):
+    original = rbm.RBM.fields
+
+    def fields(machine, number, states):
+        found = original(machine, number, states)
+        return wrong(found, machine.biases[number]) if number == side else found
+
+    monkeypatch.setattr(rbm.RBM, "fields", fields)
     assert _p_value_after(reference.random_machine(4, 4, seed=10), np.float32) < 1e-6
 
 
@@ -117,10 +116,10 @@ def test_number_of_sweeps_does_not_trace_again():
     machine = rbm.as_rbm(*reference.random_machine(3, 4, seed=14).cast(np.float32))
     start = tf.zeros([50, 3])
     rbm.block_gibbs(machine, start, 1, (0, 0))
-    before = gibbs._block_gibbs.experimental_get_tracing_count()
+    before = gibbs._run_sweeps.experimental_get_tracing_count()
     for num_sweeps in (2, 3, tf.constant(4)):
         rbm.block_gibbs(machine, start, num_sweeps, (1, num_sweeps))
-    assert gibbs._block_gibbs.experimental_get_tracing_count() == before
+    assert gibbs._run_sweeps.experimental_get_tracing_count() == before
 
 
 def test_no_gradient_flows():

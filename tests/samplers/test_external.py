@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from dvae_tf import graphs, priors, samplers
+from dvae_tf import graphs, priors, rbm, samplers
 from dvae_tf.samplers import External, SamplerError
-from support import reference
+from support import graph_reference, reference
 from support.external import ExactDraws
 
 GRAPH = graphs.bipartite(3, 2)
@@ -44,6 +44,24 @@ def test_the_function_gets_the_machine_and_seeds_of_the_step():
     np.testing.assert_allclose(state.log_weights, -np.log(400), rtol=1e-6)
     # A function without an argument `seed` is given none; the number of states is a thousand by default.
     assert steps(External(constant, 1.0), 1)[0].left.shape == (1000, 3)
+
+
+def test_a_machine_on_a_graph():
+    """The units that the function returns are those of the graph, whatever their colors."""
+    ring = graphs.from_edges(5, [(0, 1), (1, 2), (2, 3), (3, 4), (0, 4)])
+    rng = np.random.default_rng(0)
+    biases, couplings = rng.normal(size=5), rng.normal(size=5)
+    draw = ExactDraws(ring)
+    sampler = External(draw, beta_eff=1.0, num_chains=50)
+    state = sampler.init_graph(ring, (0, 0), tf.float64)
+    state, info = sampler.step(ring, biases, couplings, state, (1, 0))
+    [(given_biases, given_couplings, seed)] = draw.calls
+    np.testing.assert_array_equal(given_biases, biases)
+    np.testing.assert_array_equal(given_couplings, couplings)
+    z = draw(biases, couplings, 50, seed)
+    np.testing.assert_array_equal(rbm.as_machine(ring, biases, couplings).bits(state.left, state.right), z)
+    assert not np.array_equal(tf.concat([state.left, state.right], 1), z)  # sides are an order of their own
+    np.testing.assert_allclose(info.energy, graph_reference.energy(ring, biases, couplings, z))
 
 
 @pytest.mark.parametrize("beta", [0.4, 3.0])

@@ -83,3 +83,24 @@ def transition_matrix(graph, biases, couplings, colors):
                 step *= now == z[:, i : i + 1]
         total = total @ step
     return total
+
+
+def probabilities(graph, biases, couplings):
+    """p(z) of all states, [2^D]."""
+    energies = energy(graph, biases, couplings, reference.binary_states(graph.num_units))
+    return np.exp(-energies - moments(graph, biases, couplings)[0])
+
+
+def exact_draws(graph, biases, couplings, num_samples, seed):
+    """Independent draws of z [num_samples, D] from the table of all states."""
+    probs = probabilities(graph, biases, couplings)
+    numbers = np.random.default_rng(seed).choice(probs.size, num_samples, p=probs / probs.sum())
+    return reference.binary_states(graph.num_units)[numbers]
+
+
+def coupling_matrix(graph, couplings):
+    """The symmetric matrix, by a loop."""
+    found = np.zeros((graph.num_units, graph.num_units))
+    for (i, j), coupling in zip(graph.edges, couplings, strict=True):
+        found[i, j] = found[j, i] = coupling
+    return found
