@@ -1,6 +1,7 @@
 """A prior on a Zephyr graph trained by an annealer.
 
-Simulated annealing of D-Wave's Ocean tools stands in for it. It draws at a temperature of its own, as hardware does. Training estimates it and divides it out.
+Simulated annealing of D-Wave's Ocean tools stands in for it. It draws at a temperature of its own, as
+hardware does. Training estimates it and divides it out.
 """
 
 import sys
