@@ -41,8 +41,8 @@ def save(
     `log_likelihood` is the importance-weighted bound of $\log p(x)$ in nats, with the $\log Z$ stored in the
     prior. `sample` continues the stored chains. `encode` draws the code; the probabilities of a later group
     depend on the bits drawn before it. `reconstruct` decodes such a draw. Images and codes of values that
-    the model does not take are an `InvalidArgumentError`. If the model knows (height, width) of its images,
-    they are `image_shape` of the loaded object and of `export.json`.
+    the model does not take are an `InvalidArgumentError`. If the model knows the shape of its images,
+    (height, width) or (height, width, 3), it is `image_shape` of the loaded object and of `export.json`.
 
     Args:
       model: a trained model whose $\log Z$ has been measured (`DVAE.measure_log_partition`).

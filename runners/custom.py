@@ -1,8 +1,8 @@
 """Trains and evaluates a discrete VAE on your own images, read from .npy or .npz files.
 
-Arrays are [N, H, W] or [N, D]: booleans, grey levels in [0, 1], or integers from 0 to 255. Grey levels become
-bits at random, anew for each training batch and once for validation and test, or by a threshold (--binarize);
-or they stay grey, with a likelihood of levels (--likelihood).
+Arrays are [N, H, W], [N, H, W, 3] in colour, or [N, D]: booleans, levels in [0, 1], or integers from 0 to
+255. Levels become bits at random, anew for each training batch and once for validation and test, or by a
+threshold (--binarize); or they stay as they are, with a likelihood of levels (--likelihood).
 """
 
 from collections.abc import Sequence
@@ -30,7 +30,9 @@ def define_image_flags() -> None:
         "validation", None, "The validation images; by default the last tenth of the training images."
     )
     flags.DEFINE_list(
-        "image_shape", None, "Height,width of [N, D] arrays; by default square if D is a square number."
+        "image_shape",
+        None,
+        "Height,width or height,width,3 of [N, D] arrays; by default square if D is a square number.",
     )
     flags.DEFINE_enum(
         "binarize",
@@ -75,13 +77,13 @@ def _images(binarize: str) -> data.Images:
         if not files[split]:
             raise ValueError(f"{split}: expected a .npy or .npz file, got none")
     shape = values.image_shape
-    if shape and not (len(shape) == 2 and all(side.isdecimal() for side in shape)):
-        raise ValueError(f"image_shape: expected height,width, got {','.join(shape)}")
+    if shape and not (len(shape) in (2, 3) and all(side.isdecimal() for side in shape)):
+        raise ValueError(f"image_shape: expected height,width or height,width,3, got {','.join(shape)}")
     arrays: dict[str, Any] = {split: data.read_array(file) for split, file in files.items() if file}
     return data.from_arrays(
         **arrays,
         name=values.name,
-        image_shape=(int(shape[0]), int(shape[1])) if shape else None,
+        image_shape=config.as_image_shape([int(side) for side in shape]) if shape else None,
         source=", ".join(file for file in files.values() if file),
         binarize=binarize,
     )

@@ -1,10 +1,11 @@
 """A dataset is three splits of flattened binary images, with checks."""
 
 import math
-import operator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+
+from ..config import ImageShape, as_image_shape
 
 
 class DataError(Exception):
@@ -14,12 +15,14 @@ class DataError(Exception):
 class Images(NamedTuple):
     """The three splits of a dataset, one flattened image per row.
 
+    The 256 levels of 8-bit images are n / 255. Colours are three values for each pixel, side by side.
+
     Attributes:
       train: float32 `[N_train, X]` in [0, 1]: binary images or, if the dataset is binarised afresh for every
         batch, pixel probabilities.
       validation: float32 `[N_validation, X]`, binary; grey levels for a likelihood of levels.
       test: float32 `[N_test, X]`, like `validation`.
-      image_shape: (height, width), whose product is X.
+      image_shape: (height, width), or (height, width, 3) in colour, whose product is X.
       name: The name of the dataset.
       source: The origin of the images, in one line.
     """
@@ -27,7 +30,7 @@ class Images(NamedTuple):
     train: np.ndarray
     validation: np.ndarray
     test: np.ndarray
-    image_shape: tuple[int, int]
+    image_shape: ImageShape
     name: str
     source: str
 
@@ -53,7 +56,7 @@ def check(images: Images, pixels: str | None = "bits") -> None:
     """
     if pixels is None:
         return
-    shape = sides(images.image_shape)
+    shape = as_image_shape(images.image_shape)
     for split in ("train", "validation", "test"):
         _check_split(getattr(images, split), split, math.prod(shape), shape)
     for split in ("validation", "test") if pixels == "bits" else ():
@@ -63,21 +66,6 @@ def check(images: Images, pixels: str | None = "bits") -> None:
                 f"{split}: expected binary pixels, 0 or 1, got grey levels. Binarise them once, for example "
                 "with data.binarize_once"
             )
-
-
-def sides(image_shape: Any) -> tuple[int, int]:
-    """Returns (height, width) as Python integers, from any two integers of Python or NumPy.
-
-    Raises:
-      ValueError: If they are not two positive integers.
-    """
-    try:
-        height, width = (operator.index(side) for side in image_shape)
-    except (TypeError, ValueError):
-        height = width = 0
-    if min(height, width) < 1:
-        raise ValueError(f"image_shape: expected two positive integers, got {image_shape!r}")
-    return height, width
 
 
 def _check_split(pixels: np.ndarray, split: str, width: int, image_shape: tuple[int, ...]) -> None:

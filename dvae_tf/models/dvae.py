@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
-from ..config import Recipe, check_estimator
+from ..config import ImageShape, Recipe, as_image_shape, check_estimator
 from ..estimators import BoundParts, RelaxedBound
 from ..networks import Network
 from ..numerics import Seed, Tag, as_seed, integer_seed
@@ -91,7 +91,8 @@ class DVAE(RecipeTraining):
       prior: your own prior of the code. None takes that of the recipe's baseline.
       sampler: your own sampler of the negative phase, with the recipe's number of chains for each replica.
         None takes that of the recipe.
-      image_shape: (height, width) of the images, for pictures and exports; None if it is not known.
+      image_shape: (height, width) of the images, or (height, width, 3) in colour, for pictures and exports;
+        None if it is not known.
       kl_warmup: whether training begins with the recipe's warm-up of the KL terms; a model that
         `models.load` returns is past it.
       name: name of the model.
@@ -114,7 +115,7 @@ class DVAE(RecipeTraining):
         relaxation: Relaxation | Sequence[Relaxation] | None = None,
         prior: Prior | None = None,
         sampler: Sampler | None = None,
-        image_shape: tuple[int, int] | None = None,
+        image_shape: ImageShape | None = None,
         kl_warmup: bool = True,
         name: str = "dvae",
         dtype: Any = None,
@@ -131,14 +132,11 @@ class DVAE(RecipeTraining):
         self.likelihood = LIKELIHOODS[recipe.likelihood] if likelihood is None else likelihood
         self.pixel_values = getattr(self.likelihood, "pixels", None)
         mean_x = _checked_mean(mean_x, self.pixel_values)
-        if image_shape is not None and math.prod(image_shape) != len(mean_x):
-            raise ValueError(f"image_shape: expected {len(mean_x)} pixels, got {tuple(image_shape)}")
+        self.image_shape = None if image_shape is None else as_image_shape(image_shape)
+        if self.image_shape is not None and math.prod(self.image_shape) != len(mean_x):
+            raise ValueError(f"image_shape: expected {len(mean_x)} pixels, got {self.image_shape}")
         structure, system = recipe.structure, recipe.system
         self.recipe, self.num_pixels, self.kl_warmup = recipe, len(mean_x), kl_warmup
-        self.image_shape: tuple[int, int] | None = None
-        if image_shape is not None:
-            height, width = image_shape
-            self.image_shape = as_count("image_shape", height), as_count("image_shape", width)
         self.kl, self.bound = KL_TERMS[system.kl], BOUNDS[system.bound]
         _registered(ESTIMATORS, "estimator", recipe.estimator)
         self._nll = keras.metrics.Mean("nll")

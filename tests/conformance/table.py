@@ -39,8 +39,8 @@ _REASONS = {
     "plain numbers and names": """
         config.Betas config.DatasetFacts config.Recipe config.Structure config.System config.recipe
         config.BASELINES config.BETA config.DATASETS config.ESTIMATORS config.EstimatorFacts
-        config.Change config.changes_of config.fields_of config.check_estimator config.PUBLISHED
-        config.PublishedNLL config.SAMPLERS
+        config.Change config.ImageShape config.as_image_shape config.changes_of config.fields_of
+        config.check_estimator config.PUBLISHED config.PublishedNLL config.SAMPLERS
         config.SCHEDULES config.LIKELIHOODS config.LikelihoodFacts config.STRUCTURES config.SYSTEMS
         evaluation.Evaluation evaluation.ImageNLL evaluation.PairedDifference
         models.PRETRAINED numerics.Tag
