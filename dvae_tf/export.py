@@ -71,7 +71,8 @@ def save(
         # The variables alone: loading a Keras layer would need its class.
         module.state = tuple(variable.value for variable in model.variables)
         if model.image_shape is not None:
-            module.image_shape = tf.constant(model.image_shape)
+            # A SavedModel keeps no constants.
+            module.image_shape = tf.Variable(model.image_shape, trainable=False)
         functions = _functions(model, num_importance_samples, num_sweeps)
         tf.saved_model.save(module, str(partial), functions)
         description = _description(model, num_importance_samples, num_sweeps)

@@ -38,7 +38,7 @@ def define_image_flags() -> None:
         "binarize",
         None,
         ["random", "threshold", "none"],
-        "What grey levels become: by default bits at random, or none with a likelihood of levels.",
+        "What levels become: by default bits at random, or none with a likelihood of levels.",
     )
     flags.DEFINE_string("name", "custom", "The name of the dataset in folders and tables.")
 
@@ -52,21 +52,19 @@ def _custom(_: Sequence[str]) -> None:
 def read_images(likelihood: str) -> tuple[data.Images, bool]:
     """The images of the flags, as a likelihood takes them, and whether each batch is binarised afresh."""
     values = flags.FLAGS
-    facts = config.LIKELIHOODS.get(likelihood)
-    takes_levels = facts is not None and facts.pixels == "levels"
-    binarize = values.binarize or ("none" if takes_levels else "random")
+    binarize = values.binarize or ("none" if common.takes_levels(likelihood) else "random")
     images = _images(binarize)
     if not images.is_binary or values.binarize:
-        print(_GREY[binarize])
+        print(_LEVELS[binarize])
     return images, binarize == "random" and not images.is_binary
 
 
-_GREY = {
-    "random": "Grey levels: the probability of a pixel being 1, drawn anew for each batch, and once for\n"
-    "validation and test. --binarize=threshold makes bits of them, --likelihood=discretized_logistic\n"
+_LEVELS = {
+    "random": "Levels: the probability of a pixel being 1, drawn anew for each batch, and once for\n"
+    "validation and test. --binarize=threshold makes bits of them, --likelihood=logistic_mixture\n"
     "keeps them.",
-    "threshold": "Grey levels: 1 from the middle on, otherwise 0.",
-    "none": "Grey levels: kept as they are.",
+    "threshold": "Levels: 1 from the middle on, otherwise 0.",
+    "none": "Levels: kept as they are.",
 }
 
 

@@ -1,4 +1,4 @@
-"""A dataset is three splits of flattened binary images, with checks."""
+"""A dataset is three splits of flattened images, with checks."""
 
 import math
 from typing import NamedTuple
@@ -6,6 +6,9 @@ from typing import NamedTuple
 import numpy as np
 
 from ..config import ImageShape, as_image_shape
+
+# Of 255 times a level in float32, at most.
+_ROUNDING = 1e-3
 
 
 class DataError(Exception):
@@ -45,20 +48,25 @@ def check(images: Images, pixels: str | None = "bits") -> None:
 
     Args:
       images: The dataset.
-      pixels: What `validation` and `test` consist of: "bits", "levels" in [0, 1], or None for whatever the
-        likelihood of your own takes, which is not checked.
+      pixels: What `validation` and `test` consist of: "bits", "levels" in [0, 1], "8-bit levels" (`train` as
+        well), or None for whatever the likelihood of your own takes, which is not checked.
 
     Raises:
       TypeError: If a split is not a float32 NumPy array.
       ValueError: If a split is not of rank 2, or its width disagrees with `image_shape`.
-      DataError: If a split is empty or holds a value that is not finite or outside of [0, 1], or if
-        `validation` or `test` holds a value other than 0 and 1 and bits are expected.
+      DataError: If a split is empty or holds a value that is not finite, outside of [0, 1], or none that is
+        expected.
     """
     if pixels is None:
         return
     shape = as_image_shape(images.image_shape)
     for split in ("train", "validation", "test"):
         _check_split(getattr(images, split), split, math.prod(shape), shape)
+        if pixels == "8-bit levels" and not _are_bytes(getattr(images, split)):
+            raise DataError(
+                f"{split}: expected the 256 levels n / 255 of 8-bit images, got others. Round them, for "
+                "example by np.round(255 * x) / 255"
+            )
     for split in ("validation", "test") if pixels == "bits" else ():
         held_out = getattr(images, split)
         if not np.all((held_out == 0) | (held_out == 1)):
@@ -66,6 +74,11 @@ def check(images: Images, pixels: str | None = "bits") -> None:
                 f"{split}: expected binary pixels, 0 or 1, got grey levels. Binarise them once, for example "
                 "with data.binarize_once"
             )
+
+
+def _are_bytes(pixels: np.ndarray) -> bool:
+    """Whether all pixels are levels n / 255; row by row, to spare memory."""
+    return all(np.abs(row - np.rint(row)).max() < _ROUNDING for row in (255 * row for row in pixels))
 
 
 def _check_split(pixels: np.ndarray, split: str, width: int, image_shape: tuple[int, ...]) -> None:

@@ -20,6 +20,17 @@ def _images(**changes):
     return images._replace(**changes)
 
 
+def test_levels_of_8_bits():
+    levels = np.arange(256, dtype=np.uint8).astype(np.float32).reshape(1, 256) / np.float32(255)
+    images = data.Images(levels, levels, levels, (16, 16), "toy", "a test")
+    data.check(images, "8-bit levels")
+    for split in ("train", "test"):
+        between = images._replace(**{split: np.abs(levels - np.float32(0.2 / 255))})
+        data.check(between, "levels")
+        with pytest.raises(data.DataError, match=f"{split}: expected the 256 levels n / 255"):
+            data.check(between, "8-bit levels")
+
+
 def _with(value):
     pixels = np.zeros((5, 6), np.float32)
     pixels[2, 3] = value
