@@ -10,6 +10,7 @@ NLL, less with larger $K$. $\log Z$ is exact where it can be enumerated, otherwi
 (`partition.estimate`), which brackets the NLL.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -42,6 +43,7 @@ class Evaluation(NamedTuple):
       num_images: how many images.
       num_importance_samples: K.
       image_nll: NLL of each image, float64 [N], for paired comparisons of models on the same images.
+      bits_per_dim: `nll` in bits per pixel and channel, of a likelihood of 8-bit levels; None for others.
     """
 
     nll: float
@@ -57,6 +59,7 @@ class Evaluation(NamedTuple):
     num_images: int
     num_importance_samples: int
     image_nll: np.ndarray
+    bits_per_dim: float | None = None
 
 
 class ImageNLL(NamedTuple):
@@ -82,7 +85,7 @@ def evaluate(
 
     Args:
       model: a `DVAE`.
-      images: [N, X], zeros and ones.
+      images: [N, X], as the likelihood takes them.
       num_importance_samples: K.
       seed: an `int32[2]` seed or an integer.
       batch_size: images per batch.
@@ -114,7 +117,18 @@ def evaluate(
         num_images=count,
         num_importance_samples=num_importance_samples,
         image_nll=measured.nll,
+        bits_per_dim=bits_per_dim(nll, model.num_pixels) if model.num_levels == 256 else None,
     )
+
+
+def bits_per_dim(nll: float, num_pixels: int) -> float:
+    """A negative log-likelihood of images in nats as bits per pixel and channel.
+
+    Args:
+      nll: nats per image.
+      num_pixels: X, the numbers of an image: one for each pixel and channel.
+    """
+    return nll / (num_pixels * math.log(2))
 
 
 class PairedDifference(NamedTuple):

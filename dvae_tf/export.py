@@ -41,8 +41,8 @@ def save(
     `log_likelihood` is the importance-weighted bound of $\log p(x)$ in nats, with the $\log Z$ stored in the
     prior. `sample` continues the stored chains. `encode` draws the code; the probabilities of a later group
     depend on the bits drawn before it. `reconstruct` decodes such a draw. Images and codes of values that
-    the model does not take are an `InvalidArgumentError`. If the model knows (height, width) of its images,
-    they are `image_shape` of the loaded object and of `export.json`.
+    the model does not take are an `InvalidArgumentError`. If the model knows the shape of its images,
+    (height, width) or (height, width, 3), it is `image_shape` of the loaded object and of `export.json`.
 
     Args:
       model: a trained model whose $\log Z$ has been measured (`DVAE.measure_log_partition`).
@@ -71,7 +71,8 @@ def save(
         # The variables alone: loading a Keras layer would need its class.
         module.state = tuple(variable.value for variable in model.variables)
         if model.image_shape is not None:
-            module.image_shape = tf.constant(model.image_shape)
+            # A SavedModel keeps no constants.
+            module.image_shape = tf.Variable(model.image_shape, trainable=False)
         functions = _functions(model, num_importance_samples, num_sweeps)
         tf.saved_model.save(module, str(partial), functions)
         description = _description(model, num_importance_samples, num_sweeps)

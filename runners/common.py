@@ -80,18 +80,30 @@ def define_data_flags() -> None:
     )
 
 
-def load_images(dataset: str) -> data.Images:
-    """Loads a dataset of the library from the place that the flags name."""
+def load_images(dataset: str, likelihood: str = config.Recipe.likelihood) -> data.Images:
+    """Loads a dataset of the library, as a likelihood takes it, from the place that the flags name."""
     values = flags.FLAGS
-    return data.load(dataset, data_dir=values.data_dir or None, manual_dir=values.manual_dir or None)
+    return data.load(
+        dataset,
+        data_dir=values.data_dir or None,
+        manual_dir=values.manual_dir or None,
+        pixels="levels" if takes_levels(likelihood) else "bits",
+    )
 
 
-def load_test_images(dataset: str) -> data.Images | None:
+def load_test_images(dataset: str, likelihood: str) -> data.Images | None:
     """The images of `--test` if given, otherwise the dataset; None if it is not one of the library."""
     if flags.FLAGS.test:
         own = data.read_array(flags.FLAGS.test)
-        return data.from_arrays(own, own, own, name=dataset)
-    return load_images(dataset) if dataset in config.DATASETS else None
+        binarize = "none" if takes_levels(likelihood) else "random"
+        return data.from_arrays(own, own, own, name=dataset, binarize=binarize)
+    return load_images(dataset, likelihood) if dataset in config.DATASETS else None
+
+
+def takes_levels(likelihood: str) -> bool:
+    """Whether a likelihood is one of levels; an unknown name is refused elsewhere."""
+    facts = config.LIKELIHOODS.get(likelihood)
+    return facts is not None and facts.pixels != "bits"
 
 
 def define_flags(struct: str, num_train_iter: int) -> None:
@@ -246,7 +258,8 @@ def run(dataset: str, description: str | None, struct: str, num_train_iter: int,
         flags.FLAGS.set_default(name, value)
 
     def main(_: Sequence[str]) -> None:
-        train(recipe_from_flags(dataset), lambda: load_images(dataset))
+        recipe = recipe_from_flags(dataset)
+        train(recipe, lambda: load_images(dataset, recipe.likelihood))
 
     start(main, description)
 
@@ -368,7 +381,7 @@ def announce(console: Console, recipe: config.Recipe, images: data.Images) -> No
     for name, value in recipe.to_json().items():
         table.add_row(name, str(value))
     console.print(table)
-    model = DVAE(recipe, images.train.mean(0))
+    model = DVAE(recipe, images.train.mean(0), image_shape=images.image_shape)
     trainable = sum(int(tf.size(variable)) for variable in model.trainable_variables)
     sizes = " / ".join(f"{len(split):,}" for split in (images.train, images.validation, images.test))
     console.print(f"Data: {images.source}; {sizes} images")
@@ -406,11 +419,19 @@ def log_partition_text(result: Result) -> str:
     return text + verdicts[result.log_partition_converged]
 
 
+def bits_text(bits_per_dim: float | None) -> str:
+    """An NLL in bits per dimension, to follow that in nats; empty where there is none."""
+    return "" if bits_per_dim is None else f" ({bits_per_dim:.3f} bits/dim)"
+
+
 def show_result(console: Console, result: Result) -> None:
     """Prints the table of a finished run."""
     table = Table("quantity", "value", title=f"{result.baseline}, {result.struct}")
     error = result.test_nll_standard_error
     table.add_row("test NLL (nats)", f"{result.test_nll:.2f} ± {error:.2f} (over images)")
+    if (bits := result.test_bits_per_dim) is not None:
+        error *= bits / result.test_nll
+        table.add_row("test NLL (bits/dim)", f"{bits:.3f} ± {error:.3f}")
     table.add_row("  Monte Carlo error", f"{result.test_nll_monte_carlo_error:.3f}")
     table.add_row("log Z (nats)", log_partition_text(result))
     if result.test_nll_bracket is not None and result.log_partition_standard_error > 0:

@@ -34,6 +34,7 @@ from dvae_tf.runs import (
 )
 from dvae_tf.storage import StorageError
 
+from . import common
 from .cells import PRIMARY, SIZES, deviations
 
 # Fields that are texts of their own, such as `gumbolt`; others need their name.
@@ -174,6 +175,13 @@ class Group(NamedTuple):
         """Of the test NLL over seeds, nats; None for one seed."""
         nlls = [run.result.test_nll for run in self.runs]
         return statistics.stdev(nlls) if len(nlls) > 1 else None
+
+    @property
+    def bits_per_dim(self) -> float | None:
+        """The mean in bits per dimension, of likelihoods of 8-bit levels; None for others."""
+        bits = [run.result.test_bits_per_dim for run in self.runs]
+        known = [each for each in bits if each is not None]
+        return statistics.fmean(known) if len(known) == len(bits) else None
 
     @property
     def converged(self) -> bool:
@@ -323,6 +331,7 @@ def rows(runs: Sequence[Run], which: str) -> list[Row]:
     for group in among:
         spread = group.standard_deviation
         nll = f"{group.mean:.2f}" + ("" if spread is None else f" ± {spread:.2f}")
+        nll += common.bits_text(group.bits_per_dim)
         if not group.converged:
             nll += ", log Z not converged"
         seeds = ", ".join(map(str, sorted(run.recipe.seed for run in group.runs)))

@@ -7,6 +7,8 @@ import tensorflow as tf
 
 from dvae_tf.config import Recipe
 from dvae_tf.data import Images
+from dvae_tf.models import Likelihood
+from dvae_tf.models.systems import LIKELIHOODS
 
 # The factor accounts for random numbers, elementwise work and batch norm, the constants for the overhead of
 # calls, which dominates in small models.
@@ -20,7 +22,7 @@ def estimate_seconds(recipe: Recipe, images: Images) -> float:
     """Estimates the seconds of training, validations and test, within about a factor of two."""
     structure, num_pixels = recipe.structure, images.train.shape[1]
     left = structure.num_units // 2
-    code_row, image_row = _network_products(recipe, num_pixels)
+    code_row, image_row = _network_products(recipe, num_pixels, _num_outputs(recipe, images))
     sweep = 2 * left * (structure.num_units - left)
     batch = recipe.train_batchsize
     num_samples = _mean_samples(recipe)
@@ -48,7 +50,15 @@ def _mean_samples(recipe: Recipe) -> float:
     return recipe.late_start * recipe.k + (1 - recipe.late_start) * recipe.late_k
 
 
-def _network_products(recipe: Recipe, num_pixels: int) -> tuple[float, float]:
+def _num_outputs(recipe: Recipe, images: Images) -> int:
+    """The number of outputs of the decoder, as far as the likelihood tells."""
+    likelihood, mean_x = LIKELIHOODS[recipe.likelihood], images.train[0]
+    if not isinstance(likelihood, Likelihood):
+        return len(mean_x)
+    return len(likelihood.of_images(images.image_shape).initial_outputs(mean_x))
+
+
+def _network_products(recipe: Recipe, num_pixels: int, num_outputs: int) -> tuple[float, float]:
     """The multiplications of a forward pass: (per code, per image)."""
     structure = recipe.structure
 
@@ -56,7 +66,7 @@ def _network_products(recipe: Recipe, num_pixels: int) -> tuple[float, float]:
         return sum(a * b for a, b in itertools.pairwise(sizes))
 
     units, hidden = structure.units_per_group, list(structure.hidden_units)
-    per_code = later([structure.num_units, *hidden, num_pixels])
+    per_code = later([structure.num_units, *hidden, num_outputs])
     per_image = 0
     for group in range(structure.num_groups):
         tail = [*hidden, units]

@@ -1,8 +1,8 @@
 """Trains and evaluates a discrete VAE on your own images, read from .npy or .npz files.
 
-Arrays are [N, H, W] or [N, D]: booleans, grey levels in [0, 1], or integers from 0 to 255. Grey levels become
-bits at random, anew for each training batch and once for validation and test, or by a threshold (--binarize);
-or they stay grey, with a likelihood of levels (--likelihood).
+Arrays are [N, H, W], [N, H, W, 3] in colour, or [N, D]: booleans, levels in [0, 1], or integers from 0 to
+255. Levels become bits at random, anew for each training batch and once for validation and test, or by a
+threshold (--binarize); or they stay as they are, with a likelihood of levels (--likelihood).
 """
 
 from collections.abc import Sequence
@@ -30,13 +30,15 @@ def define_image_flags() -> None:
         "validation", None, "The validation images; by default the last tenth of the training images."
     )
     flags.DEFINE_list(
-        "image_shape", None, "Height,width of [N, D] arrays; by default square if D is a square number."
+        "image_shape",
+        None,
+        "Height,width or height,width,3 of [N, D] arrays; by default square if D is a square number.",
     )
     flags.DEFINE_enum(
         "binarize",
         None,
         ["random", "threshold", "none"],
-        "What grey levels become: by default bits at random, or none with a likelihood of levels.",
+        "What levels become: by default bits at random, or none with a likelihood of levels.",
     )
     flags.DEFINE_string("name", "custom", "The name of the dataset in folders and tables.")
 
@@ -50,21 +52,19 @@ def _custom(_: Sequence[str]) -> None:
 def read_images(likelihood: str) -> tuple[data.Images, bool]:
     """The images of the flags, as a likelihood takes them, and whether each batch is binarised afresh."""
     values = flags.FLAGS
-    facts = config.LIKELIHOODS.get(likelihood)
-    takes_levels = facts is not None and facts.pixels == "levels"
-    binarize = values.binarize or ("none" if takes_levels else "random")
+    binarize = values.binarize or ("none" if common.takes_levels(likelihood) else "random")
     images = _images(binarize)
     if not images.is_binary or values.binarize:
-        print(_GREY[binarize])
+        print(_LEVELS[binarize])
     return images, binarize == "random" and not images.is_binary
 
 
-_GREY = {
-    "random": "Grey levels: the probability of a pixel being 1, drawn anew for each batch, and once for\n"
-    "validation and test. --binarize=threshold makes bits of them, --likelihood=discretized_logistic\n"
+_LEVELS = {
+    "random": "Levels: the probability of a pixel being 1, drawn anew for each batch, and once for\n"
+    "validation and test. --binarize=threshold makes bits of them, --likelihood=logistic_mixture\n"
     "keeps them.",
-    "threshold": "Grey levels: 1 from the middle on, otherwise 0.",
-    "none": "Grey levels: kept as they are.",
+    "threshold": "Levels: 1 from the middle on, otherwise 0.",
+    "none": "Levels: kept as they are.",
 }
 
 
@@ -75,13 +75,13 @@ def _images(binarize: str) -> data.Images:
         if not files[split]:
             raise ValueError(f"{split}: expected a .npy or .npz file, got none")
     shape = values.image_shape
-    if shape and not (len(shape) == 2 and all(side.isdecimal() for side in shape)):
-        raise ValueError(f"image_shape: expected height,width, got {','.join(shape)}")
+    if shape and not (len(shape) in (2, 3) and all(side.isdecimal() for side in shape)):
+        raise ValueError(f"image_shape: expected height,width or height,width,3, got {','.join(shape)}")
     arrays: dict[str, Any] = {split: data.read_array(file) for split, file in files.items() if file}
     return data.from_arrays(
         **arrays,
         name=values.name,
-        image_shape=(int(shape[0]), int(shape[1])) if shape else None,
+        image_shape=config.as_image_shape([int(side) for side in shape]) if shape else None,
         source=", ".join(file for file in files.values() if file),
         binarize=binarize,
     )

@@ -13,7 +13,7 @@ from absl import flags
 from rich.console import Console
 from rich.table import Table
 
-from dvae_tf import data, evaluation, models, plots, runs, storage, training
+from dvae_tf import config, data, evaluation, models, plots, runs, storage, training
 
 from . import bernoulli_mixture, common
 
@@ -120,7 +120,7 @@ def _table(rows: Sequence[Measured], num_importance_samples: int) -> Table:
 
 
 @plots.own_style()
-def _picture(panels: dict[str, models.DVAE], image_shape: tuple[int, int]) -> bytes:
+def _picture(panels: dict[str, models.DVAE], image_shape: config.ImageShape) -> bytes:
     """Sheets of samples of several models side by side, each with its title."""
     figure = matplotlib.figure.Figure(figsize=(6 * len(panels), 5.2), layout="constrained")
     for axes, (title, model) in zip(figure.subplots(1, len(panels)), panels.items(), strict=True):

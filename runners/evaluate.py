@@ -6,7 +6,7 @@ import numpy as np
 from absl import flags
 from rich.console import Console
 
-from dvae_tf import evaluation, models, training
+from dvae_tf import config, evaluation, models, training
 from dvae_tf.runs import provenance
 
 from . import common
@@ -37,7 +37,7 @@ def _evaluate(_: Sequence[str]) -> None:
     model = models.load(values.log_dir)
     measured = evaluation.evaluate(
         model,
-        _images(model.recipe.dataset),
+        _images(model.recipe),
         values.eval_iw_samples,
         (0, values.seed),
         values.eval_batchsize,
@@ -47,10 +47,12 @@ def _evaluate(_: Sequence[str]) -> None:
     common.show_result(console, training.result_of(model, measured, **provenance.describe()))
 
 
-def _images(dataset: str) -> np.ndarray:
-    images = common.load_test_images(dataset)
+def _images(recipe: config.Recipe) -> np.ndarray:
+    images = common.load_test_images(recipe.dataset, recipe.likelihood)
     if images is None:
-        raise ValueError(f"test: expected a file with images of {dataset}, which are your own; got none")
+        raise ValueError(
+            f"test: expected a file with images of {recipe.dataset}, which are your own; got none"
+        )
     return images.test if flags.FLAGS.test else getattr(images, flags.FLAGS.split)
 
 

@@ -63,7 +63,7 @@ def _report(_: Sequence[str]) -> None:
 def write(
     log_dir: Sequence[str],
     out: str | None,
-    load: Callable[[str], data.Images | None],
+    load: Callable[[str, str], data.Images | None],
     reference: str = "first",
 ) -> None:
     """Writes the page.
@@ -71,7 +71,7 @@ def write(
     Args:
       log_dir: folders of finished runs.
       out: the file to write.
-      load: called with a dataset's name; None where there are no images of it.
+      load: called with the names of a dataset and of a likelihood; None where there are no images of it.
       reference: what differences are from, one of `comparison.REFERENCES`.
 
     Raises:
@@ -94,7 +94,8 @@ def write(
         has_weights = any((run.folder / name).is_file() for name in (BEST_FILE, WEIGHTS_FILE))
         pictures = {}
         if has_weights:
-            pictures = plots.report_pictures(models.load(run.folder), load(run.recipe.dataset))
+            images = load(run.recipe.dataset, run.recipe.likelihood)
+            pictures = plots.report_pictures(models.load(run.folder), images)
         runs.append(Run(**vars(run), number=number, label=label, history=history, pictures=pictures))
     storage.write_bytes(file, _page(runs, reference).encode())
 
@@ -235,6 +236,7 @@ def _result_row(run: Run, best: float | None) -> str:
     result, published = run.result, run.recipe.published
     converged = result.log_partition_converged
     nll = f"{result.test_nll:.2f} ± {result.test_nll_standard_error:.2f}"
+    nll += common.bits_text(result.test_bits_per_dim)
     figure = "none" if published is None else f"{published.mean:.2f}"
     if published is not None and published.standard_deviation is not None:
         figure += f" ± {published.standard_deviation}"

@@ -67,6 +67,7 @@ def results_page(results_dir: pathlib.Path) -> str:
 def _row(recipe: config.Recipe, result: Result) -> str:
     published = "" if recipe.published is None else f"{recipe.published.mean:.2f}"
     nll = f"{result.test_nll:.2f} ± {result.test_nll_monte_carlo_error:.3f}"
+    nll += common.bits_text(result.test_bits_per_dim)
     time = "not recorded" if result.seconds is None else readable_seconds(result.seconds)
     log_z = common.log_partition_text(result)
     return f"| {nll} | {published} | {log_z} | {time} | `{command(recipe)}` |"

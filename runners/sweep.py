@@ -116,7 +116,7 @@ def _images(recipe: config.Recipe) -> data.Images:
     values = flags.FLAGS
     if values.train or values.test:
         return _own_images(recipe.likelihood)[0]
-    return _library_images(recipe.dataset)
+    return _library_images(recipe.dataset, recipe.likelihood)
 
 
 # Read once.
@@ -138,7 +138,8 @@ def _train(
             failures[folder] = str(error)
             console.print(f"failed: {error}", highlight=False)
         else:
-            console.print(f"test NLL {result.test_nll:.2f}, {result.seconds or 0:.0f} s")
+            bits = common.bits_text(result.test_bits_per_dim)
+            console.print(f"test NLL {result.test_nll:.2f}{bits}, {result.seconds or 0:.0f} s")
         common.release_models()
     return failures
 

@@ -10,7 +10,7 @@ from dvae_tf.config import published
 @pytest.mark.parametrize(
     ("changes", "names"),
     [
-        ({"dataset": "mnist"}, ["dataset", "binarized_mnist", "digits", "dynamic_binarization"]),
+        ({"dataset": "emnist"}, ["dataset", "binarized_mnist", "digits", "dynamic_binarization"]),
         ({"struct": "3-layer"}, ["struct", "2-layer-nonlin", "1-layer-lin"]),
         ({"baseline": "vae"}, ["baseline", "dvaes_power"]),
         ({"sampler": "hmc"}, ["sampler", "pcd"]),

@@ -3,6 +3,7 @@
 Plain numbers and names only: `models.systems` builds the parts that the names stand for.
 """
 
+from .image_shape import ImageShape, as_image_shape
 from .published import PUBLISHED, PublishedNLL
 from .recipe import Recipe, recipe
 from .schedules import SCHEDULES, Change, changes_of, fields_of
@@ -37,11 +38,13 @@ __all__ = [
     "Change",
     "DatasetFacts",
     "EstimatorFacts",
+    "ImageShape",
     "LikelihoodFacts",
     "PublishedNLL",
     "Recipe",
     "Structure",
     "System",
+    "as_image_shape",
     "changes_of",
     "check_estimator",
     "fields_of",

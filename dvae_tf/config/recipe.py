@@ -289,7 +289,8 @@ def recipe(
         struct = structure.name
     changes = changes | dict(zip(_SIZES, structure, strict=True))
     if dataset in DATASETS:
-        likelihood = LIKELIHOODS.get(changes.get("likelihood", Recipe.likelihood))
+        changes = {"likelihood": DATASETS[dataset].likelihood} | changes
+        likelihood = LIKELIHOODS.get(changes["likelihood"])
         bits = likelihood is None or likelihood.pixels == "bits"
         changes = {"dynamic_binarization": bits and DATASETS[dataset].dynamic_binarization} | changes
     elif "dynamic_binarization" not in changes:

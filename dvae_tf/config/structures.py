@@ -59,10 +59,12 @@ class DatasetFacts(NamedTuple):
     Attributes:
       dynamic_binarization: whether training images are pixel probabilities, binarised anew in every batch.
       betas: which part of `BETA` applies.
+      likelihood: that of a recipe that names none, a key of `LIKELIHOODS`.
     """
 
     dynamic_binarization: bool
     betas: str = "mnist"
+    likelihood: str = "bernoulli"
 
 
 DATASETS = {
@@ -70,6 +72,8 @@ DATASETS = {
     "binarized_mnist": DatasetFacts(False),
     "omniglot": DatasetFacts(True, "omniglot"),
     "caltech101_silhouettes": DatasetFacts(False),
+    "mnist": DatasetFacts(True),
+    "cifar10": DatasetFacts(False, likelihood="logistic_mixture"),
 }
 
 

@@ -145,7 +145,7 @@ class LikelihoodFacts(NamedTuple):
     """What a recipe needs to know of a likelihood of the pixels.
 
     Attributes:
-      pixels: what an image consists of: "bits", or "levels" in [0, 1].
+      pixels: what an image consists of: "bits", "levels" in [0, 1], or "8-bit levels", which are n / 255.
     """
 
     pixels: str
@@ -155,6 +155,7 @@ LIKELIHOODS = {
     "bernoulli": LikelihoodFacts("bits"),
     "continuous_bernoulli": LikelihoodFacts("levels"),
     "discretized_logistic": LikelihoodFacts("levels"),
+    "logistic_mixture": LikelihoodFacts("8-bit levels"),
 }
 
 

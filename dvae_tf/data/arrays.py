@@ -9,6 +9,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from .. import storage
+from ..config import ImageShape, as_image_shape
 from . import binarization, images
 
 _MAX_LEVEL = 255
@@ -26,22 +27,24 @@ def from_arrays(
     validation: Any = None,
     *,
     name: str = "custom",
-    image_shape: tuple[int, int] | None = None,
+    image_shape: ImageShape | None = None,
     source: str = "arrays",
     binarize: str = "random",
 ) -> images.Images:
-    """Makes a dataset from arrays of booleans, grey levels in [0, 1], or whole numbers from 0 to 255.
+    """Makes a dataset from arrays of booleans, levels in [0, 1], or whole numbers from 0 to 255.
 
-    Whole numbers are divided by 255, with a warning if none is near it.
+    Levels are those of grey or of each colour. Whole numbers are divided by 255, with a warning if none is
+    near it.
 
     Args:
-      train: `[N, H, W]`, `[N, H, W, 1]` or `[N, D]`.
+      train: `[N, H, W]`, `[N, H, W, 1]`, `[N, H, W, 3]` in colour, or `[N, D]`.
       test: Like `train`.
       validation: Like `train`; None holds out the last tenth of `train`.
       name: The name of the dataset, for folders and tables.
-      image_shape: (H, W) for arrays `[N, D]`; None is a square if D is a square number, otherwise (1, D).
+      image_shape: (H, W) or (H, W, 3) for arrays `[N, D]`; None is a square if D is a square number,
+        otherwise (1, D).
       source: The origin of the images, in one line; errors begin with it.
-      binarize: What grey levels are. "random": pixel probabilities, which `train` keeps, to be binarised
+      binarize: What levels are. "random": pixel probabilities, which `train` keeps, to be binarised
         afresh for every batch, while `validation` and `test` are binarised once, with `VALIDATION_SEED` and
         `TEST_SEED` of `binarization`. "threshold": bits, 1 from 1/2 on. "none": levels, for a likelihood of
         levels.
@@ -64,13 +67,13 @@ def _from_arrays(
     test: Any,
     validation: Any,
     name: str,
-    image_shape: tuple[int, int] | None,
+    image_shape: ImageShape | None,
     source: str,
     binarize: str,
 ) -> images.Images:
     splits = {"train": train, "validation": validation, "test": test}
     arrays = {split: _array(split, given) for split, given in splits.items() if given is not None}
-    shape = _image_shape(arrays, None if image_shape is None else images.sides(image_shape))
+    shape = _image_shape(arrays, None if image_shape is None else as_image_shape(image_shape))
     levels = {split: _levels(split, array) for split, array in arrays.items()}
     highest = max(array.max() for array in arrays.values())
     if 1 < highest < _LIKELY_LEVEL:
@@ -132,7 +135,7 @@ def _read_npz(opened: BinaryIO, file: pathlib.Path, key: str) -> np.ndarray:
 
 
 def _array(split: str, given: Any) -> np.ndarray:
-    """Returns the numbers of a split, [N, H, W] or [N, D]."""
+    """Returns the numbers of a split, [N, H, W], [N, H, W, 3] or [N, D]."""
     if isinstance(given, tuple):
         raise images.DataError(
             f"{split}: expected an array of images, got a tuple of {len(given)}. Pass images without labels"
@@ -150,8 +153,11 @@ def _array(split: str, given: Any) -> np.ndarray:
     got = _kind(array)
     if array.ndim == 4 and array.shape[-1] == 1:
         array = array[..., 0]
-    if array.ndim not in (2, 3) or not array.size:
-        raise images.DataError(f"{split}: expected images as [N, H, W], [N, H, W, 1] or [N, D], got {got}")
+    colour = array.ndim == 4 and array.shape[-1] == 3
+    if not (colour or array.ndim in (2, 3)) or not array.size:
+        raise images.DataError(
+            f"{split}: expected images as [N, H, W], [N, H, W, 1], [N, H, W, 3] or [N, D], got {got}"
+        )
     if array.dtype.kind not in "buif":
         raise images.DataError(f"{split}: expected booleans or numbers, got {got}")
     return array
@@ -175,17 +181,16 @@ def _levels(split: str, array: np.ndarray) -> np.ndarray:
     )
 
 
-def _image_shape(arrays: dict[str, np.ndarray], given: tuple[int, int] | None) -> tuple[int, int]:
-    """Returns (H, W) of all splits: that of the arrays, the given one, or a likely one."""
+def _image_shape(arrays: dict[str, np.ndarray], given: ImageShape | None) -> ImageShape:
+    """Returns the shape of the images of all splits: that of the arrays, the given one, or a likely one."""
     shapes = {split: array.shape[1:] for split, array in arrays.items()}
-    known = {shape for shape in shapes.values() if len(shape) == 2} | ({given} if given else set())
+    known = {shape for shape in shapes.values() if len(shape) > 1} | ({given} if given else set())
     if len(known) > 1 or len({math.prod(shape) for shape in (*shapes.values(), *known)}) > 1:
         all_shapes = shapes | ({"image_shape": given} if given else {})
         got = ", ".join(f"{name} {shape}" for name, shape in all_shapes.items())
         raise images.DataError(f"images: expected one shape, got {got}")
     if known:
-        height, width = known.pop()
-        return height, width
+        return as_image_shape(known.pop())
     return likely_shape(*shapes["train"])
 
 

@@ -2,9 +2,8 @@
 
 import functools
 import os
-from typing import Any
 
-from . import digests, images, prepared
+from . import images, prepared
 from .embedded import mnist
 
 _NAME = "binarized_mnist"
@@ -37,14 +36,6 @@ def load(
         import tensorflow_datasets as tfds  # Slow to import.
 
         make_builder = functools.partial(tfds.builder, _NAME)
-        splits, source = prepared.load(make_builder, _published, mnist.SIZES, data_dir, manual_dir)
+        published = functools.partial(prepared.known_by_tfds, alternative=_ALTERNATIVE)
+        splits, source = prepared.load(make_builder, published, mnist.SIZES, data_dir, manual_dir)
     return images.Images(**splits, image_shape=(28, 28), name=_NAME, source=source)
-
-
-def _published(builder: Any) -> prepared.Published:
-    names = {info.filename: info.checksum for info in builder.url_infos.values()}
-    return prepared.Published(
-        list(builder.url_infos),
-        lambda path: digests.identify(path, {names[path.name]: path.name}),
-        _ALTERNATIVE,
-    )

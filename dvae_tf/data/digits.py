@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from . import binarization, images
+from . import images
 
 _ENDS = {"train": 1297, "validation": 1297 + 250, "test": 1297 + 250 + 250}
 _MAX_LEVEL = 16
@@ -35,19 +35,16 @@ def load(
 ) -> images.Images:
     """Loads the digits, permuted by seed 0, 1,297 / 250 / 250 images.
 
-    The grey levels divided by 16 are pixel probabilities. `train` keeps them; `validation` and `test` are
-    binarised once, with `VALIDATION_SEED` and `TEST_SEED` of `binarization`.
-
     Args:
       data_dir: Not used.
       manual_dir: Not used.
 
     Returns:
-      The digits, image_shape (8, 8).
+      The grey levels divided by 16, image_shape (8, 8).
     """
     del data_dir, manual_dir
     return images.Images(
-        **binarization.binarize_held_out({name: split.probs for name, split in splits().items()}),
+        **{name: split.probs for name, split in splits().items()},
         image_shape=(8, 8),
         name="digits",
         source="load_digits of scikit-learn, grey levels / 16 as pixel probabilities",

@@ -1,10 +1,14 @@
-"""A dataset is three splits of flattened binary images, with checks."""
+"""A dataset is three splits of flattened images, with checks."""
 
 import math
-import operator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+
+from ..config import ImageShape, as_image_shape
+
+# Of 255 times a level in float32, at most.
+_ROUNDING = 1e-3
 
 
 class DataError(Exception):
@@ -14,12 +18,14 @@ class DataError(Exception):
 class Images(NamedTuple):
     """The three splits of a dataset, one flattened image per row.
 
+    The 256 levels of 8-bit images are n / 255. Colours are three values for each pixel, side by side.
+
     Attributes:
       train: float32 `[N_train, X]` in [0, 1]: binary images or, if the dataset is binarised afresh for every
         batch, pixel probabilities.
       validation: float32 `[N_validation, X]`, binary; grey levels for a likelihood of levels.
       test: float32 `[N_test, X]`, like `validation`.
-      image_shape: (height, width), whose product is X.
+      image_shape: (height, width), or (height, width, 3) in colour, whose product is X.
       name: The name of the dataset.
       source: The origin of the images, in one line.
     """
@@ -27,7 +33,7 @@ class Images(NamedTuple):
     train: np.ndarray
     validation: np.ndarray
     test: np.ndarray
-    image_shape: tuple[int, int]
+    image_shape: ImageShape
     name: str
     source: str
 
@@ -42,20 +48,25 @@ def check(images: Images, pixels: str | None = "bits") -> None:
 
     Args:
       images: The dataset.
-      pixels: What `validation` and `test` consist of: "bits", "levels" in [0, 1], or None for whatever the
-        likelihood of your own takes, which is not checked.
+      pixels: What `validation` and `test` consist of: "bits", "levels" in [0, 1], "8-bit levels" (`train` as
+        well), or None for whatever the likelihood of your own takes, which is not checked.
 
     Raises:
       TypeError: If a split is not a float32 NumPy array.
       ValueError: If a split is not of rank 2, or its width disagrees with `image_shape`.
-      DataError: If a split is empty or holds a value that is not finite or outside of [0, 1], or if
-        `validation` or `test` holds a value other than 0 and 1 and bits are expected.
+      DataError: If a split is empty or holds a value that is not finite, outside of [0, 1], or none that is
+        expected.
     """
     if pixels is None:
         return
-    shape = sides(images.image_shape)
+    shape = as_image_shape(images.image_shape)
     for split in ("train", "validation", "test"):
         _check_split(getattr(images, split), split, math.prod(shape), shape)
+        if pixels == "8-bit levels" and not _are_bytes(getattr(images, split)):
+            raise DataError(
+                f"{split}: expected the 256 levels n / 255 of 8-bit images, got others. Round them, for "
+                "example by np.round(255 * x) / 255"
+            )
     for split in ("validation", "test") if pixels == "bits" else ():
         held_out = getattr(images, split)
         if not np.all((held_out == 0) | (held_out == 1)):
@@ -65,19 +76,9 @@ def check(images: Images, pixels: str | None = "bits") -> None:
             )
 
 
-def sides(image_shape: Any) -> tuple[int, int]:
-    """Returns (height, width) as Python integers, from any two integers of Python or NumPy.
-
-    Raises:
-      ValueError: If they are not two positive integers.
-    """
-    try:
-        height, width = (operator.index(side) for side in image_shape)
-    except (TypeError, ValueError):
-        height = width = 0
-    if min(height, width) < 1:
-        raise ValueError(f"image_shape: expected two positive integers, got {image_shape!r}")
-    return height, width
+def _are_bytes(pixels: np.ndarray) -> bool:
+    """Whether all pixels are levels n / 255; row by row, to spare memory."""
+    return all(np.abs(row - np.rint(row)).max() < _ROUNDING for row in (255 * row for row in pixels))
 
 
 def _check_split(pixels: np.ndarray, split: str, width: int, image_shape: tuple[int, ...]) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 from absl import logging
 
 from .. import storage
-from . import images
+from . import digests, images
 
 _PROBE_SECONDS = 1.5
 _READ_BATCH = 1000
@@ -40,6 +40,21 @@ class Published(NamedTuple):
         return [url.rsplit("/", 1)[1] for url in self.urls]
 
 
+def known_by_tfds(builder: Any, alternative: str) -> Published:
+    """The files of a builder that comes with TensorFlow Datasets, which knows their digests."""
+    names = {info.filename: info.checksum for info in builder.url_infos.values()}
+    return Published(
+        list(builder.url_infos),
+        lambda path: digests.identify(path, {names[path.name]: path.name}),
+        alternative,
+    )
+
+
+def to_levels(pixels: np.ndarray) -> np.ndarray:
+    """Whole numbers n from 0 to 255 as levels n / 255, in place."""
+    return np.divide(pixels, np.float32(255), out=pixels)
+
+
 class Prepared(NamedTuple):
     """The splits of a prepared dataset, float32 `[N, X]` each, and their origin."""
 
@@ -59,7 +74,7 @@ def load(
     Args:
       make_builder: Returns the TFDS builder for a `data_dir`.
       published: Returns the published files of a builder.
-      sizes: The number of images of each split.
+      sizes: The number of images of each split, or part of a split (`train[:100]`).
       data_dir: The folder of prepared datasets; None is the default of TensorFlow Datasets.
       manual_dir: A folder with the published files, which are then not downloaded; None is
         `downloads/manual` in `data_dir`. If the dataset is prepared already, they are not read.

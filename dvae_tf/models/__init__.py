@@ -2,7 +2,7 @@
 
 from ..estimators import RelaxedBound
 from .dvae import DVAE, BinaryCode, Samples
-from .likelihoods import Bernoulli, ContinuousBernoulli, DiscretizedLogistic, Likelihood
+from .likelihoods import Bernoulli, ContinuousBernoulli, DiscretizedLogistic, Likelihood, LogisticMixture
 from .pretrained import PRETRAINED
 from .replicas import ReplicaUpdate, StepReport, combine
 from .systems import (
@@ -23,6 +23,7 @@ __all__ = [
     "ContinuousBernoulli",
     "DiscretizedLogistic",
     "Likelihood",
+    "LogisticMixture",
     "PriorParts",
     "RelaxedBound",
     "ReplicaUpdate",

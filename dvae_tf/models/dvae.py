@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
-from ..config import Recipe, check_estimator
+from ..config import ImageShape, Recipe, as_image_shape, check_estimator
 from ..estimators import BoundParts, RelaxedBound
 from ..networks import Network
 from ..numerics import Seed, Tag, as_seed, integer_seed
@@ -91,7 +91,8 @@ class DVAE(RecipeTraining):
       prior: your own prior of the code. None takes that of the recipe's baseline.
       sampler: your own sampler of the negative phase, with the recipe's number of chains for each replica.
         None takes that of the recipe.
-      image_shape: (height, width) of the images, for pictures and exports; None if it is not known.
+      image_shape: (height, width) of the images, or (height, width, 3) in colour, for pictures and exports;
+        None if it is not known.
       kl_warmup: whether training begins with the recipe's warm-up of the KL terms; a model that
         `models.load` returns is past it.
       name: name of the model.
@@ -114,7 +115,7 @@ class DVAE(RecipeTraining):
         relaxation: Relaxation | Sequence[Relaxation] | None = None,
         prior: Prior | None = None,
         sampler: Sampler | None = None,
-        image_shape: tuple[int, int] | None = None,
+        image_shape: ImageShape | None = None,
         kl_warmup: bool = True,
         name: str = "dvae",
         dtype: Any = None,
@@ -130,15 +131,16 @@ class DVAE(RecipeTraining):
             raise ValueError(f"likelihood: expected a function of the decoder's outputs, got {likelihood!r}")
         self.likelihood = LIKELIHOODS[recipe.likelihood] if likelihood is None else likelihood
         self.pixel_values = getattr(self.likelihood, "pixels", None)
+        self.num_levels: int | None = getattr(self.likelihood, "num_levels", None)
         mean_x = _checked_mean(mean_x, self.pixel_values)
-        if image_shape is not None and math.prod(image_shape) != len(mean_x):
-            raise ValueError(f"image_shape: expected {len(mean_x)} pixels, got {tuple(image_shape)}")
+        self.image_shape = None if image_shape is None else as_image_shape(image_shape)
+        if self.image_shape is not None and math.prod(self.image_shape) != len(mean_x):
+            raise ValueError(f"image_shape: expected {len(mean_x)} pixels, got {self.image_shape}")
+        if isinstance(self.likelihood, Likelihood):
+            self.likelihood = self.likelihood.of_images(self.image_shape)
+        self._rows = _rows(self.likelihood, mean_x)
         structure, system = recipe.structure, recipe.system
         self.recipe, self.num_pixels, self.kl_warmup = recipe, len(mean_x), kl_warmup
-        self.image_shape: tuple[int, int] | None = None
-        if image_shape is not None:
-            height, width = image_shape
-            self.image_shape = as_count("image_shape", height), as_count("image_shape", width)
         self.kl, self.bound = KL_TERMS[system.kl], BOUNDS[system.bound]
         _registered(ESTIMATORS, "estimator", recipe.estimator)
         self._nll = keras.metrics.Mean("nll")
@@ -250,12 +252,8 @@ class DVAE(RecipeTraining):
 
     def _decoder(self, mean_x: np.ndarray) -> Network:
         likelihood = self.likelihood if isinstance(self.likelihood, Likelihood) else Bernoulli()
-        return self._network(
-            [self.recipe.structure.num_units],
-            len(mean_x) * likelihood.outputs_per_pixel,
-            "decoder",
-            output_bias=likelihood.initial_outputs(mean_x),
-        )
+        bias = likelihood.initial_outputs(mean_x)
+        return self._network([self.recipe.structure.num_units], len(bias), "decoder", output_bias=bias)
 
     # Codes, images and likelihoods.
 
@@ -336,7 +334,7 @@ class DVAE(RecipeTraining):
         if log_partition is None:
             log_partition = self.prior.log_partition
         num_images = tf.shape(x)[0] if x.shape[0] is None else x.shape[0]
-        block = _block_size(num_importance_samples, num_images)
+        block = _block_size(num_importance_samples, num_images, self._rows)
         estimate = self._stream(x, tf.constant(num_importance_samples), block, as_seed(seed))
         log_partition = tf.cast(tf.convert_to_tensor(log_partition), tf.float32)
         return LikelihoodEstimate(estimate.log_likelihood - log_partition, estimate.variance)
@@ -546,8 +544,15 @@ def _float32_policy(dtype: Any) -> Any:
     return keras.dtype_policies.get("float32")
 
 
-def _block_size(num_samples: int, num_images: int | tf.Tensor) -> int | tf.Tensor:
+def _block_size(num_samples: int, num_images: int | tf.Tensor, rows: int) -> int | tf.Tensor:
     """Samples in one block of a likelihood estimate: as many as memory allows."""
     if isinstance(num_images, int):
-        return min(int(num_samples), max(1, _ROWS // max(1, num_images)))
-    return tf.minimum(num_samples, tf.maximum(1, _ROWS // tf.maximum(1, num_images)))
+        return min(int(num_samples), max(1, rows // max(1, num_images)))
+    return tf.minimum(num_samples, tf.maximum(1, rows // tf.maximum(1, num_images)))
+
+
+def _rows(likelihood: Any, mean_x: np.ndarray) -> int:
+    """Rows of a block: fewer where a pixel has more than a few outputs."""
+    if not isinstance(likelihood, Likelihood):
+        return _ROWS
+    return _ROWS // max(1, len(likelihood.initial_outputs(mean_x)) // (2 * len(mean_x)))

@@ -8,6 +8,9 @@ from typing import Any
 
 import tensorflow as tf
 
+# Of 255 times a level in float32, at most.
+_ROUNDING = 1e-3
+
 
 def checked_images(
     x: Any, num_pixels: int, pixels: str | None, name: str = "x", assert_in_graph: bool = False
@@ -17,7 +20,7 @@ def checked_images(
     Args:
       x: images: an array or tensor of any number type, or of booleans.
       num_pixels: X.
-      pixels: "bits", "levels" in [0, 1], or None for any finite numbers.
+      pixels: "bits", "levels" in [0, 1], "8-bit levels" n / 255, or None for any finite numbers.
       name: the argument that they came as, for errors.
       assert_in_graph: whether values are checked in a graph too, when it runs.
 
@@ -46,6 +49,9 @@ def _pixel_check(x: tf.Tensor, pixels: str | None) -> tuple[tf.Tensor, str]:
     if pixels == "levels":
         # Comparisons with NaN are false.
         return tf.reduce_all((x >= 0) & (x <= 1)), "pixels in [0, 1]"
+    if pixels == "8-bit levels":
+        is_level = tf.abs(255 * x - tf.round(255 * x)) < _ROUNDING
+        return tf.reduce_all((x >= 0) & (x <= 1) & is_level), "the 256 levels n / 255 of 8-bit images"
     return tf.reduce_all(tf.math.is_finite(x)), "finite pixels"
 
 

@@ -1,7 +1,7 @@
 r"""Likelihoods p(x | z) of the pixels: distributions of an image given the outputs of the decoder.
 
-Bits have the Bernoulli distribution of the papers; grey levels in [0, 1] have a continuous density or, where
-they are the 256 levels of 8-bit images, probabilities.
+Bits have the Bernoulli distribution of the papers; levels in [0, 1] have a continuous density or, where they
+are the 256 levels of 8-bit images, probabilities.
 """
 
 import dataclasses
@@ -11,16 +11,20 @@ import keras
 import numpy as np
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
-from tensorflow_probability import util as tfp_util
 
-from ..support import as_parameter, floating_dtype, in_dtype
+from ..config import ImageShape
+from ..support import as_count
+from .levels import DiscretizedLogisticMixture, DiscretizedLogisticPixels
 
 # Keeps initial log-odds finite where a pixel is constant in the training images.
 _PIXEL_CLIP = 1e-3
-_NUM_LEVELS = 256
 # Below, a distribution of 256 levels is one level; the bound keeps gradients moderate.
 _SMALLEST_LOG_SCALE = -7.0
+# Above, the levels are equally likely; the bound keeps their logarithms finite.
+_LARGEST_LOG_SCALE = 7.0
 _INITIAL_LOG_SCALE = -2.0
+# Half the width, in log-odds, over which the first locations of a mixture are spread.
+_INITIAL_SPREAD = 2.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,21 +32,26 @@ class Likelihood:
     """Maps the outputs of the decoder to the distribution of an image, event shape `[X]`.
 
     Attributes:
-      pixels: what the images consist of: "bits", or "levels" in [0, 1].
-      outputs_per_pixel: the number of outputs of the decoder for each pixel.
+      pixels: what the images consist of: "bits", "levels" in [0, 1], or "8-bit levels", which are n / 255.
+      num_levels: the number of levels of which it gives probabilities; None for bits, or a density.
     """
 
     pixels: ClassVar[str]
-    outputs_per_pixel: ClassVar[int] = 1
+    num_levels: ClassVar[int | None] = None
 
     def __call__(self, outputs: tf.Tensor) -> tfd.Distribution:
-        """Returns the distribution for outputs `[..., X * outputs_per_pixel]`, batch shape `[...]`."""
+        """Returns the distribution for outputs `[..., number of outputs]`, batch shape `[...]`."""
         raise NotImplementedError
 
     def initial_outputs(self, mean_x: np.ndarray) -> np.ndarray:
-        """The decoder's output bias `[X * outputs_per_pixel]` at which the mean image is `mean_x` `[X]`."""
+        """The decoder's output bias `[number of outputs]` at which the mean image is about `mean_x` `[X]`."""
         mean = np.clip(mean_x, _PIXEL_CLIP, 1 - _PIXEL_CLIP)
         return np.log(mean) - np.log1p(-mean)
+
+    def of_images(self, image_shape: ImageShape | None) -> "Likelihood":
+        """The likelihood of images of a shape, if it is known: itself, unless it treats channels together."""
+        del image_shape
+        return self
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments: none, unless a subclass has some."""
@@ -84,7 +93,7 @@ class DiscretizedLogistic(Likelihood):
     """Independent pixels with 256 levels, each with a location and a scale (`DiscretizedLogisticPixels`)."""
 
     pixels = "levels"
-    outputs_per_pixel = 2
+    num_levels = 256
 
     def __call__(self, outputs: tf.Tensor) -> tfd.Distribution:
         """Returns the distribution for log-odds of the locations and log scales, `[..., 2 X]`."""
@@ -110,59 +119,58 @@ class BernoulliPixels(tfd.Bernoulli):
         return event * logits - tf.math.softplus(logits)
 
 
-class DiscretizedLogisticPixels(tfd.AutoCompositeTensorDistribution):
-    r"""The 256 levels $x = n / 255$ of a logistic variable that is rounded to the nearest level and clipped.
+@keras.saving.register_keras_serializable("dvae_tf")
+@dataclasses.dataclass(frozen=True)
+class LogisticMixture(Likelihood):
+    """8-bit pixels of one or three channels, each a mixture of discretised logistics (Salimans et al., 2017).
 
-    With $\delta = 1 / 510$, $u = (x + \delta - \mu) / s$ and $l = (x - \delta - \mu) / s$,
-
-    $$ p(x) = \sigma(u) - \sigma(l) = \sigma(u) \, \sigma(-l) \, (1 - e^{l - u}), $$
-
-    whose logarithm is precise in the tails; $p(0) = \sigma(u)$ and $p(1) = \sigma(-l)$.
+    The outputs are those of one pixel after another: logits of the weights `[1, M]`, locations `[C, M]`, log
+    scales `[C, M]`, and slopes `[C (C - 1) / 2, M]`, as `DiscretizedLogisticMixture` has them.
 
     Args:
-      loc: $\mu$, in units of the range.
-      scale: $s$, above 0, in units of the range.
-      name: the name of the distribution.
+      num_components: M, mixture components of a pixel.
+      num_channels: C; a model sets it to that of its images, if their shape is known.
     """
 
-    def __init__(self, loc: Any, scale: Any, name: str = "DiscretizedLogisticPixels") -> None:
-        parameters = dict(locals())
-        with tf.name_scope(name) as name:
-            self.loc = as_parameter(loc)
-            dtype = floating_dtype(self.loc)
-            self.scale = as_parameter(scale, dtype)
-            super().__init__(
-                dtype=dtype,
-                reparameterization_type=tfd.NOT_REPARAMETERIZED,
-                validate_args=False,
-                allow_nan_stats=True,
-                parameters=parameters,
-                name=name,
-            )
+    pixels = "8-bit levels"
+    num_levels = 256
 
-    @classmethod
-    def _parameter_properties(cls, dtype: Any, num_classes: Any = None) -> dict[str, Any]:
-        return {"loc": tfp_util.ParameterProperties(), "scale": tfp_util.ParameterProperties()}
+    num_components: int = 5
+    num_channels: int = 1
 
-    def _event_shape(self) -> tf.TensorShape:
-        return tf.TensorShape([])
+    def __post_init__(self) -> None:
+        as_count("num_components", self.num_components)
+        as_count("num_channels", self.num_channels)
 
-    def _event_shape_tensor(self) -> tf.Tensor:
-        return tf.constant([], tf.int32)
+    def __call__(self, outputs: tf.Tensor) -> tfd.Distribution:
+        """Returns the distribution for outputs `[..., pixels * (1 + 2 C + C (C - 1) / 2) * M]`."""
+        sizes = [1, self.num_channels, self.num_channels, self._num_slopes]
+        pixels = outputs.shape[-1] // (sum(sizes) * self.num_components)
+        per_pixel = [pixels, sum(sizes), self.num_components]
+        outputs = tf.reshape(outputs, tf.concat([tf.shape(outputs)[:-1], per_pixel], 0))
+        logits, loc, log_scale, slopes = tf.split(outputs, sizes, -2)
+        scale = tf.exp(tf.clip_by_value(log_scale, _SMALLEST_LOG_SCALE, _LARGEST_LOG_SCALE))
+        return DiscretizedLogisticMixture(logits[..., 0, :], loc, scale, slopes if self._num_slopes else None)
 
-    def _log_prob(self, event: tf.Tensor) -> tf.Tensor:
-        step, scale = 1 / (_NUM_LEVELS - 1), in_dtype(self.scale, self.dtype)
-        centred = event - in_dtype(self.loc, self.dtype)
-        upper, lower = (centred + step / 2) / scale, (centred - step / 2) / scale
-        below, above = tf.math.log_sigmoid(upper), tf.math.log_sigmoid(-lower)
-        inside = below + above + tf.math.log(-tf.math.expm1(-step / scale))
-        return tf.where(event < step / 2, below, tf.where(event > 1 - step / 2, above, inside))
+    def initial_outputs(self, mean_x: np.ndarray) -> np.ndarray:
+        """Equal weights, locations around the mean image, scales of a fraction of the range, no slopes."""
+        odds = super().initial_outputs(mean_x).reshape(-1, self.num_channels, 1)
+        spread = np.linspace(-1, 1, self.num_components + 2)[1:-1] * _INITIAL_SPREAD
+        loc = 1 / (1 + np.exp(-(odds + spread)))
+        logits, log_scale = np.zeros_like(loc[:, :1]), np.full_like(loc, _INITIAL_LOG_SCALE)
+        slopes = np.zeros((len(loc), self._num_slopes, self.num_components))
+        return np.concatenate([logits, loc, log_scale, slopes], 1).ravel()
 
-    def _sample_n(self, n: tf.Tensor, seed: Any = None) -> tf.Tensor:
-        drawn = tfd.Logistic(self.loc, self.scale).sample(n, seed=seed)
-        return tf.clip_by_value(tf.round(drawn * (_NUM_LEVELS - 1)) / (_NUM_LEVELS - 1), 0.0, 1.0)
+    @property
+    def _num_slopes(self) -> int:
+        return self.num_channels * (self.num_channels - 1) // 2
 
-    def _mean(self) -> tf.Tensor:
-        """The mean of the clipped variable; rounding moves it by less than 1/510."""
-        loc, scale = in_dtype(self.loc, self.dtype), in_dtype(self.scale, self.dtype)
-        return scale * (tf.math.softplus(loc / scale) - tf.math.softplus((loc - 1) / scale))
+    def of_images(self, image_shape: ImageShape | None) -> "LogisticMixture":
+        """The likelihood with as many channels as the images have."""
+        if image_shape is None:
+            return self
+        return dataclasses.replace(self, num_channels=(*image_shape, 1)[2])
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return dataclasses.asdict(self)

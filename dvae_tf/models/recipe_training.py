@@ -30,7 +30,8 @@ class RecipeTraining(keras.Model):
       prior: the layer that owns the prior and the chains of the negative phase.
       posterior: the layer that owns the encoder.
       num_pixels: X.
-      pixel_values: what images consist of: "bits", "levels" in [0, 1], or None if it is not known.
+      pixel_values: what images consist of: "bits", "levels" in [0, 1], "8-bit levels" n / 255, or None if it
+        is not known.
       kl_warmup: whether training begins with the recipe's warm-up of the KL terms.
     """
 

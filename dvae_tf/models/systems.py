@@ -16,7 +16,7 @@ from .. import config, estimators, graphs, kl, objectives, priors, smoothing
 from ..config import Recipe
 from ..networks import Network
 from ..samplers import ParallelTempering, PersistentGibbs, PopulationAnnealing, Sampler
-from .likelihoods import Bernoulli, ContinuousBernoulli, DiscretizedLogistic, Likelihood
+from .likelihoods import Bernoulli, ContinuousBernoulli, DiscretizedLogistic, Likelihood, LogisticMixture
 
 # (number of chains, number of sweeps) -> the sampler of the negative phase.
 SAMPLERS: dict[str, Callable[[int, int], Sampler]] = {
@@ -30,6 +30,7 @@ LIKELIHOODS: dict[str, Likelihood] = {
     "bernoulli": Bernoulli(),
     "continuous_bernoulli": ContinuousBernoulli(),
     "discretized_logistic": DiscretizedLogistic(),
+    "logistic_mixture": LogisticMixture(),
 }
 
 _Relaxations = Callable[[Recipe], Sequence[smoothing.Relaxation]]

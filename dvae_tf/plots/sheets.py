@@ -1,8 +1,11 @@
 """Sheets of images: rows of samples, and reconstructions below their originals."""
 
+import math
+
 import matplotlib.figure
 import numpy as np
 
+from ..config import ImageShape, as_image_shape
 from .png import figure_png, own_style, pixels_png
 
 # Images in a row of a sheet.
@@ -12,24 +15,26 @@ _GREY = 0.5
 _MIN_WIDTH = 1_000
 
 
-def tile(images: np.ndarray, image_shape: tuple[int, int], columns: int = COLUMNS) -> np.ndarray:
+def tile(images: np.ndarray, image_shape: ImageShape, columns: int = COLUMNS) -> np.ndarray:
     """Lays out images [N, X] in rows, separated by a grey line: one array [height, width].
+
+    Images in colour become [height, width, 3], limited to [0, 1].
 
     Raises:
       ValueError: if the images have another number of pixels than `image_shape`.
     """
-    height, width = image_shape
-    if images.ndim != 2 or images.shape[1] != height * width:
+    height, width, *channels = shape = as_image_shape(image_shape)
+    if images.ndim != 2 or images.shape[1] != math.prod(shape):
         raise ValueError(
-            f"images: expected [N, {height * width}] for image_shape {image_shape}, got {list(images.shape)}"
+            f"images: expected [N, {math.prod(shape)}] for image_shape {shape}, got {list(images.shape)}"
         )
     rows = -(-len(images) // columns)
-    sheet = np.full((rows * (height + 1) + 1, columns * (width + 1) + 1), _GREY, np.float32)
+    sheet = np.full((rows * (height + 1) + 1, columns * (width + 1) + 1, *channels), _GREY, np.float32)
     for index, image in enumerate(images):
         top = (index // columns) * (height + 1) + 1
         left = (index % columns) * (width + 1) + 1
-        sheet[top : top + height, left : left + width] = image.reshape(image_shape)
-    return sheet
+        sheet[top : top + height, left : left + width] = image.reshape(shape)
+    return np.clip(sheet, 0, 1) if channels else sheet
 
 
 def interleave(originals: np.ndarray, reconstructions: np.ndarray, columns: int = COLUMNS) -> np.ndarray:
@@ -52,7 +57,7 @@ def interleave(originals: np.ndarray, reconstructions: np.ndarray, columns: int 
     return np.concatenate(rows)
 
 
-def sheet_png(images: np.ndarray, image_shape: tuple[int, int]) -> bytes:
+def sheet_png(images: np.ndarray, image_shape: ImageShape) -> bytes:
     """Images [N, X] as a PNG file without frame or title."""
     sheet = tile(images, image_shape)
     scale = -(-_MIN_WIDTH // sheet.shape[1])
@@ -60,10 +65,10 @@ def sheet_png(images: np.ndarray, image_shape: tuple[int, int]) -> bytes:
 
 
 @own_style()
-def titled_sheet_png(images: np.ndarray, image_shape: tuple[int, int], title: str) -> bytes:
+def titled_sheet_png(images: np.ndarray, image_shape: ImageShape, title: str) -> bytes:
     """Images [N, X] as a PNG file with a title."""
     sheet = tile(images, image_shape)
-    height, width = sheet.shape
+    height, width = sheet.shape[:2]
     figure = matplotlib.figure.Figure(figsize=(8, 8 * height / width + 0.4), layout="constrained")
     axes = figure.add_subplot()
     axes.imshow(sheet, cmap="gray", vmin=0, vmax=1, interpolation="nearest", origin="upper")

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any, Self
 
 from .. import storage
+from ..config import ImageShape, as_image_shape
 from .files import INPUTS_FILE, file_in
 
 _FIELDS = {"data_source": str, "image_shape": list, "digests": dict, "parts": dict}
@@ -23,13 +24,13 @@ class Inputs:
 
     Attributes:
       data_source: where the images came from; the same images from another place are the same input.
-      image_shape: (height, width) of the images.
+      image_shape: of the images (`config.as_image_shape`).
       digests: split -> SHA-256 of its images.
       parts: each part of the model that is the user's own (`encoder`, `prior`, …) -> its description in JSON.
     """
 
     data_source: str
-    image_shape: tuple[int, int]
+    image_shape: ImageShape
     digests: dict[str, str]
     parts: dict[str, Any]
 
@@ -49,13 +50,11 @@ class Inputs:
         for name, kind in _FIELDS.items():
             if not isinstance(values.get(name), kind):
                 raise ValueError(f"{name}: expected {kind.__name__}, got {values.get(name)!r}")
-        shape, digests = values["image_shape"], values["digests"]
+        digests = values["digests"]
         if not all(isinstance(digest, str) for digest in digests.values()):
             raise ValueError(f"digests: expected texts, got {digests!r}")
-        if len(shape) != 2 or not all(type(side) is int and side > 0 for side in shape):
-            raise ValueError(f"image_shape: expected two positive integers, got {shape!r}")
         found = {name: values[name] for name in _FIELDS}
-        return cls(**found | {"image_shape": (shape[0], shape[1])})
+        return cls(**found | {"image_shape": as_image_shape(values["image_shape"])})
 
     def differences(self, requested: "Inputs") -> list[str]:
         """The images and parts in which the inputs of a folder differ from the requested ones, in words."""

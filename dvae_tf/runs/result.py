@@ -37,6 +37,7 @@ class Result:
       test_nll: negative log-likelihood of the test images under the discrete model.
       test_nll_standard_error: of `test_nll` as an estimate for the population of images.
       test_nll_monte_carlo_error: of `test_nll` for these very images.
+      test_bits_per_dim: `test_nll` in bits per pixel and channel, of a likelihood of 8-bit levels.
       eval_iw_samples: importance samples of `test_nll`.
       num_test_images: how many images were measured.
       log_partition: log Z.
@@ -84,6 +85,7 @@ class Result:
     graph: str = "bipartite"
     temperature: float | None = None
     couplings: bool = True
+    test_bits_per_dim: float | None = None
     log_partition_effective_sample_size: float | None = None
     log_partition_method: str | None = None
     log_partition_converged: bool | None = None

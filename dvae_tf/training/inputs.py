@@ -18,8 +18,8 @@ import numpy as np
 import tensorflow as tf
 
 from .. import storage
+from ..config import as_image_shape
 from ..data import Images
-from ..data.images import sides
 from ..runs import BEST_FILE, Inputs, RunFolder, file_in, read_inputs
 
 _SPLITS = ("train", "validation", "test")
@@ -47,7 +47,7 @@ def inputs_of(images: Images, parts: Mapping[str, Any]) -> Inputs:
     """
     return Inputs(
         images.source,
-        sides(images.image_shape),
+        as_image_shape(images.image_shape),
         {split: _array_digest(getattr(images, split)) for split in _SPLITS},
         {name: describe(part) for name, part in parts.items() if part is not None},
     )

@@ -108,6 +108,7 @@ def result_of(model: DVAE, measured: Evaluation, **origin: Any) -> Result:
         test_nll=measured.nll,
         test_nll_standard_error=measured.standard_error,
         test_nll_monte_carlo_error=measured.monte_carlo_error,
+        test_bits_per_dim=measured.bits_per_dim,
         eval_iw_samples=measured.num_importance_samples,
         num_test_images=measured.num_images,
         log_partition=measured.log_partition,
@@ -137,7 +138,7 @@ def check_images(recipe: Recipe, images: Images, pixels: str | None) -> None:
     Args:
       recipe: the recipe.
       images: the dataset.
-      pixels: what the likelihood takes: "bits", "levels", or None if it is not known.
+      pixels: what the likelihood takes: "bits", "levels", "8-bit levels", or None if it is not known.
 
     Raises:
       ValueError: if they do not; the message names the field of the recipe.
@@ -149,7 +150,7 @@ def check_images(recipe: Recipe, images: Images, pixels: str | None) -> None:
             f"train_batchsize: expected at most the {len(images.train)} training images, "
             f"got {recipe.train_batchsize}"
         )
-    if pixels == "levels" and images.is_binary:
+    if pixels in ("levels", "8-bit levels") and images.is_binary:
         raise ValueError(
             f"likelihood: expected one of bits, such as bernoulli, for binary images, got {recipe.likelihood}"
         )

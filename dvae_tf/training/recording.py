@@ -141,7 +141,8 @@ class Recorder:
             for name, value in report.items():
                 tf.summary.scalar(name, value, step)
             if samples is not None:
-                tf.summary.image("samples", samples[np.newaxis, :, :, np.newaxis], step)
+                height, width, *channels = samples.shape
+                tf.summary.image("samples", samples.reshape(1, height, width, *channels or [1]), step)
 
     @contextlib.contextmanager
     def _writing(self, events: tf.summary.SummaryWriter) -> Iterator[None]:

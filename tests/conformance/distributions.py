@@ -3,7 +3,8 @@
 from conformance.cases import bits, distribution, positive, real, unit
 from conformance.functions import GRAPH, MACHINE
 from dvae_tf import priors, smoothing
-from dvae_tf.models.likelihoods import BernoulliPixels, DiscretizedLogisticPixels
+from dvae_tf.models.levels import DiscretizedLogisticMixture, DiscretizedLogisticPixels
+from dvae_tf.models.likelihoods import BernoulliPixels
 from dvae_tf.priors import BoltzmannMachine
 
 LOG_Z = real()
@@ -31,7 +32,12 @@ DISTRIBUTIONS = {
     "models.likelihoods.BernoulliPixels": distribution(
         lambda logits: BernoulliPixels(logits=logits, dtype=logits.dtype), (real(None, 3),), bits(None, 3)
     ),
-    "models.likelihoods.DiscretizedLogisticPixels": distribution(
+    "models.levels.DiscretizedLogisticMixture": distribution(
+        DiscretizedLogisticMixture,
+        (real(None, 2, 4), real(None, 2, 3, 4), positive(2, 3, 4), real(2, 3, 4)),
+        bits(None, 6),
+    ),
+    "models.levels.DiscretizedLogisticPixels": distribution(
         DiscretizedLogisticPixels, (real(None, 3), positive(3)), bits(None, 3)
     ),
     "priors.BoltzmannMachine": distribution(BoltzmannMachine, (*MACHINE, LOG_Z), bits(2, None, 7), _machine),

@@ -212,20 +212,22 @@ ESTIMATORS = {name: _estimator(name) for name in ("rloo", "vimco", "disarm", "re
 }
 
 
-def _likelihood(kind):
+def _likelihood(kind, num_outputs, **arguments):
     """A likelihood of the pixels: log p(x | outputs) and the mean image."""
 
     def density(likelihood, outputs, x):
         distribution = likelihood(outputs)
         return distribution.log_prob(x), distribution.mean()
 
-    takes = (real(2, None, 3 * kind.outputs_per_pixel), bits(None, 3))
-    return layer(lambda dtype: kind(), density=(density, takes, {}))
+    takes = (real(2, None, num_outputs), bits(None, 3))
+    return layer(lambda dtype: kind(**arguments), density=(density, takes, {}))
 
 
 LIKELIHOODS = {
-    name: _likelihood(getattr(models, name))
-    for name in ("Bernoulli", "ContinuousBernoulli", "DiscretizedLogistic")
+    "Bernoulli": _likelihood(models.Bernoulli, 3),
+    "ContinuousBernoulli": _likelihood(models.ContinuousBernoulli, 3),
+    "DiscretizedLogistic": _likelihood(models.DiscretizedLogistic, 6),
+    "LogisticMixture": _likelihood(models.LogisticMixture, 20, num_components=2, num_channels=3),
 }
 
 OBJECTS = (

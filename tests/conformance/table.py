@@ -46,10 +46,10 @@ _REASONS = {
     "plain numbers and names": """
         config.Betas config.DatasetFacts config.Recipe config.Structure config.System config.recipe
         config.BASELINES config.BETA config.DATASETS config.ESTIMATORS config.EstimatorFacts config.GRAPHS
-        config.Change config.changes_of config.fields_of config.check_estimator config.PUBLISHED
-        config.PublishedNLL config.SAMPLERS
+        config.Change config.ImageShape config.as_image_shape config.changes_of config.fields_of
+        config.check_estimator config.PUBLISHED config.PublishedNLL config.SAMPLERS
         config.SCHEDULES config.LIKELIHOODS config.LikelihoodFacts config.STRUCTURES config.SYSTEMS
-        evaluation.Evaluation evaluation.ImageNLL evaluation.PairedDifference
+        evaluation.Evaluation evaluation.ImageNLL evaluation.PairedDifference evaluation.bits_per_dim
         models.PRETRAINED numerics.Tag
         numerics.check_precision numerics.in_xla numerics.integer_seed""",
     "adds to the tables of parts; tested by models/test_parts.py": """

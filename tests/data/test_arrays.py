@@ -69,12 +69,23 @@ def test_without_validation_images_the_last_tenth_of_the_training_images_is_held
         ((5, 12), (3, 4), (3, 4)),
         ((5, 12), np.array([3, 4]), (3, 4)),
         ((5, 12), [np.uint8(3), 4], (3, 4)),
+        ((5, 12), np.array([3, 4, 1]), (3, 4)),
+        ((5, 12), np.array([4, 1, 3]), (4, 1, 3)),
+        ((5, 4, 3, 1), None, (4, 3)),
+        ((5, 4, 5, 3), None, (4, 5, 3)),
     ],
 )
 def test_image_shape(shape, given, expected):
     found = data.from_arrays(np.zeros(shape), np.zeros(shape), image_shape=given).image_shape
     assert found == expected
-    assert [type(side) for side in found] == [int, int]
+    assert {type(side) for side in found} == {int}
+
+
+def test_colours_stay_side_by_side():
+    levels = np.arange(2 * 4 * 5 * 3, dtype=np.uint8).reshape(2, 4, 5, 3) + np.uint8(100)
+    images = data.from_arrays(levels, levels, levels, binarize="none")
+    assert images.train.shape == (2, 60)
+    np.testing.assert_array_equal(images.train.reshape(2, 4, 5, 3)[:, 1, 2, 2] * 255, levels[:, 1, 2, 2])
 
 
 @pytest.mark.parametrize(
@@ -92,10 +103,13 @@ def test_image_shape(shape, given, expected):
         ({"test": np.zeros((2, 3, 4))}, ["one shape", "train (4, 3), test (3, 4)"]),
         ({"test": np.zeros((2, 13))}, ["one shape", "(13,)"]),
         ({"image_shape": (3, 4)}, ["one shape", "test (4, 3), image_shape (3, 4)"]),
-        ({"image_shape": (4.0, 3.0)}, ["image_shape: expected two positive integers, got (4.0, 3.0)"]),
-        ({"image_shape": np.array([4, 3, 1])}, ["image_shape: expected two positive integers"]),
-        ({"image_shape": 12}, ["image_shape: expected two positive integers, got 12"]),
-        ({"image_shape": "43"}, ["image_shape: expected two positive integers, got '43'"]),
+        ({"image_shape": (4.0, 3.0)}, ["image_shape: expected two positive integers", "got (4.0, 3.0)"]),
+        ({"image_shape": (3, 2, 2)}, ["image_shape: expected two positive integers", "3 channels"]),
+        ({"image_shape": (1, 4, 1, 3)}, ["image_shape: expected two positive integers"]),
+        ({"image_shape": 12}, ["image_shape: expected two positive integers", "got 12"]),
+        ({"image_shape": "43"}, ["image_shape: expected two positive integers", "got '43'"]),
+        ({"train": np.zeros((5, 4, 3, 2))}, ["train: expected images as [N, H, W]", "[5, 4, 3, 2]"]),
+        ({"train": np.zeros((5, 2, 2, 3))}, ["one shape", "train (2, 2, 3), test (4, 3)"]),
         ({"image_shape": (12, 0)}, ["image_shape: expected two positive integers"]),
         ({"image_shape": ()}, ["image_shape: expected two positive integers"]),
         ({"train": (BITS, np.zeros(20))}, ["train: expected an array of images, got a tuple of 2"]),

@@ -8,7 +8,8 @@ import scipy.io
 import tensorflow_datasets as tfds
 
 from dvae_tf.data import builders, digits
-from dvae_tf.data.builders import caltech101_silhouettes, omniglot28x28
+from dvae_tf.data.builders import caltech101_silhouettes, cifar10_python, omniglot28x28
+from support.published import cifar_archive, cifar_batch
 
 _FOLDER = pathlib.Path(tempfile.mkdtemp())
 
@@ -37,7 +38,7 @@ class _BuilderTest(tfds.testing.DatasetBuilderTestCase):
     EXAMPLE_DIR = str(_FOLDER)
 
     def setUp(self):
-        for module in (caltech101_silhouettes, omniglot28x28):
+        for module in (caltech101_silhouettes, cifar10_python, omniglot28x28):
             known, module.identify = module.identify, lambda path: "a small file"
             self.addCleanup(setattr, module, "identify", known)
         super().setUp()
@@ -69,6 +70,26 @@ class Omniglot28x28Test(_BuilderTest):
     def setUpClass(cls):
         super().setUpClass()
         scipy.io.savemat(_FOLDER / omniglot28x28.FILE, omniglot_file())
+
+
+class Cifar10PythonTest(_BuilderTest):
+    DATASET_CLASS = builders.Cifar10Python
+    SPLITS = {"train": 7, "validation": 3, "test": 2}
+    DL_EXTRACT_RESULT = DL_DOWNLOAD_RESULT = "cifar.tar.gz"
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        rng = np.random.default_rng(2)
+        names = [*(f"data_batch_{number}" for number in range(1, 6)), "test_batch"]
+        contents = {name: cifar_batch(rng.integers(0, 256, (2, 3072), np.uint8), [0, 9]) for name in names}
+        cifar_archive(_FOLDER / "cifar.tar.gz", contents)
+
+    def setUp(self):
+        known = cifar10_python._NUM_VALIDATION
+        self.addCleanup(setattr, cifar10_python, "_NUM_VALIDATION", known)
+        cifar10_python._NUM_VALIDATION = 3
+        super().setUp()
 
 
 class Digits8x8Test(_BuilderTest):

@@ -20,6 +20,17 @@ def _images(**changes):
     return images._replace(**changes)
 
 
+def test_levels_of_8_bits():
+    levels = np.arange(256, dtype=np.uint8).astype(np.float32).reshape(1, 256) / np.float32(255)
+    images = data.Images(levels, levels, levels, (16, 16), "toy", "a test")
+    data.check(images, "8-bit levels")
+    for split in ("train", "test"):
+        between = images._replace(**{split: np.abs(levels - np.float32(0.2 / 255))})
+        data.check(between, "levels")
+        with pytest.raises(data.DataError, match=f"{split}: expected the 256 levels n / 255"):
+            data.check(between, "8-bit levels")
+
+
 def _with(value):
     pixels = np.zeros((5, 6), np.float32)
     pixels[2, 3] = value
@@ -29,6 +40,7 @@ def _with(value):
 def test_check_accepts_grey_train_and_binary_rest():
     data.check(_images())
     data.check(_images(image_shape=np.array([2, 3])))
+    data.check(_images(image_shape=(2, 1, 3)))
 
 
 @pytest.mark.parametrize(
@@ -56,9 +68,9 @@ def test_check_accepts_grey_train_and_binary_rest():
         ),
         ({"train": np.zeros((5, 8), np.float32)}, ValueError, r"train: expected shape \[N, 6\]"),
         ({"image_shape": (2, 4)}, ValueError, r"shape \[N, 8\]"),
-        ({"image_shape": (6,)}, ValueError, r"image_shape: expected two positive integers, got \(6,\)"),
-        ({"image_shape": (2.0, 3.0)}, ValueError, r"image_shape: expected two positive integers, got \(2.0"),
-        ({"image_shape": 6}, ValueError, "image_shape: expected two positive integers, got 6"),
+        ({"image_shape": (6,)}, ValueError, r"image_shape: expected two positive .*, got \(6,\)"),
+        ({"image_shape": (2.0, 3.0)}, ValueError, r"image_shape: expected two positive .*, got \(2.0"),
+        ({"image_shape": 6}, ValueError, "image_shape: expected two positive .*, got 6"),
         ({"train": np.zeros((5, 6))}, TypeError, "float32 NumPy array, got float64"),
         ({"train": [[0.0] * 6]}, TypeError, "float32 NumPy array, got list"),
     ],

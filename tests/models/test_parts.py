@@ -149,6 +149,8 @@ def test_own_parts_survive_a_keras_file(tmp_path):
         ("prior", priors.BoltzmannPrior(2, 2), "prior: expected .* 6 units, got 4"),
         ("likelihood", "bernoulli", "likelihood: expected a function"),
         ("image_shape", (2, 4), "image_shape: expected 6 pixels"),
+        ("image_shape", (2, 3, 3), "image_shape: expected 6 pixels"),
+        ("image_shape", (6,), "image_shape: expected two positive integers"),
     ],
 )
 def test_what_is_no_such_part_is_refused(part, value, message):

@@ -36,6 +36,21 @@ def test_tile_keeps_the_orientation_of_an_image():
     np.testing.assert_array_equal(sheet[1:3, 1:4], [[0, 1, 2], [3, 4, 5]])
 
 
+def test_tiles_of_colours():
+    image = np.linspace(0, 1, 18).reshape(2, 3, 3)
+    beyond = np.where(image > 0.5, 1.2, -0.2)
+    sheet = plots.tile(np.stack([image.ravel(), beyond.ravel()]), (2, 3, 3), columns=2)
+    assert sheet.shape == (4, 9, 3)
+    np.testing.assert_allclose(sheet[1:3, 1:4], image, rtol=1e-6)
+    np.testing.assert_array_equal(sheet[1:3, 5:8], image > 0.5)
+    assert (sheet[:, 4] == 0.5).all()
+    # A blue image is blue in the files.
+    blue = np.tile([0.0, 0.0, 1.0], (1, 6))
+    for png in (plots.sheet_png(blue, (2, 3, 3)), plots.titled_sheet_png(blue, (2, 3, 3), "a title")):
+        red, green, _, _ = np.moveaxis(pixels(png), -1, 0)
+        assert ((pixels(png)[..., 2] == 1) & (red == 0) & (green == 0)).sum() > 100
+
+
 def test_reconstructions_stand_below_their_originals():
     originals, reconstructions = np.full((5, 1), 0.1), np.full((5, 1), 0.9)
     originals[3] = 0.2

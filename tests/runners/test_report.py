@@ -73,7 +73,7 @@ def section(page, title):
     return page.source.split(f"<h2>{title}</h2>")[1].split("</section>")[0]
 
 
-def none(dataset):
+def none(dataset, likelihood):
     return None
 
 
@@ -234,7 +234,7 @@ def test_runs_are_compared_over_seeds_and_what_cannot_be_is_said(tmp_path):
 
 
 def test_committed_result_needs_no_images(folders, tmp_path):
-    def refuse(dataset):
+    def refuse(dataset, likelihood):
         raise AssertionError("no model, no images")
 
     report.write([str(folders[2])], str(tmp_path / "page"), refuse)
@@ -274,7 +274,7 @@ def test_same_run_gives_the_same_page(folders, tmp_path):
     images = data.load("digits")
     pages = [tmp_path / name for name in ("a", "b")]
     for page in pages:
-        report.write([str(folders[0])], str(page), lambda dataset: images)
+        report.write([str(folders[0])], str(page), lambda *_: images)
     assert pages[0].read_bytes() == pages[1].read_bytes()
 
 
@@ -333,7 +333,7 @@ def test_damaged_files_are_refused(folders, file, content, message, tmp_path):
 def test_images_that_do_not_fit_are_refused(folders, tmp_path):
     own = data.from_arrays(*[np.eye(9).reshape(-1, 3, 3)] * 3)
     with pytest.raises(ValueError, match=r"images: expected \[N, 64\]"):
-        report.write([str(folders[0])], str(tmp_path / "page"), lambda dataset: own)
+        report.write([str(folders[0])], str(tmp_path / "page"), lambda *_: own)
     assert not list(tmp_path.iterdir())
 
 

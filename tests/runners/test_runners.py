@@ -154,3 +154,19 @@ def test_images_of_ones_own(tmp_path):
     assert json.loads((tmp_path / "run" / "config.json").read_text())["dataset"] == "toys"
     out, _ = run("evaluate", f"--log_dir={tmp_path / 'run'}", f"--test={tmp_path}/images.npz:test")
     assert "test images: 30" in out
+
+
+@pytest.mark.slow
+def test_own_images_in_colour(tmp_path):
+    colours = np.random.default_rng(0).integers(0, 256, (150, 4, 5, 3), np.uint8)
+    np.savez(tmp_path / "images.npz", train=colours[:120], test=colours[120:])
+    flags = [f"--{split}={tmp_path}/images.npz:{split}" for split in ("train", "test")]
+    flags += [f"--log_dir={tmp_path / 'run'}", "--likelihood=logistic_mixture", *QUICK]
+    out, _ = run("custom", *flags)
+    assert "Levels: kept as they are" in out
+    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert f"{result['test_bits_per_dim']:.3f} ± " in out
+    # Uniform levels need 8 bits each.
+    assert 8 < result["test_bits_per_dim"] < 10
+    out, _ = run("evaluate", f"--log_dir={tmp_path / 'run'}", f"--test={tmp_path}/images.npz:test")
+    assert "bits/dim" in out

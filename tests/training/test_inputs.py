@@ -181,7 +181,8 @@ def test_differences_of_parts_are_named_by_place():
 
 def test_inputs_come_back_from_their_file(tmp_path):
     assert runs.read_inputs(tmp_path) is None
-    own = inputs.inputs_of(tiny_images(), {"encoder": [functional()], "decoder": Unsaved(Fixed())})
+    colour = tiny_images()._replace(image_shape=(2, 1, 3))
+    own = inputs.inputs_of(colour, {"encoder": [functional()], "decoder": Unsaved(Fixed())})
     runs.write_inputs(tmp_path, own)
     assert runs.read_inputs(tmp_path) == own
 
@@ -189,7 +190,7 @@ def test_inputs_come_back_from_their_file(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"image_shape": [8]}, r"image_shape: expected two positive integers, got \[8\]"),
+        ({"image_shape": [8]}, r"image_shape: expected two positive .*, got \[8\]"),
         ({"image_shape": [8, -1]}, "image_shape: expected two positive integers"),
         ({"image_shape": "88"}, "image_shape: expected list"),
         ({"digests": {"train": 3}}, "digests: expected texts"),
