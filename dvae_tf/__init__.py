@@ -2,8 +2,8 @@
 
 Each subpackage is imported when it is first accessed: `import dvae_tf; dvae_tf.smoothing.Power` works, and
 `import dvae_tf` alone does not import TensorFlow. The main ones, lowest first: `numerics`, `graphs`,
-`config`, `data`, `rbm`, `smoothing`, `samplers`, `partition`, `priors`, `networks`, `posterior`,
-`objectives`, `kl`, `estimators`, `models`, `evaluation`, `export`, `plots`, `training`.
+`config`, `data`, `rbm`, `smoothing`, `samplers`, `partition`, `priors`, `networks`, `local`,
+`posterior`, `objectives`, `kl`, `estimators`, `models`, `evaluation`, `export`, `plots`, `training`.
 """
 
 import importlib
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         export,
         graphs,
         kl,
+        local,
         models,
         networks,
         numerics,
@@ -44,6 +45,7 @@ __all__ = [
     "export",
     "graphs",
     "kl",
+    "local",
     "models",
     "networks",
     "numerics",

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from .models import DVAE
+from .models import DVAE, LocalCode
 from .models.inputs import checked_images
 from .numerics import Seed, Tag, as_seed, fold_in
 
@@ -44,6 +44,9 @@ class Evaluation(NamedTuple):
       num_importance_samples: K.
       image_nll: NLL of each image, float64 [N], for paired comparisons of models on the same images.
       bits_per_dim: `nll` in bits per pixel and channel, of a likelihood of 8-bit levels; None for others.
+      code_kl: KL divergence of the posterior of the bits from their prior (`CodeUse`).
+      local_kl: the same of each local group; empty without local variables.
+      active_local_units: number of local variables whose posterior mean varies over the images.
     """
 
     nll: float
@@ -60,6 +63,9 @@ class Evaluation(NamedTuple):
     num_importance_samples: int
     image_nll: np.ndarray
     bits_per_dim: float | None = None
+    code_kl: float | None = None
+    local_kl: tuple[float, ...] = ()
+    active_local_units: int = 0
 
 
 class ImageNLL(NamedTuple):
@@ -103,6 +109,7 @@ def evaluate(
     log_z, error = float(estimate.log_partition), float(estimate.standard_error)
     lower, upper = (log_z if side is None else float(side) for side in (estimate.lower, estimate.upper))
     ess = estimate.effective_sample_size
+    use = code_use(model, images, seed)
     return Evaluation(
         nll=nll,
         standard_error=float(measured.nll.std(ddof=min(1, count - 1)) / np.sqrt(count)),
@@ -113,11 +120,14 @@ def evaluate(
         log_partition_method=estimate.method,
         log_partition_converged=bool(estimate.converged),
         nll_bracket=(nll + (lower - log_z), nll + (upper - log_z)),
-        active_units=int(active_units(model, images, seed).sum()),
+        active_units=int(use.active.sum()),
         num_images=count,
         num_importance_samples=num_importance_samples,
         image_nll=measured.nll,
         bits_per_dim=bits_per_dim(nll, model.num_pixels) if model.num_levels == 256 else None,
+        code_kl=use.kl,
+        local_kl=use.local_kl,
+        active_local_units=int(use.active_local.sum()),
     )
 
 
@@ -192,11 +202,43 @@ def image_nll(
     return ImageNLL(nll, variance)
 
 
+class CodeUse(NamedTuple):
+    r"""What a model's code is used for; nats.
+
+    Attributes:
+      active: whether the variance of q(z = 1 | x) over images is above 0.01, bool [D]; that of the posterior
+        mean of a Gaussian code.
+      active_local: the same of the posterior mean of each local variable, less the mean of its prior and in
+        units of the scale of that, bool [Y].
+      kl: estimate of the KL divergence of q(z | x) from p(z), mean over images, with the log Z that the prior
+        stores.
+      local_kl: KL divergence of each local group given what is before it, mean over images.
+    """
+
+    active: np.ndarray
+    active_local: np.ndarray
+    kl: float
+    local_kl: tuple[float, ...]
+
+
+def code_use(model: DVAE, images: Any, seed: Seed = (0, 0), at_most: int = 2000) -> CodeUse:
+    """Which units of the code vary over the (first) images, and how many nats of each kind it takes."""
+    code = model.encode(_checked(model, images)[:at_most], 1, as_seed(seed))
+    kl = float(tf.reduce_mean(code.log_prob - model.prior.binary().log_prob(code.z)))
+    active = _varies(model.posterior.means(code.logits[0]))
+    if not isinstance(code, LocalCode):
+        return CodeUse(active, np.zeros(0, bool), kl, ())
+    local_kl = tuple(tf.reduce_mean(code.local_kl, (1, 2)).numpy().tolist())
+    return CodeUse(active, _varies(code.local_shift[0]), kl, local_kl)
+
+
 def active_units(model: DVAE, images: Any, seed: Seed = (0, 0), at_most: int = 2000) -> np.ndarray:
     """Whether the variance of q(z = 1 | x) over the (first) images is above 0.01, bool [D]."""
-    logits = model.encode(_checked(model, images)[:at_most], 1, as_seed(seed)).logits[0]
-    variance = tf.math.reduce_variance(tf.math.sigmoid(logits), 0)
-    return (variance > _ACTIVE_VARIANCE).numpy()
+    return code_use(model, images, seed, at_most).active
+
+
+def _varies(means: tf.Tensor) -> np.ndarray:
+    return (tf.math.reduce_variance(means, 0) > _ACTIVE_VARIANCE).numpy()
 
 
 def _checked(model: DVAE, images: Any) -> np.ndarray:

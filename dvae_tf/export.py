@@ -13,7 +13,7 @@ from typing import Any
 import tensorflow as tf
 
 from . import storage
-from .models import DVAE
+from .models import DVAE, LocalCode, LocalSamples
 from .models.inputs import checked_codes, checked_images
 from .runs import provenance
 
@@ -40,9 +40,11 @@ def save(
 
     `log_likelihood` is the importance-weighted bound of $\log p(x)$ in nats, with the $\log Z$ stored in the
     prior. `sample` continues the stored chains. `encode` draws the code; the probabilities of a later group
-    depend on the bits drawn before it. `reconstruct` decodes such a draw. Images and codes of values that
-    the model does not take are an `InvalidArgumentError`. If the model knows the shape of its images,
-    (height, width) or (height, width, 3), it is `image_shape` of the loaded object and of `export.json`.
+    depend on the bits drawn before it. `reconstruct` decodes such a draw. With local variables, `encode` and
+    `sample` return them as well, and `decode` takes them: `local` float32 `[B, Y]`. A Gaussian code has its
+    means in place of probabilities. Images and codes of values that the model does not take are an
+    `InvalidArgumentError`. If the model knows the shape of its images, (height, width) or (height, width, 3),
+    it is `image_shape` of the loaded object and of `export.json`.
 
     Args:
       model: a trained model whose $\log Z$ has been measured (`DVAE.measure_log_partition`).
@@ -103,6 +105,7 @@ def _shape(spec: tf.TensorSpec) -> str:
 def _functions(model: DVAE, num_importance_samples: int, num_sweeps: int) -> dict[str, Callable[..., Any]]:
     x = tf.TensorSpec([None, model.mean_x.shape[0]], tf.float32, "x")
     z = tf.TensorSpec([None, model.recipe.structure.num_units], tf.float32, "code")
+    local = tf.TensorSpec([None, model.num_local], tf.float32, "local")
     seed = tf.TensorSpec([2], tf.int32, "seed")
     count = tf.TensorSpec([], tf.int32, "num_samples")
 
@@ -111,25 +114,29 @@ def _functions(model: DVAE, num_importance_samples: int, num_sweeps: int) -> dic
 
     def encode(x: tf.Tensor, seed: tf.Tensor) -> dict[str, tf.Tensor]:
         code = model.encode(images(x), 1, seed)
-        return {"probabilities": tf.math.sigmoid(code.logits[0]), "code": code.z[0]}
+        found = {"probabilities": model.posterior.means(code.logits[0]), "code": code.z[0]}
+        return found | {"local": code.local[0]} if isinstance(code, LocalCode) else found
 
-    def decode(code: tf.Tensor) -> dict[str, tf.Tensor]:
+    def decode(code: tf.Tensor, local: tf.Tensor | None = None) -> dict[str, tf.Tensor]:
         code = checked_codes(code, model.recipe.structure.num_units, "code", assert_in_graph=True)
-        return {"probabilities": model.decode(code)}
+        if local is not None:
+            local = checked_codes(local, model.num_local, "local", assert_in_graph=True)
+        return {"probabilities": model.decode(code, local)}
 
     def sample(num_samples: tf.Tensor, seed: tf.Tensor) -> dict[str, tf.Tensor]:
         drawn = model.sample(num_samples, seed, num_sweeps)
-        return {"images": drawn.images, "code": drawn.z}
+        found = {"images": drawn.images, "code": drawn.z}
+        return found | {"local": drawn.local} if isinstance(drawn, LocalSamples) else found
 
     def log_likelihood(x: tf.Tensor, seed: tf.Tensor) -> dict[str, tf.Tensor]:
         return {"log_likelihood": model.log_likelihood(images(x), num_importance_samples, seed)}
 
     def reconstruct(x: tf.Tensor, seed: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {"probabilities": model.decode(model.encode(images(x), 1, seed).z[0])}
+        return {"probabilities": model.reconstruct(images(x), seed)}
 
     takes = {
         encode: (x, seed),
-        decode: (z,),
+        decode: (z, local)[: 1 + bool(model.num_local)],
         sample: (count, seed),
         log_likelihood: (x, seed),
         reconstruct: (x, seed),

@@ -67,6 +67,11 @@ class Posterior(keras.layers.Layer):
         self.relaxations = tuple(relaxations or ())
 
     @property
+    def has_bits(self) -> bool:
+        """Whether the code is bits or a relaxation of them."""
+        return all(relaxation.has_bits for relaxation in self.relaxations)
+
+    @property
     def num_groups(self) -> int:
         """The number of groups."""
         return len(self.encoders)
@@ -89,9 +94,19 @@ class Posterior(keras.layers.Layer):
     ) -> PosteriorSample:
         """Draws z from the discrete posterior, each group given the bits before it.
 
-        No gradient flows through z; `logits` and `log_prob` are differentiable.
+        No gradient flows through z; `logits` and `log_prob` are differentiable. A code without bits
+        (`has_bits`) is drawn as in training.
         """
-        return self._by_group(x, num_samples, seed, training, self._binary)
+        draw = self._binary if self.has_bits else self._relaxed
+        return self._by_group(x, num_samples, seed, training, draw)
+
+    def means(self, logits: tf.Tensor) -> tf.Tensor:
+        """The posterior means that log-odds stand for: the probabilities of bits; or they are the means."""
+        return tf.math.sigmoid(logits) if self.has_bits else logits
+
+    def most_probable(self, logits: tf.Tensor) -> tf.Tensor:
+        """The most probable bits, or the means of a code without bits."""
+        return tf.cast(logits > 0, logits.dtype) if self.has_bits else logits
 
     def logits(
         self,

@@ -56,6 +56,8 @@ _OPTIONAL_FLAGS = (
     "num_tracking_chains",
     "num_groups",
     "units",
+    "num_local_groups",
+    "local_units",
     "init_from",
     "centered",
     "rao_blackwellized",
@@ -127,6 +129,15 @@ def define_flags(struct: str, num_train_iter: int) -> None:
     flags.DEFINE_list(
         "hidden", None, "Sizes of the hidden layers of every network, such as 200,200; empty for none."
     )
+    flags.DEFINE_list(
+        "channels", None, "Channels of convolutional networks, from fine to coarse, such as 16,16."
+    )
+    flags.DEFINE_integer(
+        "num_local_groups",
+        None,
+        "Number of groups of local variables; 0 leaves bits alone (conv structures).",
+    )
+    flags.DEFINE_integer("local_units", None, "Number of local variables of each group, at each place.")
     flags.DEFINE_string(
         "baseline",
         "dvaes_power",
@@ -216,8 +227,9 @@ def recipe_from_flags(dataset: str, **changes: Any) -> config.Recipe:
     """The recipe that the flags describe, with `changes` applied."""
     values = flags.FLAGS
     given = {name: getattr(values, name) for name in _OPTIONAL_FLAGS if getattr(values, name) is not None}
-    if values.hidden is not None:
-        given["hidden"] = _sizes("hidden", values.hidden)
+    for name in ("hidden", "channels"):
+        if (sizes := getattr(values, name)) is not None:
+            given[name] = _sizes(name, sizes)
     if values.lr_steps is not None:
         given["lr_steps"] = _lr_steps(values.lr_steps)
     names = ("struct", "baseline", "schedule", "k", "beta", "sampler", "num_train_iter", *_RECIPE_FLAGS)

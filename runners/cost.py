@@ -1,14 +1,17 @@
 """A rough estimate of the time of a run, from its matrix products and their speed on this machine."""
 
 import itertools
+import math
 import time
+from collections.abc import Sequence
 
 import tensorflow as tf
 
-from dvae_tf.config import Recipe
+from dvae_tf.config import Recipe, Structure
 from dvae_tf.data import Images
 from dvae_tf.models import Likelihood
 from dvae_tf.models.systems import LIKELIHOODS
+from dvae_tf.networks import grid_of
 
 # The factor accounts for random numbers, elementwise work and batch norm, the constants for the overhead of
 # calls, which dominates in small models.
@@ -20,9 +23,9 @@ _COMPILATION_SECONDS = 25.0
 
 def estimate_seconds(recipe: Recipe, images: Images) -> float:
     """Estimates the seconds of training, validations and test, within about a factor of two."""
-    structure, num_pixels = recipe.structure, images.train.shape[1]
+    structure = recipe.structure
     left = structure.num_units // 2
-    code_row, image_row = _network_products(recipe, num_pixels, _num_outputs(recipe, images))
+    code_row, image_row = _network_products(recipe, images)
     sweep = 2 * left * (structure.num_units - left)
     batch = recipe.train_batchsize
     num_samples = _mean_samples(recipe)
@@ -58,20 +61,41 @@ def _num_outputs(recipe: Recipe, images: Images) -> int:
     return len(likelihood.of_images(images.image_shape).initial_outputs(mean_x))
 
 
-def _network_products(recipe: Recipe, num_pixels: int, num_outputs: int) -> tuple[float, float]:
+def _network_products(recipe: Recipe, images: Images) -> tuple[float, float]:
     """The multiplications of a forward pass: (per code, per image)."""
     structure = recipe.structure
+    if structure.channels:
+        return _convolutional_products(structure, images.image_shape)
 
     def later(sizes: list[int]) -> int:
         return sum(a * b for a, b in itertools.pairwise(sizes))
 
     units, hidden = structure.units_per_group, list(structure.hidden_units)
-    per_code = later([structure.num_units, *hidden, num_outputs])
+    per_code = later([structure.num_units, *hidden, _num_outputs(recipe, images)])
     per_image = 0
     for group in range(structure.num_groups):
         tail = [*hidden, units]
-        per_image += num_pixels * tail[0] + (later(tail) if group == 0 else 0)
+        per_image += images.train.shape[1] * tail[0] + (later(tail) if group == 0 else 0)
         per_code += 0 if group == 0 else group * units * tail[0] + later(tail)
+    return float(per_code), float(per_image)
+
+
+def _convolutional_products(structure: Structure, image_shape: Sequence[int]) -> tuple[float, float]:
+    """The same of convolutional networks (`dvae_tf.networks`)."""
+    depth, last = len(structure.channels), structure.channels[-1]
+    places = [math.prod(grid_of(image_shape, level)) for level in range(depth + 1)]
+    sizes = [structure.num_units, *structure.hidden_units]
+    inputs = [math.prod(image_shape) // places[0], *structure.channels]
+    # Convolutions of 3 x 3 places at the finest halving, then each four places as one.
+    halvings = sum(
+        places[level + 1] * 4 * inputs[level] * inputs[level + 1] * (9 if level == 0 else 1)
+        for level in range(depth)
+    )
+    block = 2 * 9 * places[-1] * last**2
+    of_bits = structure.num_units * places[-1] * (last // 2)
+    joining = 9 * places[-1] * (last // 2) * last
+    per_image = halvings + block + places[-1] * last * sizes[-1] + 9 * places[-1] * last**2
+    per_code = halvings + block + (1 + 2 * structure.num_local_groups) * (of_bits + joining)
     return float(per_code), float(per_image)
 
 

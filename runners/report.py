@@ -12,7 +12,7 @@ from absl import flags
 from rich.console import Console
 
 from dvae_tf import data, models, plots, storage
-from dvae_tf.runs import BEST_FILE, RESULT_FILE, WEIGHTS_FILE, History, read_history
+from dvae_tf.runs import BEST_FILE, RESULT_FILE, WEIGHTS_FILE, History, Result, read_history
 from dvae_tf.training import readable_seconds
 
 from . import common, comparison
@@ -165,10 +165,11 @@ def _page(runs: Sequence[Run], reference: str) -> str:
             + _figures(runs, "reconstructions", no_images),
             "half",
         ),
+        *_local_sections(runs),
         _section(
             "Use of the code",
             "<p>Active: q(z = 1 | x) varies over test images, here at most 1,000.</p>"
-            + _figures(runs, "usage", no_images),
+            + _figures(runs, "usage", "there are no bits, or " + no_images),
             "half",
         ),
         _section(
@@ -195,6 +196,27 @@ def _page(runs: Sequence[Run], reference: str) -> str:
         f'<h1>{escape(title)}</h1>\n<main class="{kind}">\n{"".join(sections)}</main>\n'
         "</body>\n</html>\n"
     )
+
+
+def _local_sections(runs: Sequence[Run]) -> list[str]:
+    """What is in the bits and what in the local variables, if a run has both."""
+    if not any("bits_held" in run.pictures for run in runs):
+        return []
+    otherwise = "there are no local variables"
+    return [
+        _section(
+            "Bits held",
+            "<p>Samples of the prior: bits of each row, local variables drawn anew.</p>"
+            + _figures(runs, "bits_held", otherwise),
+            "half",
+        ),
+        _section(
+            "Local variables held",
+            "<p>Samples of the prior: local noise of each row, bits of each column.</p>"
+            + _figures(runs, "local_held", otherwise),
+            "half",
+        ),
+    ]
 
 
 def _section(title: str, content: str, kind: str = "whole") -> str:
@@ -247,7 +269,7 @@ def _result_row(run: Run, best: float | None) -> str:
         "not recorded" if bracket is None else "{:.3f} to {:.3f}".format(*bracket),
         "not recorded" if converged is None else "yes" if converged else "no",
         figure,
-        f"{result.active_units} of {result.num_units}",
+        _active(result),
         f"{result.eval_iw_samples:,}",
         f"{result.num_test_images:,}",
     )
@@ -256,6 +278,18 @@ def _result_row(run: Run, best: float | None) -> str:
     return (
         f"<tr><th>{escape(run.label)}<small>{escape(str(run.folder))}</small></th>"
         f"<td>{f'<b>{nll}</b>' if is_best else nll}</td>{cells}</tr>"
+    )
+
+
+def _active(result: Result) -> str:
+    """Active units of both kinds, with the nats that they take where both are there."""
+    text = f"{result.active_units} of {result.num_units}"
+    if not result.local_kl:
+        return text
+    local = ", ".join(f"{kl:.1f}" for kl in result.local_kl)
+    return (
+        f"{text} bits (KL {result.code_kl:.1f}); {result.active_local_units} of {result.num_local_units} "
+        f"local (KL {local})"
     )
 
 

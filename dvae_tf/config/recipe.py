@@ -40,6 +40,11 @@ class Recipe:
     num_groups: int | None = None
     units: int | None = None
     hidden: tuple[int, ...] | None = None
+    channels: tuple[int, ...] | None = None
+    num_local_groups: int | None = None
+    local_units: int | None = None
+    # (height, width) or (height, width, 3) of the images; None takes that of the dataset.
+    image_shape: tuple[int, ...] | None = None
     # The graph of the machine: a name of `GRAPHS`, or a file with its edges (`graphs.read_edges`).
     graph: str = "bipartite"
     likelihood: str = "bernoulli"
@@ -167,6 +172,15 @@ class Recipe:
             raise ValueError(f"struct: expected another name than {self.struct!r}, which is {known}")
         if structure.num_units < 2:
             raise ValueError(f"units: expected at least 2 in all groups together, got {self.units}")
+        if structure.num_local_groups and not structure.local_units:
+            raise ValueError(
+                f"local_units: expected at least 1 for {structure.num_local_groups} local groups, got 0"
+            )
+        if self.image_shape is not None:
+            shape = _sizes("image_shape", _LISTS["image_shape"], self.image_shape)
+            if len(shape) not in (2, 3):
+                raise ValueError(f"image_shape: expected {_LISTS['image_shape']}, got {shape}")
+            object.__setattr__(self, "image_shape", shape)
 
     def _check_last_parts(self) -> None:
         """Parts of the run have a beginning, and the late one a number of samples."""
@@ -218,6 +232,12 @@ class Recipe:
         return PUBLISHED.get((self.dataset, self.struct, self.baseline, self.k))
 
     @property
+    def known_image_shape(self) -> tuple[int, ...] | None:
+        """The shape of the images: `image_shape`, or that of a dataset of the library; None if not known."""
+        facts = DATASETS.get(self.dataset)
+        return self.image_shape if self.image_shape or facts is None else facts.image_shape
+
+    @property
     def kl_warmup_steps(self) -> float:
         """Training steps over which the weight of the KL term rises linearly from 0 to 1.
 
@@ -256,8 +276,11 @@ class Recipe:
             steps = tuple((float(start), float(factor)) for start, factor in values["lr_steps"])
         except (TypeError, ValueError, OverflowError) as error:
             raise ValueError(f"lr_steps: expected pairs of numbers: {error}") from error
-        hidden = values.get("hidden")
-        return cls(**values | {"lr_steps": steps, "hidden": None if hidden is None else _hidden(hidden)})
+        values = values | {"lr_steps": steps}
+        for name, expected in _LISTS.items():
+            if (given := values.get(name)) is not None:
+                values[name] = _sizes(name, expected, given)
+        return cls(**values)
 
 
 def recipe(
@@ -269,8 +292,9 @@ def recipe(
       dataset: a key of `DATASETS`, or a name for your own data; then `dynamic_binarization` must be among
         the changes, and the sharpness defaults to that of MNIST.
       struct: a key of `STRUCTURES`, or a name for your own `num_groups`, `units` (of each group) and `hidden`
-        (sizes of hidden layers), which must be among the changes then. With a key of `STRUCTURES`, changed
-        sizes change the name as well (`Structure.name`).
+        (sizes of hidden layers), which must be among the changes then; `channels`, `num_local_groups` and
+        `local_units` may be. With a key of `STRUCTURES`, changed sizes change the name as well
+        (`Structure.name`): `num_local_groups=0` leaves out the local variables.
       baseline: a key of `SYSTEMS`.
       k: samples of an image in a training step. They tighten an importance-weighted bound and average an
         ELBO; rloo and vimco need at least 2, disarm an even number.
@@ -314,14 +338,16 @@ def _structure(struct: str, given: Mapping[str, Any]) -> Structure:
     sizes: dict[str, Any] = {}
     for name, field in _SIZES.items():
         size = given.get(name)
-        if size is None and known is None:
+        if size is None and known is None and field not in Structure._field_defaults:
             raise ValueError(
                 f"struct: expected one of {', '.join(STRUCTURES)}, or a name of your own with "
-                f"{', '.join(_SIZES)}; got {struct!r} without {name}"
+                f"{', '.join(_REQUIRED_SIZES)}; got {struct!r} without {name}"
             )
         if size is None:
-            size = getattr(known, field)
-        sizes[field] = _hidden(size) if name == "hidden" else size
+            size = Structure._field_defaults[field] if known is None else getattr(known, field)
+        sizes[field] = _sizes(name, _LISTS[name], size) if name in _LISTS else size
+    if not sizes["num_local_groups"]:
+        sizes["local_units"] = 0
     return Structure(**sizes)
 
 
@@ -332,14 +358,14 @@ def _published_beta(column: str | float, dataset: str, structure: Structure) -> 
     return float(getattr(BETA[betas, structure.beta_row], column))
 
 
-def _hidden(sizes: Any) -> tuple[int, ...]:
-    """Sizes of hidden layers, checked."""
+def _sizes(name: str, expected: str, sizes: Any) -> tuple[int, ...]:
+    """A list of sizes, checked; `expected` says of what, for the message."""
     given = sizes.tolist() if isinstance(sizes, np.ndarray) else sizes
     if isinstance(given, Sequence) and not isinstance(given, str):
         found = tuple(size.item() if isinstance(size, np.generic) else size for size in given)
         if all(type(size) is int and 0 < size < _LIMIT for size in found):
             return found
-    raise ValueError(f"hidden: expected sizes of hidden layers, integers above 0, got {sizes!r}")
+    raise ValueError(f"{name}: expected {expected}, integers above 0, got {sizes!r}")
 
 
 def _check_own_name(argument: str, name: Any) -> None:
@@ -376,12 +402,39 @@ _ADDED = {
     "refit_start",
     "batch_norm_batches",
     "doubly_reparameterized",
+    "channels",
+    "num_local_groups",
+    "local_units",
+    "image_shape",
 }
 _RENAMED = {"num_witnesses": "num_tracking_chains"}
-_MAY_BE_ZERO = {"seed", "weight_decay", "kl_warmup_fraction", "num_tracking_chains", "batch_norm_batches"}
+_MAY_BE_ZERO = {
+    "seed",
+    "weight_decay",
+    "kl_warmup_fraction",
+    "num_tracking_chains",
+    "batch_norm_batches",
+    "num_local_groups",
+    "local_units",
+}
 
 # Fields with the sizes of the code and of its networks, and those of `Structure`.
-_SIZES = {"num_groups": "num_groups", "units": "units_per_group", "hidden": "hidden_units"}
+_SIZES = {
+    "num_groups": "num_groups",
+    "units": "units_per_group",
+    "hidden": "hidden_units",
+    "channels": "channels",
+    "num_local_groups": "num_local_groups",
+    "local_units": "local_units",
+}
+# Those that a structure of your own must have.
+_REQUIRED_SIZES = [name for name, field in _SIZES.items() if field not in Structure._field_defaults]
+# Fields that are lists of sizes, and what they are.
+_LISTS = {
+    "hidden": "sizes of hidden layers",
+    "channels": "numbers of channels",
+    "image_shape": "(height, width) or (height, width, channels)",
+}
 
 # Sizes and seeds are int32.
 _LIMIT = 2**31

@@ -12,12 +12,21 @@ class Structure(NamedTuple):
     Attributes:
       num_groups: groups of the posterior.
       units_per_group: binary units of each group.
-      hidden_units: sizes of the hidden tanh layers of every network; none for linear ones.
+      hidden_units: sizes of the hidden tanh layers of every network; none for linear ones. Beside
+        convolutional networks, those between the features of an image and its bits.
+      channels: of convolutional residual networks, from fine to coarse, each half the height and width of the
+        one before, the first half those of the image; none for dense networks.
+      num_local_groups: groups of local continuous variables; 0 for bits alone.
+      local_units: variables of each local group: at each place of the coarsest grid of convolutional
+        networks, or in all.
     """
 
     num_groups: int
     units_per_group: int
     hidden_units: tuple[int, ...]
+    channels: tuple[int, ...] = ()
+    num_local_groups: int = 0
+    local_units: int = 0
 
     @property
     def num_units(self) -> int:
@@ -29,17 +38,23 @@ class Structure(NamedTuple):
         """The row of `BETA`."""
         if self.num_groups > 1:
             return "2-nonlin"
-        return "1-nonlin" if self.hidden_units else "1-lin"
+        return "1-nonlin" if self.hidden_units or self.channels else "1-lin"
 
     @property
     def name(self) -> str:
-        """Its key in `STRUCTURES` or, for other sizes, `GROUPSxUNITS-HIDDEN-HIDDEN…`."""
+        """Its key in `STRUCTURES` or, for other sizes, `GROUPSxUNITS-HIDDEN-HIDDEN…`.
+
+        Further parts are `convCHANNELS.CHANNELS…` and `localGROUPSxUNITS`.
+        """
         for name, known in STRUCTURES.items():
             if known == self:
                 return name
-        return "-".join(
-            [f"{self.num_groups}x{self.units_per_group}", *map(str, self.hidden_units or ["lin"])]
-        )
+        parts = [f"{self.num_groups}x{self.units_per_group}", *map(str, self.hidden_units or ["lin"])]
+        if self.channels:
+            parts.append("conv" + ".".join(map(str, self.channels)))
+        if self.num_local_groups:
+            parts.append(f"local{self.num_local_groups}x{self.local_units}")
+        return "-".join(parts)
 
 
 STRUCTURES = {
@@ -50,6 +65,8 @@ STRUCTURES = {
     "4-layer-nonlin": Structure(4, 100, (200, 200)),
     "1-layer-small": Structure(1, 32, (64,)),
     "2-layer-small": Structure(2, 16, (64,)),
+    "1-layer-conv": Structure(1, 200, (200,), (16, 16), 1, 2),
+    "2-layer-conv": Structure(2, 200, (200,), (16, 16), 2, 2),
 }
 
 
@@ -60,20 +77,22 @@ class DatasetFacts(NamedTuple):
       dynamic_binarization: whether training images are pixel probabilities, binarised anew in every batch.
       betas: which part of `BETA` applies.
       likelihood: that of a recipe that names none, a key of `LIKELIHOODS`.
+      image_shape: (height, width) of the images, or (height, width, 3).
     """
 
     dynamic_binarization: bool
     betas: str = "mnist"
     likelihood: str = "bernoulli"
+    image_shape: tuple[int, ...] = (28, 28)
 
 
 DATASETS = {
-    "digits": DatasetFacts(True),
+    "digits": DatasetFacts(True, image_shape=(8, 8)),
     "binarized_mnist": DatasetFacts(False),
     "omniglot": DatasetFacts(True, "omniglot"),
     "caltech101_silhouettes": DatasetFacts(False),
     "mnist": DatasetFacts(True),
-    "cifar10": DatasetFacts(False, likelihood="logistic_mixture"),
+    "cifar10": DatasetFacts(False, likelihood="logistic_mixture", image_shape=(32, 32, 3)),
 }
 
 

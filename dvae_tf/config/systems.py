@@ -46,20 +46,24 @@ class EstimatorFacts(NamedTuple):
       smallest_k: least number of samples K of an image.
       pairs: whether the samples are pairs, so that K is even.
       one_group: whether the code must be a single group.
+      bound: the name of the bound whose gradient it estimates; None for that of the system.
+      of_bits: whether it draws bits, which not every code has.
     """
 
     smallest_k: int = 1
     pairs: bool = False
     one_group: bool = False
+    bound: str | None = None
+    of_bits: bool = False
 
 
 ESTIMATORS = {
     "reparameterized": EstimatorFacts(),
-    "doubly_reparameterized": EstimatorFacts(),
-    "rloo": EstimatorFacts(smallest_k=2),
-    "vimco": EstimatorFacts(smallest_k=2),
-    "disarm": EstimatorFacts(smallest_k=2, pairs=True),
-    "rebar": EstimatorFacts(one_group=True),
+    "doubly_reparameterized": EstimatorFacts(bound="importance_weighted"),
+    "rloo": EstimatorFacts(smallest_k=2, bound="elbo", of_bits=True),
+    "vimco": EstimatorFacts(smallest_k=2, bound="importance_weighted", of_bits=True),
+    "disarm": EstimatorFacts(smallest_k=2, pairs=True, bound="elbo", of_bits=True),
+    "rebar": EstimatorFacts(one_group=True, bound="elbo", of_bits=True),
 }
 
 
@@ -84,11 +88,8 @@ def check_estimator(name: str, k: int, num_groups: int) -> None:
 
 
 # GumBolt paper, Sec. 5, with Adam's default epsilon.
-_GUMBOLT = {
-    "temperature": 1 / 7,
-    "adam_epsilon": 1e-7,
-    "lr_steps": ((0.0, 1.0), (0.6, 0.3), (0.75, 0.09), (0.95, 0.027)),
-}
+_GUMBOLT_STEPS = {"adam_epsilon": 1e-7, "lr_steps": ((0.0, 1.0), (0.6, 0.3), (0.75, 0.09), (0.95, 0.027))}
+_GUMBOLT = {"temperature": 1 / 7, **_GUMBOLT_STEPS}
 
 SYSTEMS = {
     "dvae_spike_exp": System("spike_exponential", "boltzmann", "dvae", "elbo", "spike_exp"),
@@ -116,6 +117,8 @@ SYSTEMS = {
     ),
     # Jang et al. (2017).
     "gumbel_softmax": System("concrete", "directed", "bernoulli", "elbo", None, {"temperature": 1 / 2}),
+    # No bits: a Gaussian code of the same size, trained like GumBolt, which it is a baseline of.
+    "gaussian": System("normal", "normal", "sampled", "importance_weighted", None, _GUMBOLT_STEPS),
     # Bits without relaxation.
     "rloo": System(None, "boltzmann", "sampled", "elbo", estimator="rloo"),
     "vimco": System(None, "boltzmann", "sampled", "importance_weighted", estimator="vimco"),

@@ -46,7 +46,8 @@ def disarm(parts: BoundParts) -> RelaxedBound:
         else:
             code = tf.concat([tf.concat([code, code[:num_pairs]], 0), z], -1)
             log_q = tf.concat([log_q, log_q[:num_pairs]], 0) + log_q_group
-    log_likelihood, kl = terms_of_bits(parts, code, tf.stop_gradient(log_q))
+    # The members of a pair differ in their bits alone.
+    log_likelihood, kl = terms_of_bits(parts, code, tf.stop_gradient(log_q), num_pairs)
     f = tf.split(log_likelihood - parts.kl_weight * kl, 1 + len(first), 0)
     bound = elbo(log_likelihood, kl, parts.kl_weight)
     for (logits, differs), other in zip(first, f[1:], strict=True):

@@ -66,7 +66,8 @@ def rebar(parts: BoundParts) -> RelaxedBound:
 
     The gradient in $\log \tau$ and $\log \eta$ is that of the variance of $g$, with the opposite sign, since
     a bound is maximised; nothing else depends on the variance. The decoder is evaluated 3 K times, and the 2
-    K relaxed codes do not enter the statistics of its batch norms.
+    K relaxed codes do not enter the statistics of its batch norms. The three codes of a sample share the
+    noise of local variables.
 
     Raises:
       ValueError: if the posterior has several groups, or another relaxation than `ControlVariate`.
@@ -78,14 +79,14 @@ def rebar(parts: BoundParts) -> RelaxedBound:
     if not isinstance(control, ControlVariate):
         raise ValueError(f"relaxation: expected a ControlVariate for rebar, got {control!r}")
     # Before the decoder is called, so that its evaluations start from one state.
-    decoder_held = held(parts.decoder)
+    decoder_held = held(*parts.conditional)
     live_logits = posterior.logits(0, parts.x, None, parts.num_samples, parts.training)
     logits = tf.stop_gradient(live_logits)
     u, v = (_inside(uniform(tf.shape(logits), seed, logits.dtype)) for seed in split(parts.seed))
     b = tf.cast(logits + _logit(u) > 0, logits.dtype)
     # Outside of the tapes, which differentiate twice.
     prior = parts.prior.in_mode(parts.prior.binary(parts.chains), parts.training)
-    log_likelihood = parts.log_likelihood(b)
+    log_likelihood = parts.log_likelihood(b, parts.num_samples)
     kl = tf.reduce_sum(_log_q(b, logits), -1) - prior.log_prob(b)
     f_of_bits = tf.stop_gradient(log_likelihood - parts.kl_weight * kl)
 
@@ -100,7 +101,9 @@ def rebar(parts: BoundParts) -> RelaxedBound:
             relaxed = tf.math.sigmoid(noisy / temperature)
             log_q = tf.reduce_sum(_log_q(relaxed, tf.tile(tf.stop_gradient(logits), [2, 1, 1])), -1)
             with decoder_held:
-                f = parts.log_likelihood(relaxed) - parts.kl_weight * (log_q - prior.log_prob(relaxed))
+                f = parts.log_likelihood(relaxed, parts.num_samples) - parts.kl_weight * (
+                    log_q - prior.log_prob(relaxed)
+                )
             f_free, f_given = tf.split(f, 2, 0)
             difference = f_free - f_given
         score = b - tf.math.sigmoid(logits)

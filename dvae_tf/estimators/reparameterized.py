@@ -39,7 +39,8 @@ def doubly_reparameterized(parts: BoundParts) -> RelaxedBound:
     The same expectation with less variance, at any K and $\gamma$, where $\log q(\zeta \mid x)$ is a density
     and the prior's `log_prob` has its own derivative in zeta; that of an overlapping relaxation does as far
     as the mean field has converged. The samples are independent. The decoder runs K times, the encoders
-    twice.
+    twice. Local variables, whose noise is held, are reparameterised once: their part of $\log w$ is a
+    function of zeta like the likelihood.
 
     Raises:
       ValueError: if the posterior has no relaxation.
@@ -54,7 +55,7 @@ def doubly_reparameterized(parts: BoundParts) -> RelaxedBound:
         tape.watch(zeta)
         log_likelihood = parts.log_likelihood(zeta)
         with weights_held:
-            log_q = parts.posterior.log_prob(parts.x, zeta, parts.training)
+            log_q = parts.posterior.log_prob(tf.stop_gradient(parts.x), zeta, parts.training)
         kl = log_q - prior.log_prob(zeta)
         log_w = log_likelihood - parts.kl_weight * kl
     factor = tf.stop_gradient(_path_weights(tf.nn.softmax(log_w, 0), parts.kl_weight))

@@ -1,7 +1,7 @@
 """The Keras model of a discrete VAE, and what the names of its parts stand for."""
 
 from ..estimators import RelaxedBound
-from .dvae import DVAE, BinaryCode, Samples
+from .dvae import DVAE, BinaryCode, LocalCode, LocalSamples, Samples
 from .likelihoods import Bernoulli, ContinuousBernoulli, DiscretizedLogistic, Likelihood, LogisticMixture
 from .pretrained import PRETRAINED
 from .replicas import ReplicaUpdate, StepReport, combine
@@ -23,6 +23,8 @@ __all__ = [
     "ContinuousBernoulli",
     "DiscretizedLogistic",
     "Likelihood",
+    "LocalCode",
+    "LocalSamples",
     "LogisticMixture",
     "PriorParts",
     "RelaxedBound",

@@ -16,10 +16,11 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
+from ..config import ESTIMATORS as ESTIMATOR_FACTS
 from ..config import ImageShape, Recipe, as_image_shape, check_estimator
 from ..estimators import BoundParts, RelaxedBound
-from ..networks import Network
-from ..numerics import Seed, Tag, as_seed, integer_seed
+from ..local import LocalSample, LocalVariables
+from ..numerics import Seed, Tag, as_seed, fold_in
 from ..objectives import LikelihoodEstimate, streamed_bound
 from ..partition import LogPartition
 from ..posterior import Posterior
@@ -28,26 +29,52 @@ from ..samplers import External, Sampler
 from ..smoothing import Relaxation
 from ..support import as_count
 from .inputs import checked_codes, checked_images
-from .likelihoods import Bernoulli, Likelihood
+from .likelihoods import Likelihood
+from .recipe_networks import RecipeNetworks
 from .recipe_training import RecipeTraining
 from .systems import BOUNDS, ESTIMATORS, KL_TERMS, LIKELIHOODS, PRIORS, RELAXATIONS, PriorParts
 
-# Rows (images x samples) in one block of a likelihood estimate; bounds its memory.
+# Rows (images x samples) in one block of a likelihood estimate; bounds its memory. Convolutional networks
+# hold several numbers for each pixel of a row.
 _ROWS = 10_000
+_CONVOLUTIONAL_ROWS = 1_000
 
 
 class BinaryCode(NamedTuple):
     r"""Binary codes of images.
 
     Attributes:
-      logits: log-odds of the bits, `[K, B, D]`.
-      z: bits, `[K, B, D]`.
+      logits: log-odds of the bits, `[K, B, D]`; the means of a Gaussian code (`baseline="gaussian"`).
+      z: bits, `[K, B, D]`; the values of a Gaussian code.
       log_prob: $\log q(z \mid x)$, `[K, B]`, nats.
     """
 
     logits: tf.Tensor
     z: tf.Tensor
     log_prob: tf.Tensor
+
+
+class LocalCode(NamedTuple):
+    r"""Codes of images of a model with local variables; nats.
+
+    Attributes:
+      logits: log-odds of the bits, `[K, B, D]`; the means of a Gaussian code (`baseline="gaussian"`).
+      z: bits, `[K, B, D]`; the values of a Gaussian code.
+      log_prob: $\log q(z \mid x)$, `[K, B]`.
+      local: the local variables $y$, `[K, B, Y]`.
+      local_log_ratio: $\log q(y \mid x, z) - \log p(y \mid z)$, `[K, B]`.
+      local_kl: the KL divergence of each local group given what is before it, `[M, K, B]`.
+      local_shift: how far the mean of $q(y \mid x, z)$ is from that of $p(y \mid z)$, in units of the scale
+        of the latter, `[K, B, Y]`.
+    """
+
+    logits: tf.Tensor
+    z: tf.Tensor
+    log_prob: tf.Tensor
+    local: tf.Tensor
+    local_log_ratio: tf.Tensor
+    local_kl: tf.Tensor
+    local_shift: tf.Tensor
 
 
 class Samples(NamedTuple):
@@ -60,6 +87,20 @@ class Samples(NamedTuple):
 
     images: tf.Tensor
     z: tf.Tensor
+
+
+class LocalSamples(NamedTuple):
+    """Samples of a model with local variables.
+
+    Attributes:
+      images: pixel means, `[N, X]`.
+      z: the bits that they were decoded from, `[N, D]`.
+      local: the local variables, `[N, Y]`.
+    """
+
+    images: tf.Tensor
+    z: tf.Tensor
+    local: tf.Tensor
 
 
 @keras.saving.register_keras_serializable("dvae_tf")
@@ -80,9 +121,9 @@ class DVAE(RecipeTraining):
         output bias.
       encoder: your own encoder: one layer from x `[B, X]` to log-odds `[B, D]` (with one group), or a list
         of layers, one for each group (see `Posterior`, also for `dvaes_gi`, which needs further outputs).
-        None builds the published network.
-      decoder: your own decoder: a layer from codes `[..., D]` to the parameters of the pixels. None builds
-        the published network.
+        None builds that of the recipe's structure.
+      decoder: your own decoder: a layer from rows of codes, bits and then local variables, `[N, D + Y]`, to
+        the parameters of the pixels. None builds that of the structure.
       likelihood: maps the decoder's output to the distribution of an image, event shape `[X]`: a
         `Likelihood`, or any such function, whose images are only checked to be finite. None takes that of the
         recipe.
@@ -91,14 +132,18 @@ class DVAE(RecipeTraining):
       prior: your own prior of the code. None takes that of the recipe's baseline.
       sampler: your own sampler of the negative phase, with the recipe's number of chains for each replica.
         None takes that of the recipe.
-      image_shape: (height, width) of the images, or (height, width, 3) in colour, for pictures and exports;
-        None if it is not known.
+      image_shape: (height, width) of the images, or (height, width, 3) in colour, for pictures, exports and
+        convolutional networks; None takes that of the recipe, and for convolutional networks that of its
+        dataset.
       kl_warmup: whether training begins with the recipe's warm-up of the KL terms; a model that
         `models.load` returns is past it.
       name: name of the model.
       dtype: dtype policy of the library's networks: "float32", "mixed_float16" or "mixed_bfloat16". None uses
         Keras's global policy if it is one of these, otherwise "float32". Log densities, the prior and all
         variables are float32.
+      local_encoder: your own encoders of the local variables, one layer for each local group, or one layer
+        for one group (see `LocalVariables`); together with `encoder`. None builds those of the structure.
+      local_prior: your own networks of the prior of the local variables, in the same way.
 
     Raises:
       ValueError: if a part does not fit the recipe, `dtype` is another one, or the model is made in the scope
@@ -119,6 +164,8 @@ class DVAE(RecipeTraining):
         kl_warmup: bool = True,
         name: str = "dvae",
         dtype: Any = None,
+        local_encoder: keras.layers.Layer | Sequence[keras.layers.Layer] | None = None,
+        local_prior: keras.layers.Layer | Sequence[keras.layers.Layer] | None = None,
     ) -> None:
         if tf.distribute.has_strategy():
             raise ValueError(
@@ -133,14 +180,13 @@ class DVAE(RecipeTraining):
         self.pixel_values = getattr(self.likelihood, "pixels", None)
         self.num_levels: int | None = getattr(self.likelihood, "num_levels", None)
         mean_x = _checked_mean(mean_x, self.pixel_values)
-        self.image_shape = None if image_shape is None else as_image_shape(image_shape)
-        if self.image_shape is not None and math.prod(self.image_shape) != len(mean_x):
-            raise ValueError(f"image_shape: expected {len(mean_x)} pixels, got {self.image_shape}")
+        structure, system = recipe.structure, recipe.system
+        known = recipe.known_image_shape if structure.channels else recipe.image_shape
+        self.image_shape = _checked_shape(known if image_shape is None else image_shape, len(mean_x))
         if isinstance(self.likelihood, Likelihood):
             self.likelihood = self.likelihood.of_images(self.image_shape)
-        self._rows = _rows(self.likelihood, mean_x)
-        structure, system = recipe.structure, recipe.system
         self.recipe, self.num_pixels, self.kl_warmup = recipe, len(mean_x), kl_warmup
+        self._rows = _rows(self.likelihood, mean_x, bool(structure.channels))
         self.kl, self.bound = KL_TERMS[system.kl], BOUNDS[system.bound]
         _registered(ESTIMATORS, "estimator", recipe.estimator)
         self._nll = keras.metrics.Mean("nll")
@@ -162,20 +208,25 @@ class DVAE(RecipeTraining):
                 "relaxation": relaxation,
                 "prior": prior,
                 "sampler": sampler,
+                "local_encoder": local_encoder,
+                "local_prior": local_prior,
             }.items()
             if given is not None
         )
+        self._networks = RecipeNetworks(recipe, len(mean_x), self.image_shape, self.dtype_policy)
         relaxations = self._relaxations(relaxation)
-        encoders = self._encoders(len(mean_x), relaxations) if encoder is None else encoder
-        if isinstance(encoders, keras.layers.Layer):
-            encoders = [encoders]
+        # Own encoders see the images, those of the library their features.
+        self.features = self._networks.features() if encoder is None else None
+        outputs = [each.outputs_per_unit for each in relaxations] or [1] * structure.num_groups
+        encoders = self._networks.encoders(outputs) if encoder is None else _as_list(encoder)
         if len(encoders) != structure.num_groups:
             raise ValueError(
                 f"encoder: expected one layer for each of the {structure.num_groups} group(s) of "
                 f"{recipe.struct}, got {len(encoders)}"
             )
         self.posterior = Posterior(encoders, relaxations, dtype=self.dtype_policy, name="posterior")
-        self.decoder = self._decoder(mean_x) if decoder is None else decoder
+        self.local = self._local(local_encoder, local_prior)
+        self.decoder = self._networks.decoder(self.likelihood, mean_x) if decoder is None else decoder
         first = relaxations[0] if relaxations else None
         self.prior = self._prior(first, sampler) if prior is None else self._own_prior(prior)
         if sampler is not None and getattr(self.prior, "sampler", None) != sampler:
@@ -183,21 +234,6 @@ class DVAE(RecipeTraining):
         # Tracing once creates all variables now, for any batch size; Keras would create them lazily.
         self.built = True
         tf.function(self).get_concrete_function(tf.TensorSpec([None, len(mean_x)]))
-
-    def _network(self, input_sizes: Sequence[int], num_outputs: int, name: str, **kw: Any) -> Network:
-        recipe = self.recipe
-        return Network(
-            input_sizes,
-            recipe.structure.hidden_units,
-            num_outputs,
-            seed=integer_seed(recipe.seed, Tag.INITIAL_WEIGHTS, *name.encode()),
-            weight_decay=recipe.weight_decay,
-            batch_norm_momentum=recipe.batch_norm_momentum,
-            batch_norm_epsilon=recipe.batch_norm_epsilon,
-            dtype=self.dtype_policy,
-            name=name,
-            **kw,
-        )
 
     def _relaxations(self, given: Relaxation | Sequence[Relaxation] | None) -> Sequence[Relaxation]:
         """The relaxation of each group; empty if the code of training is bits."""
@@ -227,7 +263,7 @@ class DVAE(RecipeTraining):
                 f"replica, got {sampler!r}"
             )
         build = _registered(PRIORS, "prior", recipe.system.prior)
-        return build(PriorParts(recipe, relaxation, self._network, sampler))
+        return build(PriorParts(recipe, relaxation, self._networks.dense, sampler))
 
     def _own_prior(self, prior: Prior) -> Prior:
         if not isinstance(prior, Prior):
@@ -237,28 +273,46 @@ class DVAE(RecipeTraining):
             raise ValueError(f"prior: expected one of {expected} units, got {found}")
         return prior
 
-    def _encoders(self, num_pixels: int, relaxations: Sequence[Relaxation]) -> list[Network]:
-        structure = self.recipe.structure
-        units = structure.units_per_group
-        outputs = [each.outputs_per_unit for each in relaxations] or [1] * structure.num_groups
-        return [
-            self._network(
-                [num_pixels, group * units][: 1 + bool(group)],
-                units * outputs_per_unit,
-                f"encoder_{group}",
+    def _local(self, encoder: Any, prior: Any) -> LocalVariables | None:
+        """The local variables of the structure; None if it has none."""
+        num_groups = self.recipe.structure.num_local_groups
+        given = {"local_encoder": encoder, "local_prior": prior}
+        for name, part in given.items():
+            if part is not None and len(_as_list(part)) != num_groups:
+                raise ValueError(
+                    f"{name}: expected one layer for each of the {num_groups} local group(s) of "
+                    f"{self.recipe.struct}, got {len(_as_list(part))}"
+                )
+        if not num_groups:
+            return None
+        if (encoder is None) == ("encoder" in self.own_parts):
+            raise ValueError(
+                "local_encoder: expected your own exactly if the encoder of the bits is your own, for both "
+                f"see the same of an image; got {encoder!r}"
             )
-            for group, outputs_per_unit in enumerate(outputs)
-        ]
+        return LocalVariables(
+            self._networks.local_encoders() if encoder is None else _as_list(encoder),
+            self._networks.local_priors() if prior is None else _as_list(prior),
+            self._networks.local_units,
+            dtype=self.dtype_policy,
+            name="local",
+        )
 
-    def _decoder(self, mean_x: np.ndarray) -> Network:
-        likelihood = self.likelihood if isinstance(self.likelihood, Likelihood) else Bernoulli()
-        bias = likelihood.initial_outputs(mean_x)
-        return self._network([self.recipe.structure.num_units], len(bias), "decoder", output_bias=bias)
+    @property
+    def num_local(self) -> int:
+        """Y, the number of local variables; 0 for a model of bits alone."""
+        return 0 if self.local is None else self.local.num_variables
+
+    @property
+    def inference_layers(self) -> tuple[keras.layers.Layer, ...]:
+        """The layers that give the posterior of an image."""
+        local = () if self.local is None else self.local.encoders
+        return (self.posterior, *local, *(() if self.features is None else (self.features,)))
 
     # Codes, images and likelihoods.
 
-    def encode(self, x: Any, num_samples: int = 1, seed: Seed = (0, 0)) -> BinaryCode:
-        r"""Draws codes $z \sim q(z \mid x)$.
+    def encode(self, x: Any, num_samples: int = 1, seed: Seed = (0, 0)) -> BinaryCode | LocalCode:
+        r"""Draws codes $z \sim q(z \mid x)$, and local variables $y \sim q(y \mid x, z)$ if there are any.
 
         Args:
           x: images, `[B, X]`.
@@ -268,19 +322,52 @@ class DVAE(RecipeTraining):
         x = checked_images(x, self.num_pixels, self.pixel_values)
         if not tf.is_tensor(num_samples):
             num_samples = as_count("num_samples", num_samples)
-        drawn = self.posterior.sample_binary(x - self.mean_x, num_samples, seed)
-        return BinaryCode(drawn.logits, drawn.sample, drawn.log_prob)
+        features = self._seen(x)
+        drawn = self.posterior.sample_binary(features, num_samples, seed)
+        if self.local is None:
+            return BinaryCode(drawn.logits, drawn.sample, drawn.log_prob)
+        local = self._draw_local(self.local, features, drawn.sample, seed)
+        return LocalCode(
+            drawn.logits, drawn.sample, drawn.log_prob, local.y, local.log_ratio, local.kl, local.shift
+        )
 
-    def decode(self, z: Any) -> tf.Tensor:
-        """Returns the mean images `[..., X]` of codes `[..., D]`.
+    def decode(self, z: Any, local: Any = None) -> tf.Tensor:
+        r"""Returns the mean images `[..., X]` of codes.
+
+        Args:
+          z: bits, `[..., D]`.
+          local: local variables, `[..., Y]`; None takes the means of $p(y \mid z)$, of each group in turn.
 
         Raises:
           ValueError: if the codes have another shape, or are not finite.
         """
-        return self.pixels(checked_codes(z, self.recipe.structure.num_units)).mean()
+        return self.pixels(self._joined(checked_codes(z, self.recipe.structure.num_units), local)).mean()
 
-    def sample(self, num_samples: int, seed: Seed = (0, 0), num_sweeps: int = 1000) -> Samples:
-        """Draws images: block Gibbs sweeps from the prior's stored chains, then the decoder.
+    def draw_local(self, z: Any, seed: Seed | None = (0, 0), noise: Any = None) -> tf.Tensor:
+        r"""Draws local variables $y \sim p(y \mid z)$ of bits `[..., D]`: `[..., Y]`.
+
+        Args:
+          z: bits.
+          seed: an `int32[2]` seed of the noise.
+          noise: standard normal numbers `[..., Y]` to use instead, for draws that differ in the bits alone.
+
+        Raises:
+          ValueError: if the model has no local variables, or an argument has another shape.
+        """
+        if self.local is None:
+            raise ValueError(f"z: expected a model with local variables, got {self.recipe.struct}")
+        z = checked_codes(z, self.recipe.structure.num_units)
+        if noise is None:
+            noise = self.local.draw_noise(tf.shape(z)[:-1], fold_in(seed, Tag.LOCAL))
+        return self.local.sample(z, checked_codes(noise, self.num_local, "noise"))
+
+    def reconstruct(self, x: Any, seed: Seed = (0, 0)) -> tf.Tensor:
+        """Returns the mean images `[B, X]` of one draw of the code of each image."""
+        code = self.encode(x, 1, seed)
+        return self.decode(code.z[0], code.local[0] if isinstance(code, LocalCode) else None)
+
+    def sample(self, num_samples: int, seed: Seed = (0, 0), num_sweeps: int = 1000) -> Samples | LocalSamples:
+        """Draws images: block Gibbs sweeps from the prior's stored chains, local variables, then the decoder.
 
         Args:
           num_samples: N; chains are reused as starting points if there are fewer.
@@ -290,7 +377,41 @@ class DVAE(RecipeTraining):
         if not tf.is_tensor(num_samples):
             num_samples = as_count("num_samples", num_samples)
         z = self.prior.sample_binary(num_samples, as_count("num_sweeps", num_sweeps), seed)
-        return Samples(self.decode(z), z)
+        if self.local is None:
+            return Samples(self.decode(z), z)
+        local = self.draw_local(z, seed)
+        return LocalSamples(self.decode(z, local), z, local)
+
+    def _seen(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """What encoders see of images: centred, or features."""
+        centred = x - self.mean_x
+        return centred if self.features is None else self.features(centred, training=training)
+
+    def _draw_local(
+        self,
+        local: LocalVariables,
+        seen: tf.Tensor,
+        code: tf.Tensor,
+        seed: Seed,
+        num_noise: int | None = None,
+        training: bool = False,
+    ) -> LocalSample:
+        """Samples of the posterior of the local variables, with so many draws of noise; None for one each."""
+        shape = tf.shape(code)[:2]
+        if num_noise is not None:
+            shape = tf.stack([num_noise, shape[1]])
+        noise = local.draw_noise(shape, fold_in(seed, Tag.LOCAL))
+        return local(seen, code, noise, training=training)
+
+    def _joined(self, code: tf.Tensor, local: Any = None) -> tf.Tensor:
+        """What the decoder takes: codes, then local variables, if the model has some."""
+        if self.local is None:
+            if local is not None:
+                raise ValueError(f"local: expected none for {self.recipe.struct}, got {local!r}")
+            return code
+        if local is None:
+            return tf.concat([code, self.local.sample(code, None)], -1)
+        return tf.concat([code, checked_codes(local, self.num_local, "local")], -1)
 
     def log_likelihood(
         self,
@@ -304,7 +425,8 @@ class DVAE(RecipeTraining):
         $$ \log \frac{1}{K} \sum_{k=1}^{K} \frac{p(x \mid z_k) \, p(z_k)}{q(z_k \mid x)},
         \qquad z_k \sim q(z \mid x) $$
 
-        Its expectation is a lower bound of $\log p(x)$, given an exact $\log Z$.
+        With local variables $y_k \sim q(y \mid x, z_k)$ the weights are those of the pairs $(z_k, y_k)$. Its
+        expectation is a lower bound of $\log p(x)$, given an exact $\log Z$.
 
         Args:
           x: binary images, `[B, X]`.
@@ -342,9 +464,10 @@ class DVAE(RecipeTraining):
     # The parts of the bounds.
 
     def pixels(self, code: tf.Tensor, training: bool = False) -> tfd.Distribution:
-        r"""Returns $p(x \mid \mathrm{code})$: codes `[..., D]` give batch shape `[...]`, event shape `[X]`.
+        r"""Returns $p(x \mid \mathrm{code})$ of codes, batch shape `[...]`, event shape `[X]`.
 
-        Its parameters are float32 under any dtype policy.
+        A code `[..., D + Y]` is bits, or relaxed bits, and then local variables, if the model has some. The
+        parameters are float32 under any dtype policy.
         """
         leading = tf.shape(code)[:-1]
         # One row per code: a user's decoder takes matrices.
@@ -359,7 +482,8 @@ class DVAE(RecipeTraining):
     def binary_log_weights(self, x: tf.Tensor, num_samples: int, seed: Seed) -> tf.Tensor:
         r"""Log importance weights without $\log Z$, at $z \sim q(z \mid x)$.
 
-        $$ \log \frac{p(x \mid z) \, e^{-E(z)}}{q(z \mid x)} $$
+        $$ \log \frac{p(x \mid z) \, e^{-E(z)}}{q(z \mid x)}, \qquad \text{with local variables} \quad
+        \log \frac{p(x \mid z, y) \, p(y \mid z) \, e^{-E(z)}}{q(y \mid x, z) \, q(z \mid x)} $$
 
         Args:
           x: binary images, `[B, X]`.
@@ -372,6 +496,9 @@ class DVAE(RecipeTraining):
         x = checked_images(x, self.num_pixels, self.pixel_values)
         code = self.encode(x, num_samples, seed)
         log_prior = self.prior.binary().unnormalized_log_prob(code.z)
+        if isinstance(code, LocalCode):
+            log_likelihood = self.pixels(self._joined(code.z, code.local)).log_prob(x)
+            return log_likelihood - code.local_log_ratio + log_prior - code.log_prob
         return self.pixels(code.z).log_prob(x) + log_prior - code.log_prob
 
     def relaxed_bound(
@@ -405,15 +532,32 @@ class DVAE(RecipeTraining):
         num_samples = self.recipe.k if num_samples is None else num_samples
         estimator = self.recipe.estimator if estimator is None else estimator
         check_estimator(estimator, num_samples, self.posterior.num_groups)
+        if ESTIMATOR_FACTS[estimator].of_bits and not self.posterior.has_bits:
+            raise ValueError(
+                f"estimator: expected one of relaxed codes for {self.recipe.baseline}, whose code has no "
+                f"bits, got {estimator}"
+            )
+        seen = self._seen(x, training)
+        bound = ESTIMATOR_FACTS[estimator].bound or self.recipe.system.bound
+        # Where the bound is linear in the KL term of a sample, its mean has the same gradient and less noise.
+        is_linear = num_samples == 1 or bound == "elbo"
+
+        def log_likelihood(code: tf.Tensor, num_noise: int | None = None) -> tf.Tensor:
+            if self.local is None:
+                return self.pixels(code, training).log_prob(x)
+            local = self._draw_local(self.local, seen, code, seed, num_noise, training)
+            kl = tf.reduce_sum(local.kl, 0) if is_linear else local.log_ratio
+            return self.pixels(tf.concat([code, local.y], -1), training).log_prob(x) - kl_weight * kl
+
         parts = BoundParts(
             posterior=self.posterior,
             prior=self.prior,
             chains=chains,
-            decoder=self.decoder,
-            log_likelihood=lambda code: self.pixels(code, training).log_prob(x),
+            conditional=(self.decoder,) if self.local is None else (self.decoder, self.local),
+            log_likelihood=log_likelihood,
             kl=self.kl,
             bound=self.bound,
-            x=x - self.mean_x,
+            x=seen,
             num_samples=num_samples,
             seed=seed,
             kl_weight=kl_weight,
@@ -451,8 +595,12 @@ class DVAE(RecipeTraining):
     def call(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
         """Returns reconstructions of images `[B, X]`: mean images at the most probable code."""
         x = checked_images(x, self.num_pixels, self.pixel_values)
-        drawn = self.posterior(x - self.mean_x, num_samples=1, seed=(0, 0), training=training)
-        return self.pixels(tf.cast(drawn.logits[0] > 0, tf.float32), training).mean()
+        seen = self._seen(x, training)
+        drawn = self.posterior(seen, num_samples=1, seed=(0, 0), training=training)
+        code = self.posterior.most_probable(drawn.logits)
+        if self.local is not None:
+            code = tf.concat([code, self.local(seen, code, None, training=training).y], -1)
+        return self.pixels(code[0], training).mean()
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments; your own parts must be serializable by Keras."""
@@ -465,6 +613,8 @@ class DVAE(RecipeTraining):
         parts = {
             "encoder": lambda: [network(each) for each in self.posterior.encoders],
             "decoder": lambda: network(self.decoder),
+            "local_encoder": lambda: [network(each) for each in getattr(self.local, "encoders", ())],
+            "local_prior": lambda: [network(each) for each in getattr(self.local, "priors", ())],
             "likelihood": lambda: serialize(self.likelihood),
             "relaxation": lambda: [serialize(each) for each in dict.fromkeys(self.posterior.relaxations)],
             "prior": lambda: serialize(self.prior),
@@ -486,8 +636,8 @@ class DVAE(RecipeTraining):
         """Rebuilds the model from `get_config`."""
         config = dict(config)
         config["recipe"] = Recipe.from_json(config["recipe"])
-        for part in ("encoder", "decoder", "likelihood", "relaxation", "prior", "sampler", "dtype"):
-            # Files of version 0.1 have neither dtype nor frozen layers.
+        for part in (*_PARTS, "dtype"):
+            # Files of version 0.1 have neither dtype nor frozen layers, those of 0.2 no local variables.
             config[part] = keras.saving.deserialize_keras_object(config.get(part), custom_objects)
         if (relaxations := config["relaxation"]) is not None and len(relaxations) == 1:
             config["relaxation"] = relaxations[0]
@@ -498,6 +648,38 @@ class DVAE(RecipeTraining):
             for number, layer in enumerate(model._flatten_layers()):
                 layer.trainable = number not in frozen
         return model
+
+
+# Parts that may be the user's own.
+_PARTS = (
+    "encoder",
+    "decoder",
+    "likelihood",
+    "relaxation",
+    "prior",
+    "sampler",
+    "local_encoder",
+    "local_prior",
+)
+
+
+def _as_list(layers: keras.layers.Layer | Sequence[keras.layers.Layer]) -> Sequence[keras.layers.Layer]:
+    """Layers that may be given as one."""
+    return [layers] if isinstance(layers, keras.layers.Layer) else layers
+
+
+def _checked_shape(image_shape: Any, num_pixels: int) -> ImageShape | None:
+    """The shape of images of so many pixels.
+
+    Raises:
+      ValueError: if it has another number of pixels, or is no shape of images.
+    """
+    if image_shape is None:
+        return None
+    shape = as_image_shape(image_shape)
+    if math.prod(shape) != num_pixels:
+        raise ValueError(f"image_shape: expected {num_pixels} pixels, got {shape}")
+    return shape
 
 
 def _checked_mean(mean_x: Any, pixels: str | None) -> np.ndarray:
@@ -551,8 +733,9 @@ def _block_size(num_samples: int, num_images: int | tf.Tensor, rows: int) -> int
     return tf.minimum(num_samples, tf.maximum(1, rows // tf.maximum(1, num_images)))
 
 
-def _rows(likelihood: Any, mean_x: np.ndarray) -> int:
-    """Rows of a block: fewer where a pixel has more than a few outputs."""
+def _rows(likelihood: Any, mean_x: np.ndarray, is_convolutional: bool) -> int:
+    """Rows of a block: fewer where a pixel has more than a few outputs, or networks are convolutional."""
+    rows = _CONVOLUTIONAL_ROWS if is_convolutional else _ROWS
     if not isinstance(likelihood, Likelihood):
-        return _ROWS
-    return _ROWS // max(1, len(likelihood.initial_outputs(mean_x)) // (2 * len(mean_x)))
+        return rows
+    return rows // max(1, len(likelihood.initial_outputs(mean_x)) // (2 * len(mean_x)))

@@ -42,6 +42,11 @@ class RecipeTraining(keras.Model):
     kl_warmup: bool
     num_pixels: int
 
+    @property
+    def inference_layers(self) -> tuple[keras.layers.Layer, ...]:
+        """The layers that give the posterior of an image."""
+        return (self.posterior,)
+
     def relaxed_bound(
         self,
         x: tf.Tensor,
@@ -259,7 +264,7 @@ class RecipeTraining(keras.Model):
         """Trainable variables that are held while only the encoder is trained."""
         if self.recipe.refit_start is None:
             return []
-        encoder = {id(each) for each in self.posterior.trainable_variables}
+        encoder = {id(each) for layer in self.inference_layers for each in layer.trainable_variables}
         return [each for each in self.trainable_variables if id(each) not in encoder]
 
     def kl_weight(self, step: tf.Tensor) -> tf.Tensor:

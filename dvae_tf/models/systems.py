@@ -66,6 +66,7 @@ RELAXATIONS: dict[str, _Relaxations] = {
     "gaussian": _smoothing(smoothing.Gaussian),
     "shifted_gaussian": _shifted_gaussians,
     "concrete": _shared(lambda recipe: smoothing.Concrete(recipe.temperature)),
+    "normal": _shared(lambda recipe: smoothing.Normal()),
     # Files store its variables by name.
     "control_variate": _shared(
         lambda recipe: estimators.ControlVariate(recipe.temperature, name="control_variate")
@@ -156,6 +157,7 @@ PRIORS: dict[str, Callable[[PriorParts], priors.Prior]] = {
         priors.GaussianIntegralPrior, parts.recipe, parts.sampler, beta=parts.recipe.beta
     ),
     "gumbolt": lambda parts: _machine(priors.GumBoltPrior, parts.recipe, parts.sampler),
+    "normal": lambda parts: priors.GaussianPrior(parts.recipe.structure.num_units, name="prior"),
     "directed": lambda parts: _directed(parts.recipe, parts.network),
     "relaxed_directed": lambda parts: _directed(
         parts.recipe, parts.network, smoothing.Concrete(parts.recipe.prior_temperature)

@@ -102,6 +102,10 @@ def _places(model: Any) -> dict[int, str]:
         own += [
             (f"dvae/posterior/encoder_{group}", each) for group, each in enumerate(model.posterior.encoders)
         ]
+    for part, networks in (("encoder", "encoders"), ("prior", "priors")):
+        if f"local_{part}" in model.own_parts:
+            layers = getattr(model.local, networks)
+            own += [(f"dvae/local/{part}_{group}", each) for group, each in enumerate(layers)]
     if "relaxation" in model.own_parts:
         different = dict.fromkeys(model.posterior.relaxations)
         own += [(f"dvae/posterior/relaxation_{group}", each) for group, each in enumerate(different)]

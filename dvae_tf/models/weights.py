@@ -151,9 +151,15 @@ def _check_sizes(
     structure = recipe.structure
     widths = [structure.num_units, *structure.hidden_units, len(mean_x)]
     weights = 0 if own_networks else sum(first * second for first, second in itertools.pairwise(widths))
+    if structure.channels:
+        # The products of the finer grids' channels, and a bias for every pixel.
+        weights = sum(first * second for first, second in itertools.pairwise(structure.channels)) + len(
+            mean_x
+        )
     for what, count in (
         (f"{len(mean_x)} pixels, {structure}", weights),
-        (f"{structure}", structure.num_units),
+        (f"{structure}", structure.num_units + sum(structure.channels)),
+        (f"{structure}", structure.num_local_groups * structure.local_units),
         (f"num_chains {recipe.num_chains}", recipe.num_chains),
         (f"num_tracking_chains {recipe.num_tracking_chains}", recipe.num_tracking_chains),
     ):

@@ -1,19 +1,21 @@
 """The pictures of a trained model: samples, reconstructions, usage and energies of its codes, its machine."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
 from .. import evaluation
 from ..data import Images, likely_shape
-from ..models import DVAE
-from ..numerics import Tag, fold_in, split
+from ..models import DVAE, LocalCode
+from ..numerics import Seed, Tag, fold_in, normal, split
 from .machine import energies_png, machine_png, usage_png
 from .sheets import COLUMNS, interleave, sheet_png, titled_sheet_png
 
 _NUM_SAMPLES = 8 * COLUMNS
 _NUM_PAIRS = 4 * COLUMNS
+# Rows of a sheet that holds one half of the code.
+_ROWS = 6
 # Draws of the prior and test images whose energies are compared.
 _NUM_DRAWS = 2_000
 _NUM_IMAGES = 1_000
@@ -44,7 +46,7 @@ def run_pictures(model: DVAE, images: Images) -> RunPictures:
     title = f"{model.recipe.baseline}, {model.recipe.struct}, {model.recipe.dataset}"
     samples = model.sample(_NUM_SAMPLES, seed).images.numpy()
     chosen = _evenly_spaced(images.test, _NUM_PAIRS)
-    reconstructions = model.decode(model.encode(chosen, 1, seed).z[0]).numpy()
+    reconstructions = model.reconstruct(chosen, seed).numpy()
     pairs = interleave(chosen, reconstructions)
     return RunPictures(
         titled_sheet_png(samples, images.image_shape, f"{title}: pixel means at samples of the prior"),
@@ -65,8 +67,9 @@ def report_pictures(model: DVAE, images: Images | None) -> dict[str, bytes]:
         pictures that need them.
 
     Returns:
-      PNG files by name: `samples` and `energies`; `reconstructions` and `usage` with images; `machine` if
-      the prior is a Boltzmann machine.
+      PNG files by name: `samples` and `energies`; `reconstructions` and `usage` (of bits) with images;
+      `machine` if the prior is a Boltzmann machine; `bits_held` and `local_held` if there are local variables
+      (`local_sheets`).
 
     Raises:
       ValueError: if the images do not fit the model.
@@ -75,9 +78,11 @@ def report_pictures(model: DVAE, images: Images | None) -> dict[str, bytes]:
         _check_size(model, images)
     for_prior, for_codes = split(fold_in((0, model.recipe.seed), Tag.PICTURES))
     z = model.prior.sample_binary(_NUM_DRAWS, 1000, for_prior)
-    samples = model.decode(z[:_NUM_SAMPLES]).numpy()
+    shown = z[:_NUM_SAMPLES]
+    samples = model.decode(shown, model.draw_local(shown, for_prior) if model.num_local else None).numpy()
     draws = _energies(model, z)
     found = {}
+    shape: Any
     if images is None:
         shape, codes = model.image_shape or likely_shape(samples.shape[1]), None
     else:
@@ -86,13 +91,43 @@ def report_pictures(model: DVAE, images: Images | None) -> dict[str, bytes]:
         code = model.encode(test, 1, for_codes)
         codes = _energies(model, code.z[0])
         chosen = _evenly_spaced(test, _NUM_PAIRS)
-        reconstructions = model.decode(_evenly_spaced(code.z[0].numpy(), _NUM_PAIRS)).numpy()
+        drawn = [code.z[0], code.local[0]] if isinstance(code, LocalCode) else [code.z[0]]
+        drawn = [_evenly_spaced(each.numpy(), _NUM_PAIRS) for each in drawn]
+        reconstructions = model.decode(*drawn).numpy()
         found["reconstructions"] = sheet_png(interleave(chosen, reconstructions), shape)
-        found["usage"] = usage_png(tf.math.sigmoid(code.logits[0]).numpy().mean(0), active)
+        if model.posterior.has_bits:
+            found["usage"] = usage_png(tf.math.sigmoid(code.logits[0]).numpy().mean(0), active)
     found["samples"] = sheet_png(samples, shape)
     found["energies"] = energies_png(draws, codes)
+    if model.num_local:
+        found |= {name: sheet_png(each, shape) for name, each in local_sheets(model, z, for_prior).items()}
     machine = getattr(model.prior, "machine", None)
     return found if machine is None else found | {"machine": machine_png(machine)}
+
+
+def local_sheets(model: DVAE, z: tf.Tensor, seed: Seed) -> dict[str, np.ndarray]:
+    """Samples of the prior that show what is in the bits, and what in the local variables.
+
+    Args:
+      model: a model with local variables.
+      z: draws of the prior, at least `COLUMNS`, [N, D].
+      seed: an `int32[2]` seed.
+
+    Returns:
+      Images [_ROWS COLUMNS, X] by name. `bits_held`: each row of the sheet has bits of its own and draws the
+      local variables anew in each column. `local_held`: each row holds the noise of the local variables, and
+      draws the bits anew in each column.
+    """
+    seeds = split(seed)
+    anew = normal([_ROWS * COLUMNS, model.num_local], seeds[0], tf.float32)
+    held = tf.repeat(normal([_ROWS, model.num_local], seeds[1], tf.float32), COLUMNS, 0)
+    found = {}
+    for name, bits, noise in (
+        ("bits_held", tf.repeat(z[:_ROWS], COLUMNS, 0), anew),
+        ("local_held", tf.tile(z[:COLUMNS], [_ROWS, 1]), held),
+    ):
+        found[name] = model.decode(bits, model.draw_local(bits, noise=noise)).numpy()
+    return found
 
 
 def _evenly_spaced(rows: np.ndarray, at_most: int) -> np.ndarray:

@@ -9,6 +9,7 @@ from .base import Prior
 from .boltzmann import BoltzmannMachine, GraphBoltzmannMachine
 from .boltzmann_prior import BoltzmannPrior
 from .directed import DirectedBernoulli, DirectedPrior
+from .gaussian import GaussianPrior
 from .gaussian_integral import GaussianIntegralPrior, GaussianIntegralRelaxation
 from .gumbolt import GumBolt, GumBoltPrior
 from .overlapping import OverlappingRelaxation, mean_field
@@ -21,6 +22,7 @@ __all__ = [
     "DirectedPrior",
     "GaussianIntegralPrior",
     "GaussianIntegralRelaxation",
+    "GaussianPrior",
     "GraphBoltzmannMachine",
     "GumBolt",
     "GumBoltPrior",

@@ -48,6 +48,11 @@ class Result:
       test_nll_bracket: the NLL at the lower and at the upper side of log Z.
       active_units: units whose posterior mean varies over the images.
       num_units: units of the code.
+      num_local_groups: groups of local variables.
+      num_local_units: local variables of all groups.
+      code_kl: KL divergence of the posterior of the bits from their prior, mean over test images.
+      local_kl: the same of each local group.
+      active_local_units: local variables whose posterior mean varies over the images.
       published_nll: of the same cell, in the papers.
       num_steps: parameter updates taken.
       best_step: the one with the best validation NLL, which was tested.
@@ -86,6 +91,11 @@ class Result:
     temperature: float | None = None
     couplings: bool = True
     test_bits_per_dim: float | None = None
+    num_local_groups: int = 0
+    num_local_units: int = 0
+    code_kl: float | None = None
+    local_kl: list[float] | None = None
+    active_local_units: int | None = None
     log_partition_effective_sample_size: float | None = None
     log_partition_method: str | None = None
     log_partition_converged: bool | None = None

@@ -93,6 +93,7 @@ class Relaxation(keras.layers.Layer):
     """A layer that maps the log-odds of bits to the distribution of their relaxed variables.
 
     `outputs_per_unit` is how many numbers an encoder provides for each unit; the log-odds come first.
+    `has_bits` is False for a code that is no relaxation of bits, which evaluation then draws like training.
 
     Args:
       validate_args: whether the distributions check their arguments.
@@ -100,6 +101,7 @@ class Relaxation(keras.layers.Layer):
     """
 
     outputs_per_unit: ClassVar[int] = 1
+    has_bits: ClassVar[bool] = True
 
     def __init__(self, validate_args: bool = False, **kwargs: Any) -> None:
         # A mixed-precision policy must not round the inputs: this is arithmetic in log space.

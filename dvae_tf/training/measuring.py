@@ -39,6 +39,7 @@ def validate(model: DVAE, images: np.ndarray, step: int, means: dict[str, float]
     diagnostics = model.prior.diagnostics()
     estimate = model.measure_log_partition(seed)
     nll = evaluation.image_nll(model, images, recipe.validation_iw_samples, seed, recipe.eval_batchsize).nll
+    use = evaluation.code_use(model, images, seed)
     kl_weight = float(model.kl_weight(step))
     # The objectives used the previous log Z, which on average was half of its change too low.
     log_z = float(estimate.log_partition)
@@ -52,9 +53,12 @@ def validate(model: DVAE, images: np.ndarray, step: int, means: dict[str, float]
         "log_partition_before": log_z_before,
         "learning_rate": float(model.optimizer.learning_rate),
         "kl_weight": kl_weight,
-        "active_units": float(evaluation.active_units(model, images, seed).sum()),
+        "active_units": float(use.active.sum()),
         **diagnostics,
     }
+    if use.local_kl:
+        report |= {"code_kl": use.kl, "active_local_units": float(use.active_local.sum())}
+        report |= {f"local_kl_{group}": kl for group, kl in enumerate(use.local_kl)}
     if estimate.effective_sample_size is not None:
         report["ais_effective_sample_size"] = float(estimate.effective_sample_size)
     return report
@@ -119,6 +123,11 @@ def result_of(model: DVAE, measured: Evaluation, **origin: Any) -> Result:
         test_nll_bracket=measured.nll_bracket,
         active_units=measured.active_units,
         num_units=recipe.structure.num_units,
+        num_local_groups=recipe.structure.num_local_groups,
+        num_local_units=model.num_local,
+        code_kl=measured.code_kl,
+        local_kl=list(measured.local_kl),
+        active_local_units=measured.active_local_units,
         published_nll=recipe.published.mean if recipe.published else None,
         **origin,
     )

@@ -62,6 +62,12 @@ DISTRIBUTIONS = {
         unit(2, None, 7),
         lambda q, zeta: q.mean_field(zeta),
     ),
+    "smoothing.NormalCode": distribution(
+        smoothing.NormalCode,
+        (real(None, 3), positive()),
+        real(None, 3),
+        lambda q, zeta: (q.cdf(zeta), q.mean()),
+    ),
     "smoothing.ConcreteBernoulli": distribution(
         smoothing.ConcreteBernoulli, (real(None, 3), positive()), unit(None, 3), _binary
     ),

@@ -3,7 +3,7 @@
 import tensorflow as tf
 
 from conformance.cases import SEED, bits, flags, function, positive, real, typed, unit
-from dvae_tf import graphs, kl, numerics, objectives, partition, priors, rbm, samplers, smoothing
+from dvae_tf import graphs, kl, local, numerics, objectives, partition, priors, rbm, samplers, smoothing
 from dvae_tf.posterior import PosteriorSample
 from dvae_tf.rbm import exact
 
@@ -54,6 +54,8 @@ NUMERICS = {
     "uniform_pair": typed(
         lambda dtype: lambda seed: numerics.uniform_pair([2, 3], seed, dtype), SEED, draws=True
     ),
+    "normal": typed(lambda dtype: lambda seed: numerics.normal([2, 3], seed, dtype), SEED, draws=True),
+    "positive_scale": function(numerics.positive_scale, real(None, 3)),
     "draw_bits": function(numerics.draw_bits, unit(None, 3), unit(None, 3)),
     "keep_nan": function(numerics.keep_nan, real(None, 3), real(None, 3)),
     "log_mean_exp": function(numerics.log_mean_exp, real(5, None)),
@@ -355,9 +357,16 @@ PRIORS = {
     ),
 }
 
+_GAUSSIANS = real(None, 3), positive(None, 3)
+LOCAL = {
+    "gaussian_kl": function(local.gaussian_kl, *_GAUSSIANS),
+    "log_ratio": function(local.log_ratio, *_GAUSSIANS, real(None, 3)),
+}
+
 TABLES = {
     "graphs": GRAPHS,
     "kl": KL,
+    "local": LOCAL,
     "numerics": NUMERICS,
     "objectives": OBJECTIVES,
     "partition": PARTITION,

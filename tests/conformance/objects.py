@@ -10,7 +10,9 @@ from conformance.cases import SEED, Case, bits, layer, odds, real, unit
 from conformance.distributions import _binary, _smoothed
 from conformance.functions import MACHINE
 from dvae_tf import estimators, models, priors, samplers, smoothing
-from dvae_tf.networks import Network
+from dvae_tf.local import LocalVariables
+from dvae_tf.networks import GridNetwork, ImageDecoder, ImageFeatures, Network
+from dvae_tf.networks.convolutional import ResidualBlock
 from dvae_tf.posterior import Posterior
 from support.tiny import NUM_PIXELS, rough_model, struct_of
 
@@ -66,6 +68,9 @@ def _draws(layer, logits, seed):
     return layer(logits)
 
 
+SMOOTHINGS["Normal"] = _relaxation(
+    lambda dtype: smoothing.Normal(name="mine"), lambda q, zeta: (q.cdf(zeta), q.mean()), outputs=2
+)
 SMOOTHINGS["Sampling"] = layer(
     lambda dtype: smoothing.Sampling(
         smoothing.Power(30.0, trainable_beta=True, name="mine"), seed=1, name="draws"
@@ -140,6 +145,7 @@ PRIORS = {
     ),
     "DirectedPrior": _prior(_directed, unit(None, 6)),
     "GaussianIntegralPrior": _machine_prior(priors.GaussianIntegralPrior, real(None, 6), beta=8.0),
+    "GaussianPrior": _prior(priors.GaussianPrior, real(None, 6), units=6),
     "GumBoltPrior": _machine_prior(priors.GumBoltPrior, unit(None, 6), couplings=False),
 }
 
@@ -158,7 +164,49 @@ def _posterior(dtype):
     return Posterior(encoders, [shared, shared], dtype=dtype.name, name="mine")
 
 
-NETWORKS = {
+def _named(kind, *args, **options):
+    def make(dtype):
+        made = kind(*args, seed=1, dtype=dtype.name, name="mine", **options)
+        made.build(None)
+        return made
+
+    return make
+
+
+def _local(dtype):
+    encoders = [_network([5, 4 + 2 * i], 4, 1, dtype, f"encoder_{i}") for i in range(2)]
+    nets = [_network([4 + 2 * i], 4, 2, dtype, f"prior_{i}") for i in range(2)]
+    return LocalVariables(encoders, nets, 2, dtype=dtype.name, name="mine")
+
+
+# Images of 6 x 3 pixels on a grid of 3 x 2 places, with 4 bits and one local group of 2 variables at a place.
+CONVOLUTIONAL = {
+    "networks.ImageFeatures": layer(
+        _named(ImageFeatures, (6, 3), (3,)), inference=(lambda net, x: net(x), (real(None, 18),), {})
+    ),
+    "networks.GridNetwork": layer(
+        _named(GridNetwork, (3, 2), 4, (2,), 3, 2, feature_channels=3),
+        inference=(lambda net, x, given: net(x, given), (real(None, 18), real(2, None, 16)), {}),
+    ),
+    "networks.ImageDecoder": layer(
+        _named(ImageDecoder, (6, 3), 4, (2,), (3,), output_bias=np.arange(36) / 8),
+        inference=(lambda net, code: net(code), (real(None, 16),), {}),
+    ),
+    "networks.convolutional.ResidualBlock": layer(
+        _named(ResidualBlock, 3), inference=(lambda net, hidden: net(hidden), (real(None, 3, 2, 3),), {})
+    ),
+}
+
+NETWORKS = CONVOLUTIONAL | {
+    "local.LocalVariables": layer(
+        _local,
+        posterior=(
+            lambda layer, x, code, noise: layer(x, code, noise),
+            (real(None, 5), unit(2, None, 4), real(2, None, 4)),
+            {},
+        ),
+        prior=(lambda layer, code, noise: layer.sample(code, noise), (unit(None, 4), real(None, 4)), {}),
+    ),
     "networks.Network": layer(
         functools.partial(_network, [5, 3], 3, 1),
         inference=(lambda net, x, before: net(x, before), (real(None, 5), real(2, None, 3)), {}),

@@ -10,14 +10,16 @@ CASES = FUNCTIONS | DISTRIBUTIONS | OBJECTS
 # Reason -> names.
 _REASONS = {
     "an abstract class or a protocol: its subclasses are cases": """
-        models.Likelihood models.recipe_training.RecipeTraining priors.Prior
+        models.Likelihood models.recipe_training.RecipeTraining
+        networks.convolutional.Convolutional networks.grid_network.OnGrid priors.Prior
         graphs.Form priors.boltzmann.MachineDistribution
         priors.relaxed_machine.RelaxedMachine samplers.Sampler samplers.SamplerState
         smoothing.Family smoothing.Relaxation smoothing.RelaxedBinary smoothing.Smoothing
         smoothing.SymmetricFamily""",
     "a tuple of tensors that cases take or return": """
-        estimators.BoundParts estimators.RelaxedBound graphs.Moments
-        models.BinaryCode models.RelaxedBound models.ReplicaUpdate models.Samples models.StepReport
+        estimators.BoundParts estimators.RelaxedBound graphs.Moments local.LocalSample
+        models.BinaryCode models.LocalCode models.LocalSamples models.RelaxedBound models.ReplicaUpdate
+        models.Samples models.StepReport
         objectives.LikelihoodEstimate partition.AnnealedChains partition.BothSides partition.Criterion
         partition.LogPartition partition.LogRatio partition.TemperedLadders posterior.PosteriorSample
         samplers.ExternalInfo samplers.ExternalState
@@ -49,8 +51,8 @@ _REASONS = {
         config.Change config.ImageShape config.as_image_shape config.changes_of config.fields_of
         config.check_estimator config.PUBLISHED config.PublishedNLL config.SAMPLERS
         config.SCHEDULES config.LIKELIHOODS config.LikelihoodFacts config.STRUCTURES config.SYSTEMS
-        evaluation.Evaluation evaluation.ImageNLL evaluation.PairedDifference evaluation.bits_per_dim
-        models.PRETRAINED numerics.Tag
+        evaluation.CodeUse evaluation.Evaluation evaluation.ImageNLL evaluation.PairedDifference
+        evaluation.bits_per_dim models.PRETRAINED networks.grid_of numerics.Tag
         numerics.check_precision numerics.in_xla numerics.integer_seed""",
     "adds to the tables of parts; tested by models/test_parts.py": """
         config.register_system models.PriorParts models.register_estimator models.register_likelihood
@@ -78,7 +80,8 @@ _REASONS = {
         plots.race_png plots.report_pictures plots.run_pictures plots.sheet_png
         plots.tile plots.titled_sheet_png plots.usage_png""",
     "loops of the host over batches; what they call is a case (models.DVAE)": """
-        evaluation.active_units evaluation.evaluate evaluation.image_nll evaluation.paired_difference
+        evaluation.active_units evaluation.code_use evaluation.evaluate evaluation.image_nll
+        evaluation.paired_difference
         training.ProgressBar training.TrainingError training.TrainingLoop training.check_run
         training.compiled_loop
         training.train training.Interrupted training.STEPS_PER_CALL training.TrainingWarning""",

@@ -7,7 +7,7 @@ import pytest
 
 from conformance import registry
 from conformance.table import CASES, NOT_TENSOR_CODE
-from dvae_tf import networks, rbm
+from dvae_tf import posterior, rbm
 
 
 def forgotten() -> set[str]:
@@ -44,9 +44,9 @@ def test_a_new_function_of_a_module_without_a_list_is_noticed(monkeypatch):
     def wider(size):
         return size
 
-    wider.__module__ = networks.__name__
-    monkeypatch.setattr(networks, "wider", wider, raising=False)
-    assert forgotten() == {"networks.wider"}
+    wider.__module__ = posterior.__name__
+    monkeypatch.setattr(posterior, "wider", wider, raising=False)
+    assert forgotten() == {"posterior.wider"}
 
 
 @pytest.mark.parametrize("registered", [False, True])
@@ -63,9 +63,9 @@ def test_a_new_layer_is_noticed_though_no_list_has_it(registered, monkeypatch):
 
 
 def test_a_name_that_is_gone_is_noticed(monkeypatch):
-    monkeypatch.delattr(networks, "Network")
+    monkeypatch.delattr(posterior, "Posterior")
     monkeypatch.setattr(rbm, "__all__", [name for name in rbm.__all__ if name != "scaled"])
     found = registry.found_names()
     assert "rbm.scaled" not in found
     # A layer is still found by its base class.
-    assert "networks.Network" in found
+    assert "posterior.Posterior" in found

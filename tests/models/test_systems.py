@@ -4,6 +4,8 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from scipy import special
+from tensorflow_probability import distributions as tfd
 
 from dvae_tf import config, estimators, kl, models, objectives, priors, smoothing
 from dvae_tf.models.systems import BOUNDS, ESTIMATORS, KL_TERMS, PRIORS, RELAXATIONS
@@ -25,6 +27,7 @@ PARTS = {
     "gumbolt_nw": (smoothing.Concrete, priors.GumBolt, kl.proxy),
     "concrete": (smoothing.Concrete, priors.DirectedBernoulli, kl.sampled),
     "gumbel_softmax": (smoothing.Concrete, priors.DirectedBernoulli, kl.bernoulli),
+    "gaussian": (smoothing.Normal, tfd.MultivariateNormalDiag, kl.sampled),
     "rloo": (None, priors.BoltzmannMachine, kl.sampled),
     "vimco": (None, priors.BoltzmannMachine, kl.sampled),
     "disarm": (None, priors.BoltzmannMachine, kl.sampled),
@@ -67,6 +70,8 @@ def test_parts_of_a_baseline(baseline):
     if prior is priors.DirectedBernoulli:
         assert "first_logits" in trained
         assert len(model.prior.trainable_variables) > 1
+    elif baseline == "gaussian":
+        assert trained == set()
     else:
         assert trained == {"left_bias", "right_bias"} | (
             {"weights"} - ({"weights"} if "nw" in baseline else set())
@@ -127,7 +132,7 @@ def test_batch_norms_of_a_directed_prior_are_trained():
 
 
 @pytest.mark.slow
-@each_baseline
+@pytest.mark.parametrize("baseline", [name for name in config.BASELINES if name != "gaussian"])
 def test_likelihood_of_the_discrete_model(baseline):
     """Evaluation knows nothing of the relaxation: against enumeration, log Z by its own means."""
     model = rough_model(struct_of(baseline), k=2, baseline=baseline)
@@ -138,3 +143,37 @@ def test_likelihood_of_the_discrete_model(baseline):
     exact = exact_log_likelihood(model, x)
     error = np.sqrt(np.mean(estimate.variance) / len(x))
     assert abs(np.mean(estimate.log_likelihood) - exact.mean()) < 5 * error + 0.01
+
+
+def gaussian_log_likelihood(model, x, num_nodes=40):
+    """log p(x) of a Gaussian code of two units, by quadrature in float64."""
+    points, weights = np.polynomial.hermite_e.hermegauss(num_nodes)
+    code = np.stack(np.meshgrid(points, points), -1).reshape(-1, 2)
+    log_p = np.log(np.outer(weights, weights).ravel() / (2 * np.pi))
+    logits = special.logit(np.asarray(model.decode(code.astype(np.float32)), np.float64))
+    return special.logsumexp(x @ logits.T - np.logaddexp(0, logits).sum(1) + log_p, axis=1)
+
+
+def test_likelihood_of_a_gaussian_code():
+    """The bound rises to the likelihood by quadrature; there is no log Z."""
+    model = rough_model("tiny-gauss", baseline="gaussian")
+    x = all_bits(NUM_PIXELS)[::9].astype(np.float32)
+    exact = gaussian_log_likelihood(model, x).mean()
+    one = np.mean([model.log_likelihood(x, 1, (1, seed)) for seed in range(50)])
+    many = [np.mean(model.log_likelihood(x, 3_000, (2, seed))) for seed in range(4)]
+    assert one < exact - 0.01
+    assert np.mean(many) == pytest.approx(exact, abs=float(4 * np.std(many)) + 0.005)
+    # One sample of training is the same bound.
+    trained = np.mean([model.relaxed_bound(x, (3, seed)).bound for seed in range(50)])
+    assert trained == pytest.approx(one, abs=0.1)
+    assert model.measure_log_partition((0, 1)).method == "normalized"
+
+
+def test_a_gaussian_code_has_no_bits():
+    model = rough_model("tiny-gauss", baseline="gaussian", k=2)
+    x = all_bits(NUM_PIXELS)[::9].astype(np.float32)
+    code = model.encode(x, 3, (0, 1))
+    assert len(np.unique(code.z)) > 10
+    assert model.sample(5, (0, 1)).z.shape == (5, 2)
+    with pytest.raises(ValueError, match="estimator: expected one of relaxed codes for gaussian"):
+        model.relaxed_bound(x, (0, 1), estimator="rloo")

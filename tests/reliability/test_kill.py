@@ -36,7 +36,9 @@ def test_a_killed_run_ends_the_same_to_the_last_bit(sampler, k, dynamic, tmp_pat
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("baseline", "struct", "k"), [("rebar", "tiny", 1), ("disarm", "tiny-2", 2)])
+@pytest.mark.parametrize(
+    ("baseline", "struct", "k"), [("rebar", "tiny", 1), ("disarm", "tiny-2", 2), ("gumbolt", "tiny-conv", 2)]
+)
 def test_a_killed_run_of_bits_ends_the_same_to_the_last_bit(baseline, struct, k, tmp_path):
     options = {"struct": struct, "baseline": baseline, "k": k, "base_lr": 0.03}
     assert runs.train(tmp_path / "whole", **options)[0] == 0

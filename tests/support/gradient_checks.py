@@ -29,6 +29,12 @@ def add_structures(monkeypatch: Any) -> None:
         for groups in (1, 2):
             structure = config.Structure(groups, units // groups, ())
             monkeypatch.setitem(config.STRUCTURES, f"{groups}-{units}", structure)
+        # With local groups of one variable.
+        for local in (1, 2):
+            structure = config.Structure(1, units, (), (), local, 1)
+            monkeypatch.setitem(config.STRUCTURES, f"1-{units}-local{local}", structure)
+        structure = config.Structure(2, units // 2, (), (), 2, 1)
+        monkeypatch.setitem(config.STRUCTURES, f"2-{units}-local2", structure)
     for row in ("1-lin", "2-nonlin"):
         monkeypatch.setitem(config.BETA, ("three", row), config.BETA["mnist", "1-lin"])
     monkeypatch.setitem(config.DATASETS, "three", config.DatasetFacts(False, betas="three"))
@@ -42,12 +48,18 @@ def add_structures(monkeypatch: Any) -> None:
 
 
 def build(
-    baseline: str, units: int, num_groups: int, k: int = 1, prior: priors.Prior | None = None, **changes: Any
+    baseline: str,
+    units: int,
+    num_groups: int,
+    k: int = 1,
+    prior: priors.Prior | None = None,
+    num_local: int = 0,
+    **changes: Any,
 ) -> Built:
     """A model of linear networks, `units` in all groups together; no name for a control variate's weights."""
     recipe = config.recipe(
         "three",
-        f"{num_groups}-{units}",
+        f"{num_groups}-{units}" + (f"-local{num_local}" if num_local else ""),
         baseline,
         k,
         num_chains=2,
@@ -80,11 +92,13 @@ def _name(variable: Any, model: models.DVAE) -> str:
     if owner == "prior":
         return last
     network = next(
-        part for part in variable.path.split("/") if part.startswith(("encoder", "decoder", "prior_"))
+        part
+        for part in variable.path.split("/")
+        if part.startswith(("encoder", "decoder", "prior_", "local_"))
     )
     if last == "bias":
         return f"{network}/bias"
-    if network.startswith("encoder"):
+    if "encoder" in network:
         return f"{network}/{'x' if owner == 'input_0' else 'before'}"
     return f"{network}/kernel"
 
@@ -93,7 +107,7 @@ def centred(parameters: exact.Parameters) -> exact.Parameters:
     """Parameters whose first encoder layer takes x itself: its bias has the centring."""
     moved = dict(parameters)
     for name, kernel in parameters.items():
-        if name.startswith("encoder") and name.endswith("/x"):
+        if "encoder" in name and name.endswith("/x"):
             bias = name.replace("/x", "/bias")
             moved[bias] = parameters[bias] - 0.5 * kernel.sum(0)
     return moved

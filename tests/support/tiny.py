@@ -12,6 +12,10 @@ STRUCTURES = {
     "tiny-lin": config.Structure(1, 6, ()),
     "tiny-2": config.Structure(2, 3, (8,)),
     "tiny-4": config.Structure(4, 2, (8,)),
+    "tiny-gauss": config.Structure(1, 2, (8,)),
+    "tiny-local": config.Structure(1, 6, (8,), (), 1, 1),
+    "tiny-local-2": config.Structure(2, 3, (8,), (), 2, 2),
+    "tiny-conv": config.Structure(2, 3, (8,), (2, 4), 2, 2),
 }
 
 

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from .numerics import integer_seed
+from ..numerics import integer_seed
 
 
 @keras.saving.register_keras_serializable("dvae_tf")
