@@ -1,7 +1,6 @@
-"""A prior on a Zephyr graph trained by an annealer.
+"""A prior on a Zephyr graph trained by an annealer: simulated annealing of D-Wave's tools stands in for it.
 
-Simulated annealing of D-Wave's Ocean tools stands in for it. It draws at a temperature of its own, as
-hardware does. Training estimates it and divides it out.
+It draws at a temperature of its own, as hardware does. Training estimates it and divides it out.
 """
 
 import sys
@@ -33,7 +32,7 @@ def annealer(graph: graphs.Graph, num_sweeps: int = 50) -> Callable[..., np.ndar
     return sample
 
 
-def main(num_steps: int = 2_000) -> None:
+def main(num_steps: int = 1_000) -> None:
     """Trains on the digits, and measures the test images."""
     images = data.load("digits")
     recipe = config.recipe(
@@ -41,11 +40,14 @@ def main(num_steps: int = 2_000) -> None:
         "1-layer-small",
         "dvaes_power",
         k=1,
-        graph="zephyr",
         num_train_iter=num_steps,
         num_validations=10,
+        ais_temperatures=2_000,
+        validation_ais_temperatures=200,
+        units=64,
+        graph="zephyr",
     )
-    graph = graphs.fitted("zephyr", recipe.structure.num_units)
+    graph = graphs.fitted(recipe.graph, recipe.structure.num_units)
     temperature = keras.callbacks.LambdaCallback(
         on_epoch_end=lambda epoch, logs: print(
             f"step {int(logs['step']):,}: validation NLL {logs['val_nll']:.2f}, inverse temperature "

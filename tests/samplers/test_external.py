@@ -46,24 +46,6 @@ def test_the_function_gets_the_machine_and_seeds_of_the_step():
     assert steps(External(constant, 1.0), 1)[0].left.shape == (1000, 3)
 
 
-def test_a_machine_on_a_graph():
-    """The units that the function returns are those of the graph, whatever their colors."""
-    ring = graphs.from_edges(5, [(0, 1), (1, 2), (2, 3), (3, 4), (0, 4)])
-    rng = np.random.default_rng(0)
-    biases, couplings = rng.normal(size=5), rng.normal(size=5)
-    draw = ExactDraws(ring)
-    sampler = External(draw, beta_eff=1.0, num_chains=50)
-    state = sampler.init_graph(ring, (0, 0), tf.float64)
-    state, info = sampler.step(ring, biases, couplings, state, (1, 0))
-    [(given_biases, given_couplings, seed)] = draw.calls
-    np.testing.assert_array_equal(given_biases, biases)
-    np.testing.assert_array_equal(given_couplings, couplings)
-    z = draw(biases, couplings, 50, seed)
-    np.testing.assert_array_equal(rbm.as_machine(ring, biases, couplings).bits(state.left, state.right), z)
-    assert not np.array_equal(tf.concat([state.left, state.right], 1), z)  # sides are an order of their own
-    np.testing.assert_allclose(info.energy, graph_reference.energy(ring, biases, couplings, z))
-
-
 @pytest.mark.parametrize("beta", [0.4, 3.0])
 def test_parameters_are_divided_by_the_inverse_temperature(beta):
     """After the first draw, whose states show it; then states are draws of the machine itself."""
@@ -112,6 +94,25 @@ def test_states_serve_for_an_interval():
     assert not np.array_equal(lefts[2], lefts[3])
     # Energies are those at the parameters of the step.
     np.testing.assert_allclose(energies[5] / 5, energies[3] / 3, rtol=1e-5)
+
+
+def test_machines_on_graphs():
+    """Units and edges are those of the graph, whatever the sides of the state."""
+    ring = graphs.from_edges(5, [(0, 1), (1, 2), (2, 3), (3, 4), (4, 0)])
+    machine = ring, *graph_reference.parameters(ring, 3)
+    draw = ExactDraws(ring, 2.0)
+    sampler = External(draw, beta_eff=2.0, num_chains=300)
+    state = sampler.init_graph(ring, (0, 0))
+    run = tf.function(lambda state: sampler.step(*machine, state, (1, 0)))
+    for step in (lambda state: sampler.step(*machine, state, (1, 0)), run):
+        after, info = step(state)
+        biases, couplings, seed = draw.calls[-1]
+        np.testing.assert_allclose(2 * biases, machine[1], rtol=1e-6)
+        np.testing.assert_allclose(2 * couplings, machine[2], rtol=1e-6)
+        z = draw(biases, couplings, 300, seed)
+        np.testing.assert_array_equal(rbm.as_machine(*machine).bits(after.left, after.right), z)
+        np.testing.assert_allclose(info.energy, graph_reference.energy(*machine, z), atol=1e-5)
+        assert abs(after.beta_eff - 2) < 4 / np.sqrt(after.precision)
 
 
 def fails(biases, couplings, num_chains):
