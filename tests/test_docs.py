@@ -17,7 +17,7 @@ DOCS = ROOT / "docs"
 PAGES = [*sorted(DOCS.rglob("*.md")), ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
 NOTEBOOKS = sorted(DOCS.glob("*.ipynb"))
 # Pages whose code takes more than a few seconds.
-LONG = ("README", "export", "log_partition", "samplers", "training")
+LONG = ("README", "export", "levels", "log_partition", "samplers", "training")
 
 
 def blocks(page):

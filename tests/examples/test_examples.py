@@ -14,6 +14,10 @@ from tensorflow_probability import distributions as tfd
 EXAMPLES = pathlib.Path(__file__).parents[2] / "examples"
 # Arguments that make each example quick, and lines that it prints.
 RUNS = {
+    "colour_photographs.py": (
+        (40, 32),
+        ["312 / 104 / 104 patches of (16, 16, 3)", "pixels without a code: ", "binary code: "],
+    ),
     "joint_distribution.py": ((500,), ["KL of the bits: 5.9", "KL of the relaxed pair, beta = 100"]),
     "keras_model.py": ((2,), ["15 trainable variables", "log Z = ", "predictions differ by 0e+00 at most"]),
     "missing_pixels.py": ((1, 2, 500), ["binary code: ", "mixture of ", "difference: "]),
@@ -42,7 +46,7 @@ def elsewhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
-LONG = ("keras_model.py", "missing_pixels.py", "rbm_on_pixels.py")
+LONG = ("colour_photographs.py", "keras_model.py", "missing_pixels.py", "rbm_on_pixels.py")
 
 
 @pytest.mark.parametrize(
