@@ -21,7 +21,6 @@ RUNS = {
     ),
     "joint_distribution.py": ((500,), ["KL of the bits: 5.9", "KL of the relaxed pair, beta = 100"]),
     "keras_model.py": ((2,), ["15 trainable variables", "log Z = ", "predictions differ by 0e+00 at most"]),
-    "local_variables.py": ((20,), ["1 local groups: test NLL", "0 local groups: test NLL", "drawn anew"]),
     "missing_pixels.py": ((1, 2, 500), ["binary code: ", "mixture of ", "difference: "]),
     "rbm_from_file.py": (("machine.npz", 50), ["log Z = ", "R-hat", "with half of them given: [0. "]),
     "rbm_on_pixels.py": ((60,), ["test log-likelihood"]),
@@ -52,7 +51,6 @@ LONG = (
     "annealer.py",
     "colour_photographs.py",
     "keras_model.py",
-    "local_variables.py",
     "missing_pixels.py",
     "rbm_on_pixels.py",
 )

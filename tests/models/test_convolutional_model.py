@@ -31,11 +31,10 @@ def results(model):
     ]
 
 
-@pytest.mark.parametrize("num_local_groups", [2, 0])
-def test_a_keras_file_holds_the_whole_model(num_local_groups, tmp_path):
-    model = model_of(num_local_groups=num_local_groups)
-    assert model.num_local == num_local_groups * 2
-    assert isinstance(model.encode(X), models.LocalCode if num_local_groups else models.BinaryCode)
+@pytest.mark.slow
+def test_a_keras_file_holds_the_whole_model(tmp_path):
+    model = model_of()
+    assert model.num_local == 4
     model.compile()
     for _ in range(2):
         model.update(tf.constant(X))
@@ -45,6 +44,7 @@ def test_a_keras_file_holds_the_whole_model(num_local_groups, tmp_path):
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.slow
 def test_images_need_a_shape():
     settings = recipe("tiny-conv", baseline="gumbolt")
     with pytest.raises(ValueError, match="image_shape: expected 6 pixels"):
@@ -88,14 +88,17 @@ def test_structures_have_names_and_the_ablation_is_one():
         config.recipe("digits", "1-layer-conv", "gumbolt", 1, channels=(0,))
 
 
+@pytest.mark.slow
 def test_the_ablation_has_the_same_networks():
     whole, alone = model_of(scale=0), model_of(scale=0, num_local_groups=0)
     for part in ("features", "posterior"):
         for one, other in zip(getattr(whole, part).variables, getattr(alone, part).variables, strict=True):
             np.testing.assert_array_equal(one, other)
+    assert isinstance(alone.encode(X), models.BinaryCode)
     assert whole.decoder.block.first.kernel.shape == alone.decoder.block.first.kernel.shape
 
 
+@pytest.mark.slow
 def test_memory_of_an_estimate_does_not_grow_with_the_samples():
     """K = 4000 in blocks: of what one block holds, the convolutional one is the smaller."""
     assert dvae_module._block_size(4_000, 100, dvae_module._CONVOLUTIONAL_ROWS) == 10
@@ -113,6 +116,7 @@ def test_memory_of_an_estimate_does_not_grow_with_the_samples():
     assert seen == [1_000 // len(X)]
 
 
+@pytest.mark.slow
 def test_statistics_of_all_batch_norms_are_averaged():
     model = model_of()
     norms = [each for each in model._flatten_layers() if isinstance(each, keras.layers.BatchNormalization)]
@@ -123,10 +127,10 @@ def test_statistics_of_all_batch_norms_are_averaged():
     assert all(moved)
 
 
-@pytest.mark.parametrize("policy", ["mixed_bfloat16"])
-def test_mixed_precision(policy):
+@pytest.mark.slow
+def test_mixed_precision():
     settings = recipe("tiny-conv", baseline="gumbolt", image_shape=SHAPE)
-    model = models.DVAE(settings, X.mean(0), dtype=policy)
+    model = models.DVAE(settings, X.mean(0), dtype="mixed_bfloat16")
     assert model.features.compute_dtype == "bfloat16"
     found = model.relaxed_bound(X, (0, 1), training=True)
     assert found.bound.dtype == tf.float32
@@ -134,6 +138,7 @@ def test_mixed_precision(policy):
     assert np.mean(found.bound) == pytest.approx(np.mean(expected), abs=0.5)
 
 
+@pytest.mark.slow
 def test_replicas_have_noise_of_their_own():
     model = model_of(num_replicas=2, train_batchsize=2)
     model.compile()
@@ -143,6 +148,7 @@ def test_replicas_have_noise_of_their_own():
     assert np.isfinite(float(model.update(x).objective))
 
 
+@pytest.mark.slow
 def test_use_of_the_code():
     model = model_of()
     model.measure_log_partition((0, 1))

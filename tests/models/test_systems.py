@@ -157,6 +157,10 @@ def gaussian_log_likelihood(model, x, num_nodes=40):
 def test_likelihood_of_a_gaussian_code():
     """The bound rises to the likelihood by quadrature; there is no log Z."""
     model = rough_model("tiny-gauss", baseline="gaussian")
+    # A posterior that is nearly the prior keeps the importance weights moderate.
+    output = model.posterior.encoders[0].later[-1]
+    output.kernel.assign(0.2 * output.kernel)
+    output.bias.assign(tf.zeros_like(output.bias))
     x = all_bits(NUM_PIXELS)[::9].astype(np.float32)
     exact = gaussian_log_likelihood(model, x).mean()
     one = np.mean([model.log_likelihood(x, 1, (1, seed)) for seed in range(50)])
