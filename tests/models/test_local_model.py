@@ -1,5 +1,7 @@
 """Models with local variables: bounds and gradients against exact ones, every system, parts of one's own."""
 
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -53,39 +55,47 @@ def legendre(num_nodes):
 
 
 EXPONENTIAL = smoothing_reference.ExponentialSmoothing(4.0)
-# baseline -> (changes, unit of the posterior, KL term of the bits, nodes of y).
+# baseline -> (changes, unit of the posterior, KL term of the bits, nodes of y): with more nodes no gradient
+# changes by more than a standard error of the means over draws.
 OBJECTIVES = {
     "dvaepp_exp": (
         {"beta": 4.0},
-        lambda: (exact.smoothed(EXPONENTIAL, legendre(7)), exact.boltzmann_bits),
-        8,
+        lambda: (exact.smoothed(EXPONENTIAL, legendre(10)), exact.boltzmann_bits),
+        20,
     ),
-    "gumbolt": ({"temperature": 0.5}, lambda: (exact.concrete(0.5, 40), exact.gumbolt), 8),
+    "gumbolt": ({"temperature": 0.5}, lambda: (exact.concrete(0.5, 80), exact.gumbolt), 20),
     "dvaes_exp": (
         {"beta": 4.0},
-        lambda: (exact.smoothed(EXPONENTIAL, legendre(5)), exact.overlapping(EXPONENTIAL, exact=False)),
-        6,
+        lambda: (exact.smoothed(EXPONENTIAL, legendre(7)), exact.overlapping(EXPONENTIAL, exact=False)),
+        20,
     ),
 } | {
-    name: ({}, lambda: (exact.bits(), exact.boltzmann_bits), 12)
+    name: ({}, lambda: (exact.bits(), exact.boltzmann_bits), 40)
     for name in ("rloo", "vimco", "disarm", "rebar")
 }
 AVERAGED = ("dvaepp_exp", "rloo", "disarm", "rebar")
 
 
-def z_score(baseline, num_groups, num_local, k, kl_weight, calls=60, **changes):
+@functools.cache
+def exact_gradient(baseline, num_groups, num_local, k, kl_weight):
+    """Finite differences of the exactly integrated bound."""
     settings, of, num_nodes = OBJECTIVES[baseline]
-    model, parameters, named = gradient_checks.build(
-        baseline, 2, num_groups, k, num_local=num_local, **settings, **changes
-    )
+    parameters = gradient_checks.build(baseline, 2, num_groups, k, num_local=num_local, **settings).parameters
     unit, kl = of()
     samples = 1 if baseline in AVERAGED else k
 
     def objective(moved):
         return local_reference.bound(centred(moved), X, unit, kl, num_groups, samples, kl_weight, num_nodes)
 
-    expected = exact.gradient(objective, parameters)
+    return exact.gradient(objective, parameters)
+
+
+def z_score(baseline, num_groups, num_local, k, kl_weight, calls=60, **changes):
+    expected = exact_gradient(baseline, num_groups, num_local, k, kl_weight)
     assert any("local_prior" in name for name in expected)
+    model, _, named = gradient_checks.build(
+        baseline, 2, num_groups, k, num_local=num_local, **OBJECTIVES[baseline][0], **changes
+    )
     return largest_z_score(mean_gradients(model, named, calls, kl_weight=kl_weight), expected)
 
 
@@ -101,17 +111,7 @@ def z_score(baseline, num_groups, num_local, k, kl_weight, calls=60, **changes):
         ("disarm", 1, 2, 4, 1.0, {}),
         ("disarm", 2, 2, 2, 0.4, {}),
         ("rebar", 1, 1, 2, 0.4, {}),
-        pytest.param(
-            "vimco",
-            1,
-            1,
-            2,
-            0.4,
-            {},
-            marks=pytest.mark.xfail(
-                reason="z = 4.7 in 60 calls, above the limit of 4.5: chance or a bias, not known"
-            ),
-        ),
+        ("vimco", 1, 1, 2, 0.4, {}),
     ],
 )
 def test_gradient_is_that_of_the_exact_bound(

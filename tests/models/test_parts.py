@@ -66,7 +66,7 @@ def registered():
         "plain", lambda parts: priors.BoltzmannPrior(3, 3, smoothing=parts.relaxation, name="prior")
     )
     models.register_sampler("twice", Twice)
-    models.register_likelihood("normal", Normal())
+    models.register_likelihood("normal_levels", Normal())
     config.register_system("mine", config.System("soft", "plain", "sampled", "importance_weighted", 7.0))
     config.register_system(
         "softest", config.System("soft", "overlapping", "sampled", "importance_weighted", 3.0)
@@ -94,7 +94,7 @@ def test_registered_parts_are_taken_by_recipes(registered):
     assert float(model.posterior.relaxations[0].beta) == 7
     assert model.prior.sampler == samplers.PersistentGibbs()
     model = trains(
-        models.DVAE(recipe(baseline="softest", sampler="twice", likelihood="normal"), MEAN), 0.3 * X
+        models.DVAE(recipe(baseline="softest", sampler="twice", likelihood="normal_levels"), MEAN), 0.3 * X
     )
     assert isinstance(model.prior.sampler, Twice)
     assert model.prior.sampler.num_chains == 20
