@@ -108,6 +108,6 @@ class LogPartition(NamedTuple, Generic[Details]):
         value = tf.convert_to_tensor(log_partition)
         zero = tf.zeros_like(value)
         criteria = (
-            at_most("absolute value of log Z", tf.abs(value), value.dtype.max, "check the parameters"),
+            at_most("absolute value of log Z", tf.abs(value), tf.float32.max, "check the parameters"),
         )
         return LogPartition(value, zero, value, value, zero, None, all_met(criteria), method, None, criteria)

@@ -227,6 +227,8 @@ class GraphBoltzmannMachine(MachineDistribution):
     `sample(n, seed)` is exact if at most 20 units are outside the largest color of the graph; otherwise it
     runs `num_sweeps` sweeps from uniform states, which is approximate. No gradient flows through samples.
 
+    A `tf.function` can make, return or close over such a machine, but cannot take one as an argument.
+
     Args:
       graph: a `graphs.Graph` with an edge.
       biases: [D]; the dtype is float64 if theirs is, otherwise float32.
