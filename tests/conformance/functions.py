@@ -174,6 +174,7 @@ GRAPHS = {
         draws=True,
         # Compiled for each batch.
         batches=(1, 3),
+        slow=True,
     ),
     "by_colors": of_graph(_by_colors, real(None, 5)),
     "coupling_matrix": function(lambda couplings: graphs.coupling_matrix(GRAPH, couplings), real(6)),

@@ -39,7 +39,7 @@ KINDS = {
     "omniglot": ("chardata.mat", seeds.mat, mutations.MAT, 20, 1000),
     "caltech": ("caltech101_silhouettes_28_split1.mat", seeds.mat, mutations.MAT, 20, 1000),
     "amat": ("binarized_mnist_test.amat", seeds.amat, (), 20, 1000),
-    "mat behind": ("chardata.mat", seeds.mat, mutations.MAT, 60, 3000),
+    "mat behind": ("chardata.mat", seeds.mat, mutations.MAT, 60, 1000),
 }
 # None of the small files is the published one.
 REFUSED = ("omniglot", "caltech", "amat")

@@ -9,8 +9,14 @@ from dvae_tf.models import dvae as dvae_module
 from support.tiny import NUM_PIXELS, all_bits, exact_log_likelihood, prior_log_probs, recipe, rough_model
 
 
-@pytest.mark.parametrize("struct", ["tiny", "tiny-lin", "tiny-2"])
-@pytest.mark.slow
+@pytest.mark.parametrize(
+    "struct",
+    [
+        pytest.param("tiny", marks=pytest.mark.soak),
+        pytest.param("tiny-lin", marks=pytest.mark.soak),
+        pytest.param("tiny-2", marks=pytest.mark.slow),
+    ],
+)
 def test_importance_weighted_bound_rises_to_the_exact_likelihood(struct):
     model = rough_model(struct)
     x = all_bits(NUM_PIXELS)[::5].astype(np.float32)

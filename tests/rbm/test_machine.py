@@ -94,6 +94,7 @@ def test_exact_draws(graph, num_samples):
         assert reference.chi_square_p_value(reference.state_numbers(z), probs) > 1e-4
 
 
+@pytest.mark.slow
 def test_a_restricted_path_draws_and_weighs_as_its_graph_does():
     """The edges in another order, so that the general code computes; to the bit."""
     machine = rbm.as_rbm(*reference.random_machine(4, 3, seed=3).cast(np.float32))

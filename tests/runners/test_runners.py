@@ -30,6 +30,7 @@ def test_help_lists_the_flags_with_their_defaults():
     assert "2-layer-nonlin" in out
 
 
+@pytest.mark.slow
 def test_the_schedule_sets_the_learning_rate_unless_it_is_given():
     schedule = ["digits", "--dry_run", "--schedule=best"]
     assert re.search(r"base_lr\W+0\.01\b", run(*schedule)[0])
