@@ -124,7 +124,7 @@ def evaluate(
         num_images=count,
         num_importance_samples=num_importance_samples,
         image_nll=measured.nll,
-        bits_per_dim=bits_per_dim(nll, model.num_pixels) if model.num_levels == 256 else None,
+        bits_per_dim=bits_per_dim(nll, model.num_pixels) if _has_levels(images, model.num_levels) else None,
         code_kl=use.kl,
         local_kl=use.local_kl,
         active_local_units=int(use.active_local.sum()),
@@ -139,6 +139,14 @@ def bits_per_dim(nll: float, num_pixels: int) -> float:
       num_pixels: X, the numbers of an image: one for each pixel and channel.
     """
     return nll / (num_pixels * math.log(2))
+
+
+def _has_levels(images: np.ndarray, num_levels: int | None) -> bool:
+    """Whether the pixels are the levels n / 255 that a likelihood gives probabilities of."""
+    if num_levels is None:
+        return False
+    numbers = (num_levels - 1) * np.asarray(images, np.float64)
+    return bool(np.abs(numbers - np.rint(numbers)).max() < 1e-3)
 
 
 class PairedDifference(NamedTuple):

@@ -62,9 +62,9 @@ def joint(draw: PosteriorSample, prior: MachineDistribution) -> tf.Tensor:
     $$
 
     With one group $\mathbb{E}[z_i z_j] = \mu_i \mu_j$. With several it is $\nu_i \mu_j$: the left bit $z_i$
-    (in the first half of the groups) is averaged given its own $\zeta_i$, $\nu_i = \sigma(l_i + b(\zeta_i))$,
-    and the right bit $z_j$ without. On a graph $i$ is the bit of the earlier group, and two bits of the same
-    group take $\mu_i \mu_j$.
+    (never of a later group than $z_j$) is averaged given its own $\zeta_i$,
+    $\nu_i = \sigma(l_i + b(\zeta_i))$, and the right bit $z_j$ without. On a graph that is not complete
+    bipartite $i$ is the bit of the earlier group, and two bits of the same group take $\mu_i \mu_j$.
     """
     entropy = tf.reduce_sum(bernoulli_entropy(draw.logits), -1)
     return _mean_energy(draw, prior) + prior.log_partition - entropy

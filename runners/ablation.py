@@ -67,7 +67,7 @@ def stages(schedule: str, baseline: str, num_groups: int = 1) -> list[tuple[str,
 def _ablate(_: Sequence[str]) -> None:
     values, console = flags.FLAGS, Console()
     seeds = axes.parse([f"seed={','.join(values.seeds)}"])["seed"]
-    images = common.load_images(values.dataset)
+    images = common.load_images(values.dataset, values.likelihood)
     num_groups = _recipe(images.name, values.baselines[0]).structure.num_groups
     rows = [
         Row(name, baseline, [_trained(images, baseline, seed, fields) for seed in seeds])

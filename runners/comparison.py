@@ -137,7 +137,8 @@ def _telling(runs: Sequence[Run], records: Sequence[dict[str, Any]]) -> list[str
     recipes = [run.recipe for run in runs]
     if any(_is_named_by_its_sizes(recipe) for recipe in recipes) and "struct" in names:
         place = names.index("struct")
-        names[place : place + 1] = [name for name in SIZES if name in differing]
+        sizes = (*SIZES, "channels", "num_local_groups", "local_units")
+        names[place : place + 1] = [name for name in sizes if name in differing]
     names += [name for name in records[0] if name in differing & deviating and name not in names]
     digests = {json.dumps(run.inputs.digests, sort_keys=True) for run in runs if run.inputs is not None}
     if "dataset" not in names and len(digests) > 1:

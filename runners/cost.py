@@ -65,7 +65,7 @@ def _network_products(recipe: Recipe, images: Images) -> tuple[float, float]:
     """The multiplications of a forward pass: (per code, per image)."""
     structure = recipe.structure
     if structure.channels:
-        return _convolutional_products(structure, images.image_shape)
+        return _convolutional_products(structure, images.image_shape, _num_outputs(recipe, images))
 
     def later(sizes: list[int]) -> int:
         return sum(a * b for a, b in itertools.pairwise(sizes))
@@ -80,7 +80,9 @@ def _network_products(recipe: Recipe, images: Images) -> tuple[float, float]:
     return float(per_code), float(per_image)
 
 
-def _convolutional_products(structure: Structure, image_shape: Sequence[int]) -> tuple[float, float]:
+def _convolutional_products(
+    structure: Structure, image_shape: Sequence[int], num_outputs: int
+) -> tuple[float, float]:
     """The same of convolutional networks (`dvae_tf.networks`)."""
     depth, last = len(structure.channels), structure.channels[-1]
     places = [math.prod(grid_of(image_shape, level)) for level in range(depth + 1)]
@@ -92,10 +94,12 @@ def _convolutional_products(structure: Structure, image_shape: Sequence[int]) ->
         for level in range(depth)
     )
     block = 2 * 9 * places[-1] * last**2
+    # The decoder doubles what the encoder halves, but ends in the outputs of the likelihood.
+    doublings = halvings + places[1] * 4 * 9 * structure.channels[0] * (num_outputs // places[0] - inputs[0])
     of_bits = structure.num_units * places[-1] * (last // 2)
     joining = 9 * places[-1] * (last // 2) * last
     per_image = halvings + block + places[-1] * last * sizes[-1] + 9 * places[-1] * last**2
-    per_code = halvings + block + (1 + 2 * structure.num_local_groups) * (of_bits + joining)
+    per_code = doublings + block + (1 + 2 * structure.num_local_groups) * (of_bits + joining)
     return float(per_code), float(per_image)
 
 

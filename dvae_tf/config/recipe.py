@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from .image_shape import as_image_shape
 from .published import PUBLISHED, PublishedNLL
 from .schedules import SCHEDULES, changes_of, fields_of
 from .structures import BETA, DATASETS, STRUCTURES, Structure
@@ -177,10 +178,7 @@ class Recipe:
                 f"local_units: expected at least 1 for {structure.num_local_groups} local groups, got 0"
             )
         if self.image_shape is not None:
-            shape = _sizes("image_shape", _LISTS["image_shape"], self.image_shape)
-            if len(shape) not in (2, 3):
-                raise ValueError(f"image_shape: expected {_LISTS['image_shape']}, got {shape}")
-            object.__setattr__(self, "image_shape", shape)
+            object.__setattr__(self, "image_shape", as_image_shape(self.image_shape))
 
     def _check_last_parts(self) -> None:
         """Parts of the run have a beginning, and the late one a number of samples."""
@@ -433,7 +431,7 @@ _REQUIRED_SIZES = [name for name, field in _SIZES.items() if field not in Struct
 _LISTS = {
     "hidden": "sizes of hidden layers",
     "channels": "numbers of channels",
-    "image_shape": "(height, width) or (height, width, channels)",
+    "image_shape": "(height, width) or (height, width, 3)",
 }
 
 # Sizes and seeds are int32.

@@ -92,7 +92,7 @@ DATASETS = {
     "omniglot": DatasetFacts(True, "omniglot"),
     "caltech101_silhouettes": DatasetFacts(False),
     "mnist": DatasetFacts(True),
-    "cifar10": DatasetFacts(False, likelihood="logistic_mixture", image_shape=(32, 32, 3)),
+    "cifar10": DatasetFacts(True, likelihood="logistic_mixture", image_shape=(32, 32, 3)),
 }
 
 

@@ -131,7 +131,7 @@ SYSTEMS = {
 BASELINES = tuple(SYSTEMS)
 
 # Priors that are no Boltzmann machine.
-DIRECTED_PRIORS = ("directed", "relaxed_directed")
+DIRECTED_PRIORS = ("directed", "relaxed_directed", "normal")
 
 # Graphs of the Boltzmann machine by name: that of a restricted one, and those of quantum annealers.
 GRAPHS = ("bipartite", "chimera", "pegasus", "zephyr")

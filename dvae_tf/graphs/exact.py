@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from . import elimination, enumeration
 from .graph import Graph
-from .machine import Moments
+from .machine import Moments, check_graph
 
 
 def log_partition(graph: Graph, biases: Any, couplings: Any, order: Sequence[int] | None = None) -> tf.Tensor:
@@ -26,6 +26,7 @@ def log_partition(graph: Graph, biases: Any, couplings: Any, order: Sequence[int
       ValueError: if a shape is wrong, or more than 25 units are outside the largest color and the order has a
         width above 20.
     """
+    check_graph(graph)
     if _is_narrow(graph, order):
         return elimination.log_partition(graph, biases, couplings, order)
     return enumeration.log_partition(graph, biases, couplings)
@@ -43,6 +44,7 @@ def moments(graph: Graph, biases: Any, couplings: Any, order: Sequence[int] | No
     Raises:
       ValueError: as `log_partition` does.
     """
+    check_graph(graph)
     if _is_narrow(graph, order):
         return elimination.moments(graph, biases, couplings, order)
     return enumeration.moments(graph, biases, couplings)

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import tensorflow as tf
 
-from ..support import at_least_float32, in_dtype
+from ..support import at_least_float32, check_kind, in_dtype
 from .graph import Graph
 
 
@@ -27,6 +27,15 @@ class Moments(NamedTuple):
     log_partition: tf.Tensor
     means: tf.Tensor
     products: tf.Tensor
+
+
+def check_graph(graph: Any) -> None:
+    """Checks that a graph is one of this package, and not of NetworkX, for example.
+
+    Raises:
+      ValueError: if it is none.
+    """
+    check_kind("graph", graph, Graph, "a graph such as dvae_tf.graphs.from_edges(3, [(0, 1), (1, 2)])")
 
 
 def as_parameters(graph: Graph, biases: Any, couplings: Any) -> tuple[tf.Tensor, tf.Tensor]:
@@ -40,8 +49,7 @@ def as_parameters(graph: Graph, biases: Any, couplings: Any) -> tuple[tf.Tensor,
     Raises:
       ValueError: if `graph` is none, or a shape is wrong.
     """
-    if not isinstance(graph, Graph):
-        raise ValueError(f"graph: expected a graphs.Graph, got {graph!r}")
+    check_graph(graph)
     biases = at_least_float32(biases)
     couplings = in_dtype(couplings, biases.dtype)
     for name, values, size in (
@@ -251,6 +259,7 @@ def coupling_matrix(graph: Graph, couplings: Any) -> tf.Tensor:
     Raises:
       ValueError: if the shape is wrong.
     """
+    check_graph(graph)
     couplings = at_least_float32(couplings)
     _, couplings = as_parameters(graph, tf.zeros([graph.num_units], couplings.dtype), couplings)
     upper = tf.scatter_nd(graph.edges, couplings, [graph.num_units] * 2)

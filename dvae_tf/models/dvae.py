@@ -181,7 +181,10 @@ class DVAE(RecipeTraining):
         self.num_levels: int | None = getattr(self.likelihood, "num_levels", None)
         mean_x = _checked_mean(mean_x, self.pixel_values)
         structure, system = recipe.structure, recipe.system
-        known = recipe.known_image_shape if structure.channels else recipe.image_shape
+        known = recipe.known_image_shape
+        if not structure.channels and len(known or ()) < 3:
+            # Dense networks, and likelihoods of a single channel, do not need it.
+            known = recipe.image_shape
         self.image_shape = _checked_shape(known if image_shape is None else image_shape, len(mean_x))
         if isinstance(self.likelihood, Likelihood):
             self.likelihood = self.likelihood.of_images(self.image_shape)

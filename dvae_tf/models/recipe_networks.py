@@ -149,4 +149,5 @@ def _is_by_pixel(likelihood: Likelihood, mean_x: np.ndarray, outputs_of_a_pixel:
     ends = [mean_x.copy(), mean_x.copy()]
     ends[0][-1], ends[1][-1] = 0.25, 0.75
     first, second = (likelihood.initial_outputs(mean) for mean in ends)
-    return bool(np.flatnonzero(first != second).min() >= len(first) - outputs_of_a_pixel)
+    changed = np.flatnonzero(first != second)
+    return bool(len(changed)) and bool(changed.min() >= len(first) - outputs_of_a_pixel)

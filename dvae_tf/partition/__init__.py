@@ -10,7 +10,7 @@ from typing import Any
 import tensorflow as tf
 
 from .. import rbm
-from ..graphs import Graph
+from ..graphs import Graph, check_graph
 from .ais import AnnealedChains, annealed_importance_sampling, reverse_annealed_importance_sampling
 from .bridge import LogRatio, TemperedLadders, bennett, bridge_sampling
 from .estimate import BothSides, estimate
@@ -30,18 +30,21 @@ def exact(left_bias: Any, right_bias: Any, weights: Any, temperature: float = 1.
       temperature: $T$ of $p(z) = \exp(-E(z) / T) / Z$.
 
     Raises:
-      ValueError: if the smaller side has more than 25 units, or shapes disagree.
+      ValueError: if the smaller side has more than 25 units (on a graph: as `graphs.exact.log_partition`),
+        the graph has a single color, or shapes disagree.
     """
     return rbm.exact.log_partition(rbm.as_machine(left_bias, right_bias, weights, temperature))
 
 
 def exact_graph(graph: Graph, biases: Any, couplings: Any, temperature: float = 1.0) -> tf.Tensor:
     """`exact` of a machine on a graph, with the names of its parameters."""
+    check_graph(graph)
     return exact(graph, biases, couplings, temperature)
 
 
 def estimate_graph(graph: Graph, biases: Any, couplings: Any, **options: Any) -> LogPartition[Any]:
     """`estimate` of a machine on a graph, with the names of its parameters; the options are its."""
+    check_graph(graph)
     return estimate(graph, biases, couplings, **options)
 
 

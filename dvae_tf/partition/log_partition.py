@@ -67,8 +67,8 @@ class LogPartition(NamedTuple, Generic[Details]):
         both.
       effective_sample_size: of the weights or samples; None where nothing was sampled.
       converged: a boolean: whether all criteria are met.
-      method: `"exact"` (enumeration, or a closed form), `"normalized"` (0 by construction), `"ais"`,
-        `"reverse"`, `"two-sided"`, `"bridge"` or `"population"`; a Python string.
+      method: `"exact"` (enumeration, elimination, or a closed form), `"normalized"` (0 by construction),
+        `"ais"`, `"reverse"`, `"two-sided"`, `"bridge"` or `"population"`; a Python string.
       details: results that are particular to the method: `AnnealedChains` of one annealing, `BothSides` of
         two, `TemperedLadders` of bridge sampling, `samplers.AnnealedPopulations` of population annealing;
         None where nothing was sampled.
@@ -104,7 +104,7 @@ class LogPartition(NamedTuple, Generic[Details]):
 
     @classmethod
     def known(cls, log_partition: tf.Tensor | float, method: str = "exact") -> "LogPartition[None]":
-        r"""$\log Z$ without error; it counts as converged if it is finite."""
+        r"""$\log Z$ without error; it counts as converged if it is finite in float32."""
         value = tf.convert_to_tensor(log_partition)
         zero = tf.zeros_like(value)
         criteria = (

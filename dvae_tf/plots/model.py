@@ -86,7 +86,7 @@ def report_pictures(model: DVAE, images: Images | None) -> dict[str, bytes]:
     if images is None:
         shape, codes = model.image_shape or likely_shape(samples.shape[1]), None
     else:
-        shape, test = images.image_shape, _evenly_spaced(images.test, _NUM_IMAGES)
+        shape, test = model.image_shape or images.image_shape, _evenly_spaced(images.test, _NUM_IMAGES)
         active = evaluation.active_units(model, test, for_codes)
         code = model.encode(test, 1, for_codes)
         codes = _energies(model, code.z[0])
@@ -100,7 +100,10 @@ def report_pictures(model: DVAE, images: Images | None) -> dict[str, bytes]:
     found["samples"] = sheet_png(samples, shape)
     found["energies"] = energies_png(draws, codes)
     if model.num_local:
-        found |= {name: sheet_png(each, shape) for name, each in local_sheets(model, z, for_prior).items()}
+        found |= {
+            name: sheet_png(each, shape)
+            for name, each in local_sheets(model, z, fold_in(for_prior, Tag.PICTURES)).items()
+        }
     machine = getattr(model.prior, "machine", None)
     return found if machine is None else found | {"machine": machine_png(machine)}
 

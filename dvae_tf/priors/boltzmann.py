@@ -12,7 +12,7 @@ differentiable inside any model.
 """
 
 import abc
-from typing import Any
+from typing import Any, ClassVar
 
 import tensorflow as tf
 import tensorflow_probability as tfp
@@ -59,6 +59,9 @@ class MachineDistribution(tfd.AutoCompositeTensorDistribution):
     def machine(self) -> Machine:
         """The current parameters as tensors."""
 
+    # The units that are enumerated for log Z, for messages.
+    _enumerated: ClassVar[str]
+
     @abc.abstractmethod
     def _describe(self) -> str:
         """What the machine consists of, for messages."""
@@ -76,7 +79,7 @@ class MachineDistribution(tfd.AutoCompositeTensorDistribution):
         if exact.num_exact_units(self.machine) > exact.MAX_SAMPLING_UNITS:
             raise _UnknownLogPartitionError(
                 f"log_partition: expected a number for {self._describe()}, got None; "
-                f"at most {exact.MAX_SAMPLING_UNITS} units on the smaller side are enumerated here, use "
+                f"at most {exact.MAX_SAMPLING_UNITS} units {self._enumerated} are enumerated here, use "
                 "partition.estimate or partition.annealed_importance_sampling"
             )
         return exact.log_partition(self.machine)
@@ -209,6 +212,8 @@ class BoltzmannMachine(MachineDistribution):
         """R."""
         return self._weights.shape[1]
 
+    _enumerated = "on the smaller side"
+
     def _describe(self) -> str:
         return f"{self.num_left} + {self.num_right} units"
 
@@ -288,6 +293,8 @@ class GraphBoltzmannMachine(MachineDistribution):
     def machine(self) -> Machine:
         """The current parameters as tensors; an `rbm.RBM` on the graph of a restricted machine."""
         return as_machine(self._graph, self._biases, self._couplings)
+
+    _enumerated = "outside the largest color"
 
     def _describe(self) -> str:
         return str(self._graph)

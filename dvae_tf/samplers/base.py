@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Protocol, Self
 
 import tensorflow as tf
 
-from ..graphs import Graph
+from ..graphs import Graph, check_graph
 from ..numerics import Seed, check_precision
 from ..rbm import RBM, Machine, as_machine
 from ..support import as_count
@@ -35,7 +35,7 @@ class Sampler(abc.ABC):
     Attributes:
       compiled: whether `step` can be part of a compiled program.
       num_chains: number of states, at least 1.
-      num_sweeps: block Gibbs sweeps (each side once) per step, at least 1.
+      num_sweeps: block Gibbs sweeps (each unit once) per step, at least 1.
 
     Raises:
       ValueError: if either is below 1.
@@ -64,12 +64,13 @@ class Sampler(abc.ABC):
 
         The states are those of the sides of `graphs.GraphMachine`, which its `bits` joins.
         """
+        check_graph(graph)
         check_precision(dtype)
         shapes = [graph.num_units], [graph.num_edges]
         return self.start(as_machine(graph, *(tf.zeros(shape, dtype) for shape in shapes)), seed)
 
     def start(self, machine: Machine, seed: Seed) -> Any:
-        """The first state for a machine whose parameters are all 0; `init` and `init_graph` call it."""
+        """The first state for a machine, fair bits: of its parameters only shapes and dtype matter."""
         raise NotImplementedError(
             f"start: expected {type(self).__name__} to define it, for machines of {machine.num_units} units"
         )

@@ -44,8 +44,8 @@ class ExternalState(NamedTuple):
       left: [C, L], zeros and ones; on a graph, the sides are those of `graphs.GraphMachine`.
       right: [C, R].
       beta_eff: the inverse temperature, pooled over the last draws: the mean of their estimates, weighted by
-        their precision.
-      precision: 1 / (standard error)^2 of it; 0 before the first estimate.
+        their precision and by 0.9 for each later draw.
+      precision: the sum of these weights, at most 1 / (standard error)^2 of it; 0 before the first estimate.
       remaining: int32, the number of further steps for which the states are to serve.
     """
 
@@ -241,7 +241,7 @@ class External(Sampler):
         return self if self.num_chains is not None else dataclasses.replace(self, num_chains=num_chains)
 
     def summary(self, state: ExternalState) -> dict[str, tf.Tensor]:
-        """The pooled inverse temperature and its standard error."""
+        """The pooled inverse temperature, and an upper estimate of its standard error."""
         error = tf.math.rsqrt(state.precision)
         return {"beta_eff": state.beta_eff, "beta_eff_standard_error": error}
 

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 from scipy import special
 
-from ..graphs import Graph, local_fields
+from ..graphs import Graph, check_graph, local_fields
 from ..support import as_count
 
 _MAX_ITERATIONS = 200
@@ -63,6 +63,7 @@ def estimate_beta(graph: Graph, biases: Any, couplings: Any, z: Any, batch_size:
     Raises:
       ValueError: if a shape is wrong, `z` is not bits, or there are fewer than two batches.
     """
+    check_graph(graph)
     z = np.asarray(z, np.float64)
     if z.ndim != 2 or z.shape[1] != graph.num_units:
         raise ValueError(f"z: expected shape [S, {graph.num_units}], got {z.shape}")

@@ -163,6 +163,17 @@ def check_images(recipe: Recipe, images: Images, pixels: str | None) -> None:
         raise ValueError(
             f"likelihood: expected one of bits, such as bernoulli, for binary images, got {recipe.likelihood}"
         )
+    for split in ("validation", "test") if pixels in ("levels", "8-bit levels") else ():
+        if np.isin(getattr(images, split), (0, 1)).all():
+            raise ValueError(
+                f"images: expected levels in {split} for {recipe.likelihood}, got bits; load them with "
+                "data.load(…, pixels='levels') or data.from_arrays(…, binarize='none')"
+            )
+    if recipe.image_shape is not None and recipe.image_shape != images.image_shape:
+        raise ValueError(
+            f"image_shape: expected that of the images, {images.image_shape}, or None, "
+            f"got {recipe.image_shape}"
+        )
     if pixels == "bits" and not (recipe.dynamic_binarization or images.is_binary):
         raise ValueError(
             "dynamic_binarization: expected True for training images that are grey levels, got False"

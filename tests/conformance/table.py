@@ -36,7 +36,7 @@ _REASONS = {
         "samplers.merge_ladders"
     ),
     "plain numbers of a graph; tested by tests/graphs/": """
-        graphs.Graph graphs.bipartite graphs.chimera graphs.elimination.min_fill
+        graphs.Graph graphs.check_graph graphs.bipartite graphs.chimera graphs.elimination.min_fill
         graphs.elimination.min_fill_order graphs.elimination.width
         graphs.enumeration.num_enumerated graphs.fitted graphs.from_edges graphs.from_networkx graphs.layout
         graphs.MachineOfBQM graphs.from_bqm graphs.states_of graphs.to_bqm

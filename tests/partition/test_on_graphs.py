@@ -130,3 +130,9 @@ def test_a_long_strip_of_chimera_cells_against_elimination():
     assert _z_score(found, expected) < 4
     assert found.standard_error < 0.05
     assert found.lower < expected < found.upper
+
+
+def test_a_graph_of_another_library_is_refused_by_name():
+    for call in (partition.estimate_graph, partition.exact_graph, graphs.exact.moments):
+        with pytest.raises(ValueError, match="graph: expected a graph such as .* got"):
+            call({0: [1], 1: [0]}, np.zeros(2), np.zeros(1))
