@@ -84,7 +84,7 @@ def check_precision(dtype: tf.DType) -> None:
         raise ValueError(f"dtype: expected float32 or float64, got {tf.as_dtype(dtype).name}")
 
 
-# Of the standard deviations that networks give.
+# The lower bound of the standard deviations that networks output.
 _SMALLEST_SCALE = 0.02
 
 

@@ -21,7 +21,7 @@ from .machine import Moments, as_parameters, by_colors, free_energy
 
 MAX_UNITS = 25
 MAX_SAMPLING_UNITS = 20
-_BLOCK_UNITS = 14
+BLOCK_UNITS = 14
 
 
 def num_enumerated(graph: Graph) -> int:
@@ -104,7 +104,7 @@ def sample(
         )
     machine = by_colors(graph, biases, couplings)
     largest, enumerated, place = _enumerated(graph, machine.dtype)
-    size = 2 ** min(len(enumerated), _BLOCK_UNITS)
+    size = 2 ** min(len(enumerated), BLOCK_UNITS)
 
     def digits(numbers: tf.Tensor) -> tf.Tensor:
         return tf.matmul(binary_digits(numbers, len(enumerated), machine.dtype), place)
@@ -115,7 +115,7 @@ def sample(
 
     log_weights = tf.map_fn(
         block,
-        tf.range(2 ** max(len(enumerated) - _BLOCK_UNITS, 0), dtype=tf.int64),
+        tf.range(2 ** max(len(enumerated) - BLOCK_UNITS, 0), dtype=tf.int64),
         fn_output_signature=machine.dtype,
     )
     for_enumerated, for_largest = split(seed)
@@ -151,7 +151,7 @@ def _moments(graph: Graph, biases: tf.Tensor, couplings: tf.Tensor) -> Moments:
     first, second = graph.edges.T
     rows = np.where(row_of[first] >= 0, row_of[first], row_of[second])
     columns = np.where(row_of[first] >= 0, second, first)
-    size = 2 ** min(len(enumerated), _BLOCK_UNITS)
+    size = 2 ** min(len(enumerated), BLOCK_UNITS)
 
     def block(index: tf.Tensor, log_total: tf.Tensor, totals: tf.Tensor) -> tuple:
         numbers = index * size + tf.range(size, dtype=tf.int64)
@@ -169,7 +169,7 @@ def _moments(graph: Graph, biases: tf.Tensor, couplings: tf.Tensor) -> Moments:
         return index + 1, new_total, tf.exp(log_total - new_total) * totals + update
 
     _, log_total, totals = tf.while_loop(
-        lambda index, *_: index < 2 ** max(len(enumerated) - _BLOCK_UNITS, 0),
+        lambda index, *_: index < 2 ** max(len(enumerated) - BLOCK_UNITS, 0),
         block,
         (
             tf.constant(0, tf.int64),

@@ -14,7 +14,7 @@ import tensorflow as tf
 from ..numerics import Seed, as_seed, draw_bits, split, uniform_pair
 from ..support import as_count_tensor
 from .graph import Graph
-from .machine import Form, GraphMachine, as_parameters
+from .machine import Form, GraphMachine, as_parameters, by_colors
 from .sparse import SparseMachine, by_neighbors, is_sparse
 
 
@@ -92,7 +92,7 @@ def for_sweeps(graph: Graph, biases: Any, couplings: Any) -> Form | SparseMachin
     """
     if is_sparse(graph):
         return by_neighbors(graph, biases, couplings)
-    return GraphMachine(graph, *as_parameters(graph, biases, couplings)).form
+    return by_colors(graph, biases, couplings)
 
 
 def sweep(

@@ -14,14 +14,10 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from .. import graphs
-from ..graphs.enumeration import draw_numbers
+from ..graphs.enumeration import BLOCK_UNITS, MAX_SAMPLING_UNITS, MAX_UNITS, draw_numbers
 from ..numerics import binary_digits, split
 from .energy import RBM, Machine, left_free_energy, right_logits, transposed
 from .gibbs import sample_right
-
-MAX_UNITS = 25
-MAX_SAMPLING_UNITS = 20
-_BLOCK_UNITS = 14
 
 
 class Moments(NamedTuple):
@@ -93,7 +89,7 @@ def moments(rbm: RBM) -> Moments:
 @tf.function
 def _moments(rbm: RBM) -> Moments:
     rbm = RBM(*(tf.stop_gradient(parameter) for parameter in rbm))
-    num_blocks = 2 ** max(rbm.num_left - _BLOCK_UNITS, 0)
+    num_blocks = 2 ** max(rbm.num_left - BLOCK_UNITS, 0)
 
     def block(index: tf.Tensor, log_total: tf.Tensor, left: tf.Tensor, products: tf.Tensor) -> tuple:
         states = _block_states(index, rbm.num_left, rbm.dtype)
@@ -155,7 +151,7 @@ def sample(machine: Machine, num_samples: int | tf.Tensor, seed: tf.Tensor) -> t
     if rbm.num_left > rbm.num_right:
         right, left = sample(transposed(rbm), num_samples, seed)
         return left, right
-    num_blocks = 2 ** max(rbm.num_left - _BLOCK_UNITS, 0)
+    num_blocks = 2 ** max(rbm.num_left - BLOCK_UNITS, 0)
     log_weights = tf.map_fn(
         lambda index: -left_free_energy(rbm, _block_states(index, rbm.num_left, rbm.dtype)),
         tf.range(num_blocks, dtype=tf.int64),
@@ -168,5 +164,5 @@ def sample(machine: Machine, num_samples: int | tf.Tensor, seed: tf.Tensor) -> t
 
 
 def _block_states(index: tf.Tensor, num_units: int, dtype: tf.DType) -> tf.Tensor:
-    size = 2 ** min(num_units, _BLOCK_UNITS)
+    size = 2 ** min(num_units, BLOCK_UNITS)
     return binary_digits(index * size + tf.range(size, dtype=tf.int64), num_units, dtype)

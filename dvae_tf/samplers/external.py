@@ -277,5 +277,5 @@ def _takes_seed(sample: Callable[..., Any]) -> bool:
     """Whether a function has an argument named seed."""
     try:
         return "seed" in inspect.signature(sample).parameters
-    except (TypeError, ValueError):  # of some functions written in C
+    except (TypeError, ValueError):  # some functions written in C have no signature
         return False

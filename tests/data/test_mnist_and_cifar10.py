@@ -41,7 +41,7 @@ def _take_for_published(monkeypatch, builder_cls, folder):
     """Makes TFDS take the files of a folder for the published ones."""
     infos = {}
     for url, info in builder_cls.url_infos.items():
-        if not (folder / info.filename).exists():  # of another builder
+        if not (folder / info.filename).exists():  # not the file of this builder
             continue
         content = (folder / info.filename).read_bytes()
         digest = hashlib.sha256(content).hexdigest()

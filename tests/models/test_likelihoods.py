@@ -1,5 +1,7 @@
 """Likelihoods of the pixels, against sums and quadrature in float64, and models of levels and colours."""
 
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
@@ -208,3 +210,28 @@ def test_a_run_of_colours(tmp_path):
     with pytest.raises(tf.errors.InvalidArgumentError, match="expected the 256 levels"):
         loaded.signatures["log_likelihood"](x=tf.constant(0.999 * x), seed=seed)
     assert plots.report_pictures(model, images).keys() >= {"samples", "reconstructions"}
+
+
+def test_levels_are_validated_and_tested_on_levels():
+    recipe = config.recipe("digits", "1-layer-small", "gumbolt", k=1, likelihood="discretized_logistic")
+    training.check_run(recipe, data.load("digits", pixels="levels"))
+    with pytest.raises(ValueError, match="images: expected levels in validation .* got bits"):
+        training.check_run(recipe, data.load("digits"))
+    with pytest.raises(
+        ValueError, match=r"image_shape: expected that of the images, .* got \(4, 16\)"
+    ):
+        training.check_run(
+            dataclasses.replace(recipe, image_shape=(4, 16)), data.load("digits", pixels="levels")
+        )
+
+
+def test_bits_per_dimension_are_those_of_256_levels():
+    images = np.arange(256).reshape(4, 64) / 255
+    assert evaluation._has_levels(images.astype(np.float32), 256)
+    assert not evaluation._has_levels(np.arange(17)[np.newaxis] / 16, 256)
+    assert not evaluation._has_levels(images, None)
+
+
+def test_a_gaussian_code_has_no_graph():
+    with pytest.raises(ValueError, match="graph: "):
+        config.recipe("digits", "1-layer-small", "gaussian", k=1, graph="chimera")

@@ -153,7 +153,7 @@ def test_energies_of_the_other_sign_are_noticed():
     upside_down = ExactDraws(GRAPH, -1.0)
     with pytest.raises(SamplerError, match=r"prefer low energies E\(z\), got ExactDraws .* of -0.9.*to_bqm"):
         steps(External(upside_down, num_chains=500), 1)
-    # What may be chance is not.
+    # A sign that may be due to chance is no error.
     steps(External(upside_down, num_chains=500), 1, [0.01 * each for each in MACHINE])
 
 

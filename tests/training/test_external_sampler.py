@@ -78,7 +78,7 @@ def test_a_fault_costs_no_step(tmp_path, monkeypatch):
     assert whole.keys() == resumed.keys()
     for name, array in whole.items():
         np.testing.assert_array_equal(resumed[name], array, name)
-    # What is loaded takes the sampler as well, and does not call it.
+    # A loaded model takes the sampler as well, and does not call it.
     model = models.load(folder, sampler=External(Draws(0)))
     assert model.prior.sampler.num_chains == 200
     assert np.all(np.isfinite(model.sample(3).images))
