@@ -217,9 +217,7 @@ def test_levels_are_validated_and_tested_on_levels():
     training.check_run(recipe, data.load("digits", pixels="levels"))
     with pytest.raises(ValueError, match="images: expected levels in validation .* got bits"):
         training.check_run(recipe, data.load("digits"))
-    with pytest.raises(
-        ValueError, match=r"image_shape: expected that of the images, .* got \(4, 16\)"
-    ):
+    with pytest.raises(ValueError, match=r"image_shape: expected that of the images, .* got \(4, 16\)"):
         training.check_run(
             dataclasses.replace(recipe, image_shape=(4, 16)), data.load("digits", pixels="levels")
         )
