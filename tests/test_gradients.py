@@ -17,7 +17,7 @@ from scipy import special, stats
 from dvae_tf import kl, priors
 from dvae_tf.posterior import PosteriorSample
 from dvae_tf.priors import gaussian_integral, overlapping
-from dvae_tf.rbm import right_logits
+from dvae_tf.rbm import conditional_logits
 from runners import exact_model as exact
 from support import gradient_checks, smoothing_reference
 from support.gradient_checks import BATCH, CALLS, LARGEST, X, centred, largest_z_score, mean_gradients
@@ -214,7 +214,11 @@ def _scaled(patch, owner, name, factor):
 
 
 def _left_side_alone(patch):
-    patch.setattr(kl, "right_logits", lambda rbm, left: 0.0 * right_logits(rbm, left))
+    def left_fields(machine, left, right):
+        is_left = tf.range(left.shape[-1] + right.shape[-1]) < left.shape[-1]
+        return tf.where(is_left, conditional_logits(machine, left, right), 0.0)
+
+    patch.setattr(kl, "conditional_logits", left_fields)
 
 
 def _bits_without_their_zeta(patch):
