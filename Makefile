@@ -38,7 +38,7 @@ test: lint  ## Lint, types, and all tests except the slow ones.
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not slow and not soak"
 
 # One part after another, because compiled programs stay in memory until a process ends.
-SLOW := $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m slow --durations=20
+SLOW := $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "slow and not soak" --durations=10
 MODELS := tests/estimators tests/examples tests/models tests/partition
 test-slow: $(STAMP)  ## Tests that take minutes each.
 	$(SLOW) tests/conformance

@@ -81,7 +81,7 @@ class Program:
       differentiable: whether its gradient is compared as well.
       dtypes: the precisions that it supports.
       batches: sizes of the batch that one trace serves.
-      slow: whether it takes long to compile: then most of its tests are marked slow.
+      slow: whether it takes long to compile: then most of its tests are slow ones, and those of float64 soak.
       rtol: relative difference allowed between the modes in float32.
       xla: whether it can be part of an XLA program.
       of: maps a layer or a sampler to the function that runs it, if there is one.

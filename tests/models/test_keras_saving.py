@@ -58,10 +58,20 @@ def assert_same_results(found, expected):
 # --- DVAE, with the networks of the library -----------------------------------------------------
 
 
+# One system of each kind of posterior, prior and estimator; the others are soak tests.
+KINDS = ("concrete", "dvae_spike_exp", "dvaepp_exp", "dvaes_power", "gumbolt", "gaussian", "rebar", "vimco")
+
+
+def _marks(baseline):
+    if baseline == "dvaes_gi":
+        return []
+    return pytest.mark.slow if baseline in KINDS else pytest.mark.soak
+
+
 @pytest.mark.parametrize(
     ("baseline", "changes"),
     [
-        pytest.param(baseline, changes, marks=[] if baseline == "dvaes_gi" else pytest.mark.slow)
+        pytest.param(baseline, changes, marks=_marks(baseline))
         for baseline, changes in [
             *((baseline, {}) for baseline in config.BASELINES),
             ("dvaes_exp", {"doubly_reparameterized": True}),

@@ -39,10 +39,13 @@ def whole(tmp_path_factory):
     return folder
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("sampler", "field", "shape"),
-    [("pcd", "left", (2, 10)), ("pa", "left", (2, 10)), ("pt", "replica_left", (2, 20, 10))],
+    [
+        pytest.param("pcd", "left", (2, 10), marks=pytest.mark.slow),
+        pytest.param("pa", "left", (2, 10), marks=pytest.mark.soak),
+        pytest.param("pt", "replica_left", (2, 20, 10), marks=pytest.mark.soak),
+    ],
 )
 def test_two_devices_give_what_one_gives(sampler, field, shape, whole, tmp_path):
     if sampler != "pcd":
@@ -72,7 +75,7 @@ def workers(folder, kills=(None, None)):
     return [each.returncode for each in running], said
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_two_processes_give_what_one_gives_and_go_on_after_one_is_killed(whole, tmp_path):
     codes, said = workers(tmp_path / "two")
     assert codes == [0, 0], said

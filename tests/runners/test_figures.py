@@ -84,7 +84,7 @@ def test_the_program_writes_pictures_and_numbers(tmp_path):
     assert "figures: expected any of smoothings" in err
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_every_figure_on_the_digits(tmp_path):
     flags = ["--dataset=digits", "--struct=2-layer-small", "--num_train_iter=50", f"--out={tmp_path}"]
     run("figures", *flags, timeout=600)

@@ -9,7 +9,7 @@ from support.programs import run
 CELL = ["--dataset=digits", "--struct=1-layer-small", "--minutes=0.001"]
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_rows_are_gathered_and_finished_runs_kept(tmp_path):
     flags = [*CELL, f"--runs_dir={tmp_path / 'runs'}", f"--out={tmp_path / 'rows.json'}"]
     out, _ = run("sampler_comparison", "--samplers=pcd:10x1", *flags)

@@ -36,7 +36,7 @@ def start(module, *flags, cwd, **variables):
     )
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_a_tilde_is_expanded_wherever_a_program_takes_a_path(home):
     home, here = home
     images = ("--train=~/train.npy", "--test=~/test.npy", "--eval_iw_samples=10")

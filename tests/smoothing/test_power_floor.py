@@ -14,7 +14,7 @@ def symmetric_floor(zeta):
     return tf.clip_by_value(zeta, limits.epsneg, 1 - limits.epsneg)
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_the_floor_at_zero_makes_no_difference_to_training(tmp_path, monkeypatch):
     images = data.load("digits")
     nll = {}
