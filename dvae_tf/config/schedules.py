@@ -31,7 +31,7 @@ SCHEDULES: dict[str, Mapping[str, Change]] = {
         "Rao-Blackwellized negative phase": Change({"rao_blackwellized": True}),
         "softer relaxation": Change({"temperature": 1 / 4}, prior="gumbolt"),
         # An even number, which all estimators take.
-        "more samples late": Change({"late_start": 0.6, "late_k": 6}),
+        "more samples late": Change({"late_start": 0.8, "late_k": 6}),
         "high learning rate for longer": Change(
             {
                 "base_lr": 4e-3,
