@@ -22,7 +22,7 @@ $(STAMP): constraints.txt setup.py | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt -e ".[docs,test]"
 	touch $@
 
-demo: $(STAMP)  ## Train on binarised MNIST, compare, draw; pictures in runs/demo.
+demo: $(STAMP)  ## Train on binarized MNIST, compare, draw; pictures in runs/demo.
 	$(BIN)/python -m runners.demo --log_dir=runs/demo
 
 lint: $(STAMP)

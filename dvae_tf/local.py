@@ -82,7 +82,7 @@ class LocalVariables(keras.layers.Layer):
     def call(
         self, x: tf.Tensor, code: tf.Tensor, noise: tf.Tensor | None, training: bool = False
     ) -> LocalSample:
-        r"""Draws $y \sim q(y | x, \zeta)$, reparameterised: differentiable in everything.
+        r"""Draws $y \sim q(y | x, \zeta)$, reparameterized: differentiable in everything.
 
         Args:
           x: images as the encoders take them, `[B, X]`.

@@ -103,7 +103,7 @@ def uniform(shape: Sequence[int] | tf.Tensor, seed: Seed, dtype: tf.DType, nativ
       shape: the shape of the draws.
       seed: an `int32[2]` seed.
       dtype: float32 or float64.
-      native: whether threefry is TensorFlow's operation, which no vectorised map can take out of an XLA
+      native: whether threefry is TensorFlow's operation, which no vectorized map can take out of an XLA
         program of its own. The draws are the same, but XLA rounds what is computed from them otherwise; so
         relaxed variables keep it, for the sake of runs that are to repeat to the last bit.
 
@@ -189,7 +189,7 @@ def _threefry(shape: Sequence[int] | tf.Tensor, seed: Seed, dtype: tf.DType) -> 
         low, high = (tf.cast(each, tf.uint64) for each in _threefry_pairs(key, tf.reduce_prod(shape)))
         words = tf.bitwise.bitwise_or(low, tf.bitwise.left_shift(high, tf.constant(32, tf.uint64)))
         return tf.reshape(words, shape)
-    # The two words of a pair are neighbours in the first even dimension, or else in the longest one.
+    # The two words of a pair are neighbors in the first even dimension, or else in the longest one.
     sizes = tf.concat([[1], shape], 0)
     even = tf.cast(sizes % 2 == 0, tf.int32)
     axis = tf.argmax(tf.where(tf.reduce_any(even > 0), even, sizes), output_type=tf.int32)

@@ -77,10 +77,10 @@ class Posterior(keras.layers.Layer):
         return len(self.encoders)
 
     def call(self, x: tf.Tensor, num_samples: int, seed: Seed, training: bool = False) -> PosteriorSample:
-        """Draws reparameterised zeta, or bits if there is no relaxation.
+        """Draws reparameterized zeta, or bits if there is no relaxation.
 
         Args:
-          x: [B, X], centred images.
+          x: [B, X], centered images.
           num_samples: K.
           seed: an `int32[2]` seed.
           training: the mode of the batch norms.
@@ -120,7 +120,7 @@ class Posterior(keras.layers.Layer):
 
         Args:
           group: its index.
-          x: [B, X], centred images.
+          x: [B, X], centered images.
           before: [K, B, d], samples of the groups before; None for the first.
           num_samples: K, for the first group.
           training: the mode of the batch norms.

@@ -39,7 +39,7 @@ def binary_code(seen: np.ndarray, epochs: int, seed: int, couplings: bool) -> Im
     model.fit(seen, batch_size=200, epochs=epochs, verbose=0)
 
     def impute(seen: np.ndarray) -> np.ndarray:
-        """By importance sampling of codes: log Z cancels in the normalised weights."""
+        """By importance sampling of codes: log Z cancels in the normalized weights."""
         z = model.encode(seen, num_samples=100, seed=(0, 0)).z
         weights = tf.nn.softmax(model.binary_log_weights(seen, num_samples=100, seed=(0, 0)), 0)
         return tf.einsum("kn,knx->nx", weights, model.decode(z)).numpy()

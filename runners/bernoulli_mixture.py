@@ -1,4 +1,4 @@
-r"""A mixture of Bernoullis fitted by expectation maximisation: the baseline that a deep model must beat.
+r"""A mixture of Bernoullis fitted by expectation maximization: the baseline that a deep model must beat.
 
 $$ p(x) = \sum_c \pi_c \prod_i \mu_{ci}^{x_i} (1 - \mu_{ci})^{1 - x_i} $$
 """
@@ -44,7 +44,7 @@ def fit(
       validation: [M, X], binary images.
       seed: of the initial components.
       num_components: the sizes to choose from.
-      num_iterations: of expectation maximisation.
+      num_iterations: of expectation maximization.
     """
     rng = np.random.default_rng(np.random.SeedSequence(seed))
     mixtures = [_fit(train, count, num_iterations, rng) for count in num_components]
@@ -52,7 +52,7 @@ def fit(
 
 
 def _fit(x: np.ndarray, num_components: int, num_iterations: int, rng: np.random.Generator) -> Mixture:
-    """Expectation maximisation; the initial means are random images, shrunk towards 1/2."""
+    """Expectation maximization; the initial means are random images, shrunk toward 1/2."""
     chosen = rng.choice(len(x), num_components, replace=False)
     mixture = Mixture(
         np.full(num_components, -np.log(num_components)), 0.25 + 0.5 * x[chosen].astype(np.float64)

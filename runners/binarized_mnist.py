@@ -1,4 +1,4 @@
-"""Trains and evaluates a discrete VAE on statically binarised MNIST (28x28), embedded in the package."""
+"""Trains and evaluates a discrete VAE on statically binarized MNIST (28x28), embedded in the package."""
 
 from . import common
 

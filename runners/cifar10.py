@@ -1,4 +1,4 @@
-"""Trains and evaluates a discrete VAE on CIFAR-10 (32x32 pixels in colour, 8 bits a channel).
+"""Trains and evaluates a discrete VAE on CIFAR-10 (32x32 pixels in color, 8 bits a channel).
 
 The data are read from `cifar-10-python.tar.gz`. Results are in nats and in bits per dimension.
 """

@@ -42,7 +42,7 @@ _RECIPE_FLAGS = {
     "num_validations": "Number of validations of a run; each takes as long as a few thousand steps.",
     "batch_norm_batches": "Number of batches for the batch-norm statistics of validations; 0: running ones.",
     "seed": "The seed of all random numbers of the run.",
-    "doubly_reparameterized": "Whether gradients of the encoder are doubly reparameterised (dvaes_…).",
+    "doubly_reparameterized": "Whether gradients of the encoder are doubly reparameterized (dvaes_…).",
     "likelihood": f"The likelihood of the pixels: one of {', '.join(config.LIKELIHOODS)}.",
     "graph": f"The graph of the machine: one of {', '.join(config.GRAPHS)}, or a file with an edge a line.",
 }

@@ -1,6 +1,6 @@
 """Trains and evaluates a discrete VAE on your own images, read from .npy or .npz files.
 
-Arrays are [N, H, W], [N, H, W, 3] in colour, or [N, D]: booleans, levels in [0, 1], or integers from 0 to
+Arrays are [N, H, W], [N, H, W, 3] in color, or [N, D]: booleans, levels in [0, 1], or integers from 0 to
 255. Levels become bits at random, anew for each training batch and once for validation and test, or by a
 threshold (--binarize); or they stay as they are, with a likelihood of levels (--likelihood).
 """
@@ -50,7 +50,7 @@ def _custom(_: Sequence[str]) -> None:
 
 
 def read_images(likelihood: str) -> tuple[data.Images, bool]:
-    """The images of the flags, as a likelihood takes them, and whether each batch is binarised afresh."""
+    """The images of the flags, as a likelihood takes them, and whether each batch is binarized afresh."""
     values = flags.FLAGS
     binarize = values.binarize or ("none" if common.takes_levels(likelihood) else "random")
     images = _images(binarize)

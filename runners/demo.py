@@ -1,4 +1,4 @@
-"""Trains a discrete VAE on binarised MNIST and compares it with simpler models and with a long training.
+"""Trains a discrete VAE on binarized MNIST and compares it with simpler models and with a long training.
 
 The model is trained with a Boltzmann prior, and with its couplings W held at 0. Both are compared with a
 mixture of Bernoullis and with committed weights of a long training, on the same test images.
@@ -62,7 +62,7 @@ def _demo(_: Sequence[str]) -> None:
         common.announce(console, recipe, images)
         return
     console.print(
-        f"{len(images.train):,} images of binarised MNIST, {images.source}; {recipe.baseline}, "
+        f"{len(images.train):,} images of binarized MNIST, {images.source}; {recipe.baseline}, "
         f"{recipe.struct}, {recipe.num_train_iter:,} training steps with each prior."
     )
     rows = []
@@ -73,7 +73,7 @@ def _demo(_: Sequence[str]) -> None:
         rows.append(Measured(f"{title}, {recipe.num_train_iter:,} steps", runs.read_image_nll(target)))
         console.print(f"{result.seconds or 0:.0f} s of training")
     console.rule("mixture of Bernoullis")
-    with console.status("Fitting by expectation maximisation."):
+    with console.status("Fitting by expectation maximization."):
         mixture = bernoulli_mixture.fit(images.train, images.validation, recipe.seed)
         rows.append(Measured(f"mixture of {len(mixture.means)} Bernoullis", mixture.nll(images.test)))
     console.rule("committed weights of a long training")
@@ -106,7 +106,7 @@ def _table(rows: Sequence[Measured], num_importance_samples: int) -> Table:
         "model",
         "test NLL",
         "difference",
-        title=f"Binarised MNIST, {len(rows[0].image_nll):,} test images, K = {num_importance_samples}",
+        title=f"Binarized MNIST, {len(rows[0].image_nll):,} test images, K = {num_importance_samples}",
         caption="Nats per image. Difference from the first row on the same images, with its standard error.",
     )
     for row in rows:

@@ -43,7 +43,7 @@ def parameters(num_groups: int, directed: bool = False, seed: int = SEED) -> exa
 
 
 def levels(num_nodes: int = 40) -> tuple[np.ndarray, np.ndarray]:
-    """Levels rho of a quadrature, crowded towards 0 and 1, where sharp quantiles move."""
+    """Levels rho of a quadrature, crowded toward 0 and 1, where sharp quantiles move."""
     points, weights = exact.reference_nodes(-16.0, 16.0, num_nodes)
     weights = weights * stats.logistic.pdf(points)
     return special.expit(points), weights / weights.sum()

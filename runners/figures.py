@@ -174,7 +174,7 @@ class _Augmented:
         sides = rbm.split_sides(self.ratio, self.machine.num_left)
         return tf.concat(priors.mean_field(self.machine, *sides, num_iterations), -1)
 
-    def log_unnormalised(self, z: tf.Tensor, ratio: tf.Tensor) -> tf.Tensor:
+    def log_unnormalized(self, z: tf.Tensor, ratio: tf.Tensor) -> tf.Tensor:
         """-E(z) + b . z, multilinear."""
         sides = rbm.split_sides(z, self.machine.num_left)
         return tf.reduce_sum(z * ratio, -1) - rbm.energy(self.machine, *sides)
@@ -187,14 +187,14 @@ class _Augmented:
             rho = uniform([_KL_SAMPLES, len(logit)], fold_in(seed, index), logit.dtype)
             z = draw_bits(tf.math.sigmoid(logit), rho)
             log_m = tf.reduce_sum(z * logit - tf.math.softplus(logit), -1)
-            found.append(log_mean_exp(self.log_unnormalised(z, ratio) - log_m, axis=0))
+            found.append(log_mean_exp(self.log_unnormalized(z, ratio) - log_m, axis=0))
         return tf.stack(found)
 
     def bound(self, num_iterations: int) -> tf.Tensor:
         """H(m) - E^(m): log Z^ less KL(m || p^), [Z]."""
         logits = self.mean_field(num_iterations)
         entropy = tf.reduce_sum(bernoulli_entropy(logits), -1)
-        return self.log_unnormalised(tf.math.sigmoid(logits), self.ratio) + entropy
+        return self.log_unnormalized(tf.math.sigmoid(logits), self.ratio) + entropy
 
 
 def _zetas(model: models.DVAE, x: np.ndarray, seed: tf.Tensor) -> tf.Tensor:

@@ -1,6 +1,6 @@
-"""Trains and evaluates a discrete VAE on MNIST (28x28 grey levels, binarised anew for each batch).
+"""Trains and evaluates a discrete VAE on MNIST (28x28 gray levels, binarized anew for each batch).
 
-With a likelihood of levels (--likelihood=logistic_mixture) the grey levels are kept. `binarized_mnist`, whose
+With a likelihood of levels (--likelihood=logistic_mixture) the gray levels are kept. `binarized_mnist`, whose
 bits are drawn once for all, needs no file.
 """
 

@@ -1,4 +1,4 @@
-"""Trains and evaluates a discrete VAE on OMNIGLOT (28x28 grey levels, binarised anew for each batch).
+"""Trains and evaluates a discrete VAE on OMNIGLOT (28x28 gray levels, binarized anew for each batch).
 
 The data are read from `chardata.mat`; the run reports which of the known versions of that file it found.
 """

@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Iterator
 
 _STDERR = 2
-# Informative messages, and the failure to initialise CUDA on a machine without a GPU.
+# Informative messages, and the failure to initialize CUDA on a machine without a GPU.
 _INFORMATIVE = re.compile(
     r"I\d{4} |WARNING: All log messages before absl::InitializeLog|To enable the following"
 )

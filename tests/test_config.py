@@ -153,7 +153,7 @@ def test_gumbolt_has_its_own_recipe():
 
 
 def test_data_of_ones_own():
-    """A name that is not in the tables takes MNIST's sharpness, and says how its images are binarised."""
+    """A name that is not in the tables takes MNIST's sharpness, and says how its images are binarized."""
     own = config.recipe("shoes-2", "2-layer-nonlin", "dvaes_power", 1, dynamic_binarization=True)
     assert (own.beta, own.dynamic_binarization, own.published) == (30, True, None)
     assert config.Recipe.from_json(own.to_json()) == own
@@ -177,7 +177,7 @@ def test_json_round_trip_is_exact_and_strict(baseline):
     values = recipe.to_json()
     assert config.Recipe.from_json(values) == recipe
     with pytest.raises(ValueError, match="unknown fields"):
-        config.Recipe.from_json({**values, "colour": 1})
+        config.Recipe.from_json({**values, "color": 1})
     for wrong in (None, 3, [[0]], [0, 1], [[0, "a"]], [[10**400, 1]], [[0, 1, 2]]):
         with pytest.raises(ValueError, match="lr_steps"):
             config.Recipe.from_json({**values, "lr_steps": wrong})

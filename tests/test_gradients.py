@@ -20,7 +20,7 @@ from dvae_tf.priors import gaussian_integral, overlapping
 from dvae_tf.rbm import conditional_logits
 from runners import exact_model as exact
 from support import gradient_checks, smoothing_reference
-from support.gradient_checks import BATCH, CALLS, LARGEST, X, centred, largest_z_score, mean_gradients
+from support.gradient_checks import BATCH, CALLS, LARGEST, X, centered, largest_z_score, mean_gradients
 
 
 def legendre(num_nodes):
@@ -144,7 +144,7 @@ def exact_gradient(case: Case, parameters: exact.Parameters, num_groups: int, k:
 
     def objective(moved):
         # The encoder sees x - mean(x_train).
-        return exact.importance_weighted(centred(moved), X, unit, kl_term, num_groups, k)
+        return exact.importance_weighted(centered(moved), X, unit, kl_term, num_groups, k)
 
     return exact.gradient(objective, parameters)
 

@@ -15,7 +15,7 @@ def test_bounds_against_numpy():
         np.testing.assert_allclose(elbo(like, kl, weight), logs.mean(0), rtol=1e-12)
 
 
-def test_gradient_is_self_normalised_importance_weights():
+def test_gradient_is_self_normalized_importance_weights():
     like = tf.constant(np.random.default_rng(1).normal(scale=2, size=(4, 3)))
     zero = tf.zeros_like(like)
     with tf.GradientTape() as tape:

@@ -3,7 +3,7 @@
 import operator
 from typing import Any
 
-# (height, width), or (height, width, 3) of images in colour.
+# (height, width), or (height, width, 3) of images in color.
 ImageShape = tuple[int, int] | tuple[int, int, int]
 
 

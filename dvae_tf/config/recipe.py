@@ -71,7 +71,7 @@ class Recipe:
     weight_decay: float = 1e-4
     # A key of `SCHEDULES`, which sets those of the following fields that it changes.
     schedule: str = "published"
-    # Whether the machine is trained in centred units, z - 1/2 (`models.centering`).
+    # Whether the machine is trained in centered units, z - 1/2 (`models.centering`).
     centered: bool = False
     # Whether the negative phase averages free energies instead of energies.
     rao_blackwellized: bool = False
@@ -86,7 +86,7 @@ class Recipe:
     batch_norm_epsilon: float = 1e-2
     num_mean_field_iterations: int = 5
     couplings: bool = True
-    # Doubly reparameterised gradients of the encoder (`estimators.doubly_reparameterized`).
+    # Doubly reparameterized gradients of the encoder (`estimators.doubly_reparameterized`).
     doubly_reparameterized: bool = False
     sampler: str = "pcd"
     num_chains: int = 100
@@ -318,7 +318,7 @@ def recipe(
     elif "dynamic_binarization" not in changes:
         raise ValueError(
             f"dataset: expected one of {', '.join(DATASETS)}; got {dataset!r}. For images of your own pass "
-            "dynamic_binarization as well: whether they are grey levels, not images.is_binary"
+            "dynamic_binarization as well: whether they are gray levels, not images.is_binary"
         )
     if changes.get("sampler") == "pa":
         # The papers' population annealing tracks log Z during training.

@@ -74,7 +74,7 @@ class DatasetFacts(NamedTuple):
     """What a recipe needs to know of a dataset.
 
     Attributes:
-      dynamic_binarization: whether training images are pixel probabilities, binarised anew in every batch.
+      dynamic_binarization: whether training images are pixel probabilities, binarized anew in every batch.
       betas: which part of `BETA` applies.
       likelihood: that of a recipe that names none, a key of `LIKELIHOODS`.
       image_shape: (height, width) of the images, or (height, width, 3).

@@ -28,7 +28,7 @@ class System(NamedTuple):
 
     @property
     def weighs_densities(self) -> bool:
-        """Whether its importance weights are ratios of densities of zeta, reparameterised everywhere.
+        """Whether its importance weights are ratios of densities of zeta, reparameterized everywhere.
 
         GumBolt's proxy is no density, and the spike has an atom.
         """

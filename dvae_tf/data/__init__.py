@@ -1,4 +1,4 @@
-"""Datasets by name, images from the user's arrays, batches, binarisation.
+"""Datasets by name, images from the user's arrays, batches, binarization.
 
 Each dataset is a module that loads it and an entry of the table below; `embedded` holds what comes with the
 package.
@@ -55,7 +55,7 @@ def load(
       data_dir: The folder of prepared datasets; None is the default of TensorFlow Datasets.
       manual_dir: A folder with the published files of the dataset, which are then not downloaded.
       pixels: What images of levels become: "bits" are pixel probabilities that `train` keeps, while
-        `validation` and `test` are binarised once, with `VALIDATION_SEED` and `TEST_SEED` of `binarization`;
+        `validation` and `test` are binarized once, with `VALIDATION_SEED` and `TEST_SEED` of `binarization`;
         "levels" are kept. None is what the likelihood of the dataset takes: levels for `cifar10`, otherwise
         bits.
 

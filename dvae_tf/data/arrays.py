@@ -33,19 +33,19 @@ def from_arrays(
 ) -> images.Images:
     """Makes a dataset from arrays of booleans, levels in [0, 1], or whole numbers from 0 to 255.
 
-    Levels are those of grey or of each colour. Whole numbers are divided by 255, with a warning if none is
+    Levels are those of gray or of each color. Whole numbers are divided by 255, with a warning if none is
     near it.
 
     Args:
-      train: `[N, H, W]`, `[N, H, W, 1]`, `[N, H, W, 3]` in colour, or `[N, D]`.
+      train: `[N, H, W]`, `[N, H, W, 1]`, `[N, H, W, 3]` in color, or `[N, D]`.
       test: Like `train`.
       validation: Like `train`; None holds out the last tenth of `train`.
       name: The name of the dataset, for folders and tables.
       image_shape: (H, W) or (H, W, 3) for arrays `[N, D]`; None is a square if D is a square number,
         otherwise (1, D).
       source: The origin of the images, in one line; errors begin with it.
-      binarize: What levels are. "random": pixel probabilities, which `train` keeps, to be binarised
-        afresh for every batch, while `validation` and `test` are binarised once, with `VALIDATION_SEED` and
+      binarize: What levels are. "random": pixel probabilities, which `train` keeps, to be binarized
+        afresh for every batch, while `validation` and `test` are binarized once, with `VALIDATION_SEED` and
         `TEST_SEED` of `binarization`. "threshold": bits, 1 from 1/2 on. "none": levels, for a likelihood of
         levels.
 
@@ -78,7 +78,7 @@ def _from_arrays(
     highest = max(array.max() for array in arrays.values())
     if 1 < highest < _LIKELY_LEVEL:
         warnings.warn(
-            f"{source}: whole numbers from 0 to {highest:g} are taken as grey levels of {_MAX_LEVEL}, so the "
+            f"{source}: whole numbers from 0 to {highest:g} are taken as gray levels of {_MAX_LEVEL}, so the "
             f"brightest pixel is 1 with probability {highest / _MAX_LEVEL:.2g}. If {highest:g} is white, "
             f"divide the arrays by {highest:g}",
             UserWarning,
@@ -153,8 +153,8 @@ def _array(split: str, given: Any) -> np.ndarray:
     got = _kind(array)
     if array.ndim == 4 and array.shape[-1] == 1:
         array = array[..., 0]
-    colour = array.ndim == 4 and array.shape[-1] == 3
-    if not (colour or array.ndim in (2, 3)) or not array.size:
+    color = array.ndim == 4 and array.shape[-1] == 3
+    if not (color or array.ndim in (2, 3)) or not array.size:
         raise images.DataError(
             f"{split}: expected images as [N, H, W], [N, H, W, 1], [N, H, W, 3] or [N, D], got {got}"
         )
@@ -176,7 +176,7 @@ def _levels(split: str, array: np.ndarray) -> np.ndarray:
     if low >= 0 and high <= _MAX_LEVEL and (array == np.round(array)).all():
         return array.astype(np.float32) / np.float32(_MAX_LEVEL)
     raise images.DataError(
-        f"{split}: expected booleans, grey levels in [0, 1], or whole numbers from 0 to {_MAX_LEVEL}, "
+        f"{split}: expected booleans, gray levels in [0, 1], or whole numbers from 0 to {_MAX_LEVEL}, "
         f"got {_kind(array)} with values from {low} to {high}. Scale them to [0, 1]"
     )
 

@@ -1,11 +1,11 @@
-"""Binarisation of grey levels: at random with fixed seeds, or by a threshold."""
+"""Binarization of gray levels: at random with fixed seeds, or by a threshold."""
 
 from collections.abc import Callable
 
 import numpy as np
 
-# The seeds for every dataset that is published as grey levels. Reported likelihoods depend on them: another
-# binarisation of the same images is another test set.
+# The seeds for every dataset that is published as gray levels. Reported likelihoods depend on them: another
+# binarization of the same images is another test set.
 VALIDATION_SEED = 1
 TEST_SEED = 2
 
@@ -35,7 +35,7 @@ def binarize_once(probs: np.ndarray, seed: int) -> np.ndarray:
 
 
 def binarize_held_out(splits: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Binarises `validation` and `test` once, with the seeds above; `train` keeps its probabilities."""
+    """Binarizes `validation` and `test` once, with the seeds above; `train` keeps its probabilities."""
     return splits | {
         "validation": binarize_once(splits["validation"], VALIDATION_SEED),
         "test": binarize_once(splits["test"], TEST_SEED),
@@ -47,7 +47,7 @@ def binarize_by_threshold(splits: dict[str, np.ndarray]) -> dict[str, np.ndarray
     return {split: (levels >= 0.5).astype(np.float32) for split, levels in splits.items()}
 
 
-# What grey levels are: name -> the splits that they become.
+# What gray levels are: name -> the splits that they become.
 BINARIZATIONS: dict[str, Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]] = {
     "random": binarize_held_out,
     "threshold": binarize_by_threshold,

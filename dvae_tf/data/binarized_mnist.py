@@ -1,4 +1,4 @@
-"""Static binarised MNIST: the embedded copy, or the published files, prepared by TensorFlow Datasets."""
+"""Static binarized MNIST: the embedded copy, or the published files, prepared by TensorFlow Datasets."""
 
 import functools
 import os
@@ -14,7 +14,7 @@ def load(
     data_dir: str | os.PathLike[str] | None = None,
     manual_dir: str | os.PathLike[str] | None = None,
 ) -> images.Images:
-    """Loads static binarised MNIST, 50,000 / 10,000 / 10,000 images.
+    """Loads static binarized MNIST, 50,000 / 10,000 / 10,000 images.
 
     Without arguments the embedded copy is loaded; with either, TensorFlow Datasets prepares the published
     files. Both give the same arrays. Their rows are in the order in which TensorFlow Datasets stores them,

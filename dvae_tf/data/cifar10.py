@@ -1,4 +1,4 @@
-"""CIFAR-10, 32x32 pixels in colour, prepared by TensorFlow Datasets."""
+"""CIFAR-10, 32x32 pixels in color, prepared by TensorFlow Datasets."""
 
 import os
 
@@ -20,7 +20,7 @@ def load(
       manual_dir: see `prepared.load`; the file is `cifar-10-python.tar.gz`.
 
     Returns:
-      The levels n / 255 of the three colours, image_shape (32, 32, 3).
+      The levels n / 255 of the three colors, image_shape (32, 32, 3).
 
     Raises:
       DataError: see `prepared.load`.

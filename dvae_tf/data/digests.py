@@ -1,4 +1,4 @@
-"""Published files are recognised by their digests before anything parses them."""
+"""Published files are recognized by their digests before anything parses them."""
 
 import hashlib
 import pathlib

@@ -40,12 +40,12 @@ def load(
       manual_dir: Not used.
 
     Returns:
-      The grey levels divided by 16, image_shape (8, 8).
+      The gray levels divided by 16, image_shape (8, 8).
     """
     del data_dir, manual_dir
     return images.Images(
         **{name: split.probs for name, split in splits().items()},
         image_shape=(8, 8),
         name="digits",
-        source="load_digits of scikit-learn, grey levels / 16 as pixel probabilities",
+        source="load_digits of scikit-learn, gray levels / 16 as pixel probabilities",
     )

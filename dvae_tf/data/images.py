@@ -18,14 +18,14 @@ class DataError(Exception):
 class Images(NamedTuple):
     """The three splits of a dataset, one flattened image per row.
 
-    The 256 levels of 8-bit images are n / 255. Colours are three values for each pixel, side by side.
+    The 256 levels of 8-bit images are n / 255. Colors are three values for each pixel, side by side.
 
     Attributes:
-      train: float32 `[N_train, X]` in [0, 1]: binary images or, if the dataset is binarised afresh for every
+      train: float32 `[N_train, X]` in [0, 1]: binary images or, if the dataset is binarized afresh for every
         batch, pixel probabilities.
-      validation: float32 `[N_validation, X]`, binary; grey levels for a likelihood of levels.
+      validation: float32 `[N_validation, X]`, binary; gray levels for a likelihood of levels.
       test: float32 `[N_test, X]`, like `validation`.
-      image_shape: (height, width), or (height, width, 3) in colour, whose product is X.
+      image_shape: (height, width), or (height, width, 3) in color, whose product is X.
       name: The name of the dataset.
       source: The origin of the images, in one line.
     """
@@ -71,7 +71,7 @@ def check(images: Images, pixels: str | None = "bits") -> None:
         held_out = getattr(images, split)
         if not np.all((held_out == 0) | (held_out == 1)):
             raise DataError(
-                f"{split}: expected binary pixels, 0 or 1, got grey levels. Binarise them once, for example "
+                f"{split}: expected binary pixels, 0 or 1, got gray levels. Binarize them once, for example "
                 "with data.binarize_once"
             )
 

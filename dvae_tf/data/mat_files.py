@@ -11,7 +11,7 @@ from . import images
 def read(path: pathlib.Path, shapes: Mapping[str, tuple[int | str, int | str]]) -> dict[str, np.ndarray]:
     """Reads matrices of a MATLAB file.
 
-    SciPy's parser may crash on a damaged file: pass only files that `digests.identify` recognises.
+    SciPy's parser may crash on a damaged file: pass only files that `digests.identify` recognizes.
 
     Args:
       path: The file.

@@ -1,4 +1,4 @@
-"""MNIST, 28x28 grey levels, prepared by TensorFlow Datasets."""
+"""MNIST, 28x28 gray levels, prepared by TensorFlow Datasets."""
 
 import functools
 import os
@@ -15,7 +15,7 @@ def load(
     data_dir: str | os.PathLike[str] | None = None,
     manual_dir: str | os.PathLike[str] | None = None,
 ) -> images.Images:
-    """Loads the grey levels of MNIST, 50,000 / 10,000 / 10,000 images, after preparing it if necessary.
+    """Loads the gray levels of MNIST, 50,000 / 10,000 / 10,000 images, after preparing it if necessary.
 
     The last 10,000 of the published training images, in the order of TensorFlow Datasets, are the validation
     images.

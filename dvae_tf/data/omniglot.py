@@ -1,4 +1,4 @@
-"""OMNIGLOT, 28x28 grey levels, prepared by TensorFlow Datasets."""
+"""OMNIGLOT, 28x28 gray levels, prepared by TensorFlow Datasets."""
 
 import os
 
@@ -20,7 +20,7 @@ def load(
       manual_dir: see `prepared.load`; the file is `chardata.mat`.
 
     Returns:
-      The grey levels, image_shape (28, 28); `source` says which of the two known files was read.
+      The gray levels, image_shape (28, 28); `source` says which of the two known files was read.
 
     Raises:
       DataError: see `prepared.load`.

@@ -1,6 +1,6 @@
 r"""Estimators of the gradient of a bound, one per file.
 
-The relaxed systems are reparameterised (`reparameterized`, `doubly_reparameterized`). The others keep the
+The relaxed systems are reparameterized (`reparameterized`, `doubly_reparameterized`). The others keep the
 bits $z_k \sim q(z \mid x)$, $k = 1, \ldots, K$, and estimate the gradient of the ELBO (`rloo`, `disarm`,
 `rebar`) or of the importance-weighted bound (`vimco`) of
 

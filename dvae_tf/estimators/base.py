@@ -36,12 +36,12 @@ class BoundParts(NamedTuple):
       conditional: the layers whose variables `log_likelihood` reads, beside those that give `x`.
       log_likelihood: from codes `[K, B, D]` to $\log p(x \mid \mathrm{code})$, `[K, B]`. With local variables
         it is $\log p(x \mid \mathrm{code}, y) - \gamma (\log q(y \mid x, \mathrm{code}) - \log p(y \mid
-        \mathrm{code}))$ at a reparameterised sample $y$, or with their KL divergence where the bound is
+        \mathrm{code}))$ at a reparameterized sample $y$, or with their KL divergence where the bound is
         linear in it. Its second argument is the number N of draws of noise: code k has draw k mod N; by
         default each has its own.
       kl: from samples of the posterior and the prior of zeta to $\log q - \log p$, `[K, B]`.
       bound: from `log_likelihood`, `kl` and `kl_weight` to the bound, `[B]`.
-      x: what the posterior takes: centred images, or features of them, `[B, X]`.
+      x: what the posterior takes: centered images, or features of them, `[B, X]`.
       num_samples: K.
       seed: an `int32[2]` seed.
       kl_weight: $\gamma$, a scalar in [0, 1].

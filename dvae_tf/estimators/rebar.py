@@ -65,7 +65,7 @@ def rebar(parts: BoundParts) -> RelaxedBound:
     r"""The ELBO of the bits and an unbiased estimate of its gradient, for K >= 1 samples of one group.
 
     The gradient in $\log \tau$ and $\log \eta$ is that of the variance of $g$, with the opposite sign, since
-    a bound is maximised; nothing else depends on the variance. The decoder is evaluated 3 K times, and the 2
+    a bound is maximized; nothing else depends on the variance. The decoder is evaluated 3 K times, and the 2
     K relaxed codes do not enter the statistics of its batch norms. The three codes of a sample share the
     noise of local variables.
 

@@ -1,8 +1,8 @@
-r"""Reparameterised gradients of relaxed codes, and doubly reparameterised ones (Tucker et al., 2019).
+r"""Reparameterized gradients of relaxed codes, and doubly reparameterized ones (Tucker et al., 2019).
 
 With $\log w_k = \log p(x \mid \zeta_k) + \gamma (\log p(\zeta_k) - \log q(\zeta_k \mid x))$ and the
-normalised weights $\tilde w_k$, the score $\nabla_\phi \log q$ of the importance-weighted bound is
-reparameterised once more, which leaves for the parameters $\phi$ of the posterior
+normalized weights $\tilde w_k$, the score $\nabla_\phi \log q$ of the importance-weighted bound is
+reparameterized once more, which leaves for the parameters $\phi$ of the posterior
 
 $$
 \sum_k \left[\tilde w_k - \gamma (\tilde w_k - \tilde w_k^2)\right] \frac{\partial \log w_k}{\partial \zeta_k}
@@ -34,12 +34,12 @@ def reparameterized(parts: BoundParts) -> RelaxedBound:
 
 
 def doubly_reparameterized(parts: BoundParts) -> RelaxedBound:
-    r"""The importance-weighted bound of a relaxed code with doubly reparameterised gradients.
+    r"""The importance-weighted bound of a relaxed code with doubly reparameterized gradients.
 
     The same expectation with less variance, at any K and $\gamma$, where $\log q(\zeta \mid x)$ is a density
     and the prior's `log_prob` has its own derivative in zeta; that of an overlapping relaxation does as far
     as the mean field has converged. The samples are independent. The decoder runs K times, the encoders
-    twice. Local variables, whose noise is held, are reparameterised once: their part of $\log w$ is a
+    twice. Local variables, whose noise is held, are reparameterized once: their part of $\log w$ is a
     function of zeta like the likelihood.
 
     Raises:

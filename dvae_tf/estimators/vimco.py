@@ -1,6 +1,6 @@
 r"""VIMCO (Mnih and Rezende, 2016), for the importance-weighted bound of the bits.
 
-With $L = \log \frac{1}{K} \sum_k e^{f_k}$, the normalised weights $\tilde w_k = e^{f_k} / \sum_j e^{f_j}$,
+With $L = \log \frac{1}{K} \sum_k e^{f_k}$, the normalized weights $\tilde w_k = e^{f_k} / \sum_j e^{f_j}$,
 and $L_{-k}$, which is $L$ with $f_k$ replaced by the mean of the others,
 
 $$

@@ -1,4 +1,4 @@
-r"""A Boltzmann machine trained in centred units.
+r"""A Boltzmann machine trained in centered units.
 
 $$
 E(z) = -a' \cdot z_l - b' \cdot z_r - (z_l - \tfrac{1}{2})^\top W (z_r - \tfrac{1}{2}) + \text{const}, \qquad
@@ -7,7 +7,7 @@ $$
 
 is the same family as the machine with biases $a$, $b$; but the gradient in $W$ is a covariance around
 $\tfrac{1}{2}$, so a change of the couplings does not act as one of the biases as well. The variables remain
-$a$, $b$ and $W$: the optimizer takes its step with the gradients of the centred parameters, then the biases
+$a$, $b$ and $W$: the optimizer takes its step with the gradients of the centered parameters, then the biases
 follow. On a graph $a'_i = a_i + \tfrac{1}{2} \sum_j w_{ij}$, over the neighbors of each unit.
 """
 
@@ -32,14 +32,14 @@ def apply_centered(
     variables: Sequence[keras.Variable],
     prior: BoltzmannPrior,
 ) -> None:
-    r"""Takes one step of an optimizer in the centred parameters of a prior.
+    r"""Takes one step of an optimizer in the centered parameters of a prior.
 
     With $a = a' - \frac{1}{2} W 1$ and $b = b' - \frac{1}{2} W^\top 1$ the gradients in $a'$ and $b'$ are
     those in $a$ and $b$, and that in $W$ is $\nabla_W - \frac{1}{2} (\nabla_a 1^\top + 1 \nabla_b^\top)$: of
     a coupling half the gradients of the biases of its two units are subtracted, on a graph too.
 
     Args:
-      optimizer: its moments of the biases are those of the centred biases.
+      optimizer: its moments of the biases are those of the centered biases.
       gradients: in the variables.
       variables: the parameters of the machine, and others.
       prior: the owner of the machine.

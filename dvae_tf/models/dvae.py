@@ -112,12 +112,12 @@ class DVAE(RecipeTraining):
     and the same random streams: `fit` continues as if the model had not been saved. Your own encoder, decoder
     and likelihood must be serializable by Keras (`keras.saving.register_keras_serializable`, or
     `custom_objects`); Keras does not store the state of a `keras.random.SeedGenerator`, such as that of
-    `Dropout`. `keras.models.clone_model` returns a model with the same configuration and newly initialised
+    `Dropout`. `keras.models.clone_model` returns a model with the same configuration and newly initialized
     variables.
 
     Args:
       recipe: the parts of the model, and how it is trained.
-      mean_x: mean training image, `[X]`; subtracted from the encoder's input, and initialises the decoder's
+      mean_x: mean training image, `[X]`; subtracted from the encoder's input, and initializes the decoder's
         output bias.
       encoder: your own encoder: one layer from x `[B, X]` to log-odds `[B, D]` (with one group), or a list
         of layers, one for each group (see `Posterior`, also for `dvaes_gi`, which needs further outputs).
@@ -132,7 +132,7 @@ class DVAE(RecipeTraining):
       prior: your own prior of the code. None takes that of the recipe's baseline.
       sampler: your own sampler of the negative phase, with the recipe's number of chains for each replica.
         None takes that of the recipe.
-      image_shape: (height, width) of the images, or (height, width, 3) in colour, for pictures, exports and
+      image_shape: (height, width) of the images, or (height, width, 3) in color, for pictures, exports and
         convolutional networks; None takes that of the recipe, and for convolutional networks that of its
         dataset.
       kl_warmup: whether training begins with the recipe's warm-up of the KL terms; a model that
@@ -386,9 +386,9 @@ class DVAE(RecipeTraining):
         return LocalSamples(self.decode(z, local), z, local)
 
     def _seen(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
-        """What encoders see of images: centred, or features."""
-        centred = x - self.mean_x
-        return centred if self.features is None else self.features(centred, training=training)
+        """What encoders see of images: centered, or features."""
+        centered = x - self.mean_x
+        return centered if self.features is None else self.features(centered, training=training)
 
     def _draw_local(
         self,

@@ -43,7 +43,7 @@ def _pixel_check(x: tf.Tensor, pixels: str | None) -> tuple[tf.Tensor, str]:
     """Whether all pixels are what is expected, and what that is."""
     if pixels == "bits":
         return tf.reduce_all((x == 0) | (x == 1)), (
-            "bits, 0 or 1 (grey levels are binarised first, for example by dvae_tf.data.binarize_once, or "
+            "bits, 0 or 1 (gray levels are binarized first, for example by dvae_tf.data.binarize_once, or "
             "have a likelihood of their own)"
         )
     if pixels == "levels":

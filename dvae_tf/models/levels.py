@@ -1,4 +1,4 @@
-r"""Distributions of the 256 levels n / 255 of 8-bit images: discretised logistics and their mixtures."""
+r"""Distributions of the 256 levels n / 255 of 8-bit images: discretized logistics and their mixtures."""
 
 from collections.abc import Callable
 from typing import Any
@@ -55,8 +55,8 @@ class DiscretizedLogisticPixels(tfd.AutoCompositeTensorDistribution):
 
     def _log_prob(self, event: tf.Tensor) -> tf.Tensor:
         step, scale = 1 / (_NUM_LEVELS - 1), in_dtype(self.scale, self.dtype)
-        centred = event - in_dtype(self.loc, self.dtype)
-        upper, lower = (centred + step / 2) / scale, (centred - step / 2) / scale
+        centered = event - in_dtype(self.loc, self.dtype)
+        upper, lower = (centered + step / 2) / scale, (centered - step / 2) / scale
         below, above = tf.math.log_sigmoid(upper), tf.math.log_sigmoid(-lower)
         inside = below + above + tf.math.log(-tf.math.expm1(-step / scale))
         return tf.where(event < step / 2, below, tf.where(event > 1 - step / 2, above, inside))
@@ -72,7 +72,7 @@ class DiscretizedLogisticPixels(tfd.AutoCompositeTensorDistribution):
 
 
 class DiscretizedLogisticMixture(tfd.AutoCompositeTensorDistribution):
-    r"""An image whose pixels are mixtures of discretised logistics (Salimans et al., 2017, Eqs. 1 to 3).
+    r"""An image whose pixels are mixtures of discretized logistics (Salimans et al., 2017, Eqs. 1 to 3).
 
     A pixel $p$ has one component $m$ for all of its $C$ channels, in which the location of each is linear in
     the levels of the channels before it:

@@ -122,7 +122,7 @@ class BernoulliPixels(tfd.Bernoulli):
 @keras.saving.register_keras_serializable("dvae_tf")
 @dataclasses.dataclass(frozen=True)
 class LogisticMixture(Likelihood):
-    """8-bit pixels of one or three channels, each a mixture of discretised logistics (Salimans et al., 2017).
+    """8-bit pixels of one or three channels, each a mixture of discretized logistics (Salimans et al., 2017).
 
     The outputs are those of one pixel after another: logits of the weights `[1, M]`, locations `[C, M]`, log
     scales `[C, M]`, and slopes `[C (C - 1) / 2, M]`, as `DiscretizedLogisticMixture` has them.

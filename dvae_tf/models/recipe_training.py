@@ -130,7 +130,7 @@ class RecipeTraining(keras.Model):
         All random draws are functions of the recipe's seed and the number of the step.
 
         Args:
-          x: images, `[B, X]`; pixel probabilities if the recipe binarises in each step.
+          x: images, `[B, X]`; pixel probabilities if the recipe binarizes in each step.
           sample_weight: weight of each image in the mean of the bounds, `[B]`; None weighs all by 1.
           drawn: of `draw_chains`; None draws them here.
         """
@@ -281,7 +281,7 @@ class RecipeTraining(keras.Model):
         current weights, are what validation and test should use. Training uses neither.
 
         Args:
-          batches: training images, `[S, B, X]`; pixel probabilities if the recipe binarises in each step.
+          batches: training images, `[S, B, X]`; pixel probabilities if the recipe binarizes in each step.
           seed: an `int32[2]` seed.
         """
         layers = batch_norms(self)
@@ -319,7 +319,7 @@ class RecipeTraining(keras.Model):
     def test_step(self, data: Any) -> dict[str, tf.Tensor]:
         """Measures the negative log-likelihood of a batch, `nll` in `evaluate` and `val_nll` in `fit`.
 
-        Pixel probabilities are binarised if the recipe binarises in each step.
+        Pixel probabilities are binarized if the recipe binarizes in each step.
 
         Raises:
           ValueError: if the images are not what the model takes (`inputs.checked_images`).
@@ -336,7 +336,7 @@ class RecipeTraining(keras.Model):
 
     @property
     def _batch_pixels(self) -> str | None:
-        """What batches of Keras consist of: pixel probabilities if the recipe binarises in each step."""
+        """What batches of Keras consist of: pixel probabilities if the recipe binarizes in each step."""
         return "levels" if self.recipe.dynamic_binarization else self.pixel_values
 
     def _unpacked(self, data: Any) -> tuple[Any, tf.Tensor | None]:

@@ -30,7 +30,7 @@ _BISECTIONS = 60
 _JACKKNIFE_GROUPS = 20
 # Round trips of a ladder during a burn-in below which its path counts as blocked.
 _MIN_TRIPS_OF_BURN_IN = 0.1
-# Criteria of convergence: the smallest exchange rate of neighbours, and the agreement of the ladders.
+# Criteria of convergence: the smallest exchange rate of neighbors, and the agreement of the ladders.
 _MIN_EXCHANGE_RATE = 0.1
 _MAX_R_HAT = 1.05
 
@@ -98,7 +98,7 @@ class TemperedLadders(NamedTuple):
     Attributes:
       base_probs: the means of the product distribution at t = 0, [D]; 0.5 unless they were fitted.
       inverse_temperatures: the ladder, [M].
-      exchange_rate: between neighbours, [M - 1].
+      exchange_rate: between neighbors, [M - 1].
       round_trips: of all ladders during the measurement.
       r_hat: of the energy at t = 1.
       autocorrelation_time: of the energy at t = 1, in samples.
@@ -129,19 +129,19 @@ def bridge_sampling(
     max_rungs: int = 160,
     verbose: bool = False,
 ) -> LogPartition[TemperedLadders]:
-    r"""Estimates $\log Z$ by parallel tempering and Bennett's ratio between neighbouring rungs.
+    r"""Estimates $\log Z$ by parallel tempering and Bennett's ratio between neighboring rungs.
 
     The ladder adapts to the machine. It starts from fair bits at t = 0, with `num_temperatures` rungs. Where
-    neighbours exchange less often than `exchange_rate` after the burn-in, its rungs are multiplied by powers
+    neighbors exchange less often than `exchange_rate` after the burn-in, its rungs are multiplied by powers
     of two, with a burn-in each time, until they exchange as often or would be more than `max_rungs`. More
     rungs make fewer ladders, at least 20, so that the work remains about the same. If replicas still do not
     get from one end to the other, all this is done again along the path from the product distribution that
-    has the means of the machine, which favours the mode of most draws. Inside a `tf.function`, which must
+    has the means of the machine, which favors the mode of most draws. Inside a `tf.function`, which must
     know all shapes, the ladder keeps its rungs and starts from fair bits.
 
     The standard error is a jackknife over the independent ladders, so it includes correlations in time and
     between rungs. The effective sample size is that of the energies at t = 1, over all ladders. The estimate
-    counts as converged if all neighbours exchange at a rate of at least 0.1, R-hat of the energy at t = 1 is
+    counts as converged if all neighbors exchange at a rate of at least 0.1, R-hat of the energy at t = 1 is
     at most 1.05, and the ladders made one round trip each on average. It bounds log Z from neither side.
 
     Args:
@@ -155,7 +155,7 @@ def bridge_sampling(
       num_burn_in: samples discarded at first, while the ladder moves its rungs to equal exchange rates.
       seed: an `int32[2]` seed.
       temperature: $T$ of $p(z) = \exp(-E(z) / T) / Z$.
-      exchange_rate: the smallest rate of neighbours with which a ladder is left as it is; 0 never changes it.
+      exchange_rate: the smallest rate of neighbors with which a ladder is left as it is; 0 never changes it.
         Rates of 0.2 to 0.5 are close to the optimum (Atchade et al., 2011; Syed et al., 2022).
       max_rungs: the largest number of rungs, unless there are more at first.
       verbose: whether to show progress.
@@ -210,7 +210,7 @@ def bridge_sampling(
     trips_each = tf.cast(ladders.round_trips, machine.dtype) / sampler.num_chains
     criteria = (
         at_least(
-            "exchange rate of neighbouring rungs",
+            "exchange rate of neighboring rungs",
             tf.reduce_min(ladders.exchange_rate),
             _MIN_EXCHANGE_RATE,
             f"raise max_rungs, the ladder has {sampler.num_temperatures} rungs",
@@ -258,7 +258,7 @@ def _with_rungs(
     exchange_rate: float,
     max_rungs: int,
 ) -> tuple[ParallelTempering, ParallelTemperingState]:
-    """Multiplies the rungs until neighbours exchange as often as asked, or no more rungs are allowed."""
+    """Multiplies the rungs until neighbors exchange as often as asked, or no more rungs are allowed."""
     while _is_sparse(state, exchange_rate):
         factor = _more_rungs(state, exchange_rate, max_rungs)
         if factor == 1:
@@ -270,7 +270,7 @@ def _with_rungs(
 
 
 def _is_sparse(state: ParallelTemperingState, exchange_rate: float) -> bool:
-    """Whether neighbours exchange less often; False inside a `tf.function`, which must know all shapes."""
+    """Whether neighbors exchange less often; False inside a `tf.function`, which must know all shapes."""
     return tf.executing_eagerly() and bool(1 - tf.reduce_max(state.rejection) < exchange_rate)
 
 
@@ -315,7 +315,7 @@ def _more_rungs(state: ParallelTemperingState, exchange_rate: float, max_rungs: 
 
 
 class _Records(NamedTuple):
-    """From S samples: log weights to neighbouring rungs [S, M - 1, C], energies and left states at t = 1."""
+    """From S samples: log weights to neighboring rungs [S, M - 1, C], energies and left states at t = 1."""
 
     up: tf.Tensor
     down: tf.Tensor
@@ -372,9 +372,9 @@ def _measure(
         bias += interaction(by_colors, to_colors(left, None, by_colors.sizes))
         logits = right_logits(machine, left)
 
-        def change(rungs: slice, neighbours: slice) -> tf.Tensor:
-            # f at the inverse temperature of the neighbour minus f at that of the rung itself.
-            own, other = t[rungs, tf.newaxis, tf.newaxis], t[neighbours, tf.newaxis, tf.newaxis]
+        def change(rungs: slice, neighbors: slice) -> tf.Tensor:
+            # f at the inverse temperature of the neighbor minus f at that of the rung itself.
+            own, other = t[rungs, tf.newaxis, tf.newaxis], t[neighbors, tf.newaxis, tf.newaxis]
             now, then = (time * logits[rungs] + (1 - time) * base_right for time in (other, own))
             softplus = softplus_difference(now, then)
             return (other - own)[..., 0] * bias[rungs] + tf.reduce_sum(softplus, -1)

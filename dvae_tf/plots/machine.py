@@ -17,10 +17,10 @@ def usage_png(activations: np.ndarray, active: np.ndarray) -> bytes:
     sorted_axes, histogram_axes = figure.subplots(1, 2, sharey=True, width_ratios=(3, 1))
     order = np.argsort(activations)
     groups = []
-    for is_active, label, colour in ((True, "active", "C0"), (False, "not active", "C3")):
+    for is_active, label, color in ((True, "active", "C0"), (False, "not active", "C3")):
         ranks = np.flatnonzero(active[order] == is_active)
         values = activations[order][ranks]
-        sorted_axes.plot(ranks, values, ".", c=colour, label=f"{len(ranks)} {label}")
+        sorted_axes.plot(ranks, values, ".", c=color, label=f"{len(ranks)} {label}")
         groups.append(values)
     histogram_axes.hist(
         groups, np.linspace(0, 1, 21).tolist(), color=["C0", "C3"], stacked=True, orientation="horizontal"
@@ -46,11 +46,11 @@ def energies_png(draws: np.ndarray, codes: np.ndarray | None) -> bytes:
         shown[f"codes of {len(codes):,} test images"] = codes
     bins = np.histogram_bin_edges(np.concatenate([*shown.values()]), 50)
     for index, (label, energies) in enumerate(shown.items()):
-        mean, colour = energies.mean(), f"C{index}"
+        mean, color = energies.mean(), f"C{index}"
         axes.hist(
-            energies, bins.tolist(), density=True, alpha=0.5, color=colour, label=f"{label}: mean {mean:.1f}"
+            energies, bins.tolist(), density=True, alpha=0.5, color=color, label=f"{label}: mean {mean:.1f}"
         )
-        axes.axvline(mean, c=colour, ls="--")
+        axes.axvline(mean, c=color, ls="--")
     axes.set_xlabel("energy, nats")
     axes.set_ylabel("density")
     # Leaves room for the legend above the bars.

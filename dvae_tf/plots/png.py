@@ -31,7 +31,7 @@ def figure_png(figure: matplotlib.figure.Figure) -> bytes:
 
 @own_style()
 def pixels_png(pixels: np.ndarray) -> bytes:
-    """Grey levels [height, width] or colours [height, width, 3] in [0, 1] as a PNG file."""
+    """Gray levels [height, width] or colors [height, width, 3] in [0, 1] as a PNG file."""
     buffer = io.BytesIO()
     matplotlib.image.imsave(buffer, pixels, format="png", cmap="gray", vmin=0, vmax=1)
     return buffer.getvalue()

@@ -10,15 +10,15 @@ from .png import figure_png, own_style, pixels_png
 
 # Images in a row of a sheet.
 COLUMNS = 12
-_GREY = 0.5
+_GRAY = 0.5
 # Sheets are enlarged to at least this width; browsers blur what they enlarge themselves.
 _MIN_WIDTH = 1_000
 
 
 def tile(images: np.ndarray, image_shape: ImageShape, columns: int = COLUMNS) -> np.ndarray:
-    """Lays out images [N, X] in rows, separated by a grey line: one array [height, width].
+    """Lays out images [N, X] in rows, separated by a gray line: one array [height, width].
 
-    Images in colour become [height, width, 3], limited to [0, 1].
+    Images in color become [height, width, 3], limited to [0, 1].
 
     Raises:
       ValueError: if the images have another number of pixels than `image_shape`.
@@ -29,7 +29,7 @@ def tile(images: np.ndarray, image_shape: ImageShape, columns: int = COLUMNS) ->
             f"images: expected [N, {math.prod(shape)}] for image_shape {shape}, got {list(images.shape)}"
         )
     rows = -(-len(images) // columns)
-    sheet = np.full((rows * (height + 1) + 1, columns * (width + 1) + 1, *channels), _GREY, np.float32)
+    sheet = np.full((rows * (height + 1) + 1, columns * (width + 1) + 1, *channels), _GRAY, np.float32)
     for index, image in enumerate(images):
         top = (index // columns) * (height + 1) + 1
         left = (index % columns) * (width + 1) + 1
@@ -52,8 +52,8 @@ def interleave(originals: np.ndarray, reconstructions: np.ndarray, columns: int 
     for start in range(0, len(originals), columns):
         for images in (originals, reconstructions):
             row = images[start : start + columns]
-            # A short last row is padded with grey images, so that pairs stay in their columns.
-            rows.append(np.pad(row, ((0, columns - len(row)), (0, 0)), constant_values=_GREY))
+            # A short last row is padded with gray images, so that pairs stay in their columns.
+            rows.append(np.pad(row, ((0, columns - len(row)), (0, 0)), constant_values=_GRAY))
     return np.concatenate(rows)
 
 

@@ -44,7 +44,7 @@ _MIXING_STEPS = 50
 class BoltzmannPrior(Prior):
     """Owns a Boltzmann machine, restricted or on a graph, and the chains of its negative phase.
 
-    Weights are initialised from N(0, 0.01^2) and biases with 0, where fair bits are (nearly) draws of the
+    Weights are initialized from N(0, 0.01^2) and biases with 0, where fair bits are (nearly) draws of the
     machine, so the chains need no burn-in.
 
     Args:

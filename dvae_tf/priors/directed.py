@@ -199,7 +199,7 @@ class DirectedPrior(Prior):
 
     @property
     def log_partition(self) -> tf.Tensor:
-        """0: the prior is normalised."""
+        """0: the prior is normalized."""
         return tf.constant(0.0)
 
     def binary(self, state: Any = None) -> DirectedBernoulli:

@@ -33,7 +33,7 @@ class GaussianPrior(Prior):
 
     @property
     def log_partition(self) -> tf.Tensor:
-        """0: the prior is normalised."""
+        """0: the prior is normalized."""
         return tf.constant(0.0)
 
     def call(self, training: bool = False) -> tfd.Distribution:

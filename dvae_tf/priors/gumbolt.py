@@ -4,7 +4,7 @@ $$
 \check p(\zeta) = \exp(-E(\zeta)) / Z, \qquad \zeta \in [0, 1]^D,
 $$
 
-with the $Z$ of the bits. It is not normalised: by the paper's Theorem 2 it never exceeds $\exp(-E(\zeta)) /
+with the $Z$ of the bits. It is not normalized: by the paper's Theorem 2 it never exceeds $\exp(-E(\zeta)) /
 \int \exp(-E)$. The objective that uses it becomes the bound of the bits at temperature 0, and can exceed
 $\log p(x)$ above.
 """

@@ -60,7 +60,7 @@ class OverlappingRelaxation(RelaxedMachine):
 
     Given the machine's log Z, `log_prob` is a lower bound of log p(zeta) in nats, tight where the smoothing
     is sharp. Its gradient in zeta, the biases and the weights is Eq. 5 of the paper (that of the bound at
-    fixed m). `sample` draws z from the machine, then zeta from r(zeta | z); samples are not reparameterised.
+    fixed m). `sample` draws z from the machine, then zeta from r(zeta | z); samples are not reparameterized.
 
     Args:
       boltzmann: the machine p(z), restricted or on a graph.

@@ -42,7 +42,7 @@ def log_partition_surrogate(
       left: [C, L], states of the left side.
       right: [C, R], states of the right side; on a graph both are sides of `graphs.GraphMachine`.
       log_partition: the value, nats.
-      log_weights: [C], of the states; not necessarily normalised. None gives equal weights.
+      log_weights: [C], of the states; not necessarily normalized. None gives equal weights.
       rao_blackwellized: whether free energies take the place of energies.
     """
     machine = as_machine(left_bias, right_bias, weights)
@@ -50,6 +50,6 @@ def log_partition_surrogate(
     energies = (mean_free_energy if rao_blackwellized else energy)(machine, left, right)
     if log_weights is None:
         log_weights = tf.zeros_like(energies)
-    normalised = tf.stop_gradient(tf.nn.softmax(tf.cast(log_weights, energies.dtype)))
-    negative_phase = -tf.reduce_sum(normalised * energies)
+    normalized = tf.stop_gradient(tf.nn.softmax(tf.cast(log_weights, energies.dtype)))
+    negative_phase = -tf.reduce_sum(normalized * energies)
     return tf.stop_gradient(log_partition - negative_phase) + negative_phase

@@ -44,8 +44,8 @@ def autocorrelation_time(values: tf.Tensor) -> tf.Tensor:
     never change give the number of steps.
     """
     steps = values.shape[0]
-    centred = values - tf.reduce_mean(values)
-    products = tf.matmul(centred, centred, transpose_b=True)
+    centered = values - tf.reduce_mean(values)
+    products = tf.matmul(centered, centered, transpose_b=True)
     covariance = tf.reduce_sum(tf.linalg.diag_part(products, k=(0, steps - 1)), -1)[::-1]
     rho = tf.math.divide_no_nan(covariance, covariance[0])
     pairs = rho[0 : steps - steps % 2 : 2] + rho[1::2]

@@ -1,7 +1,7 @@
 r"""Parallel tempering (replica exchange; Hukushima and Nemoto, 1996) over inverse temperatures 0 to 1.
 
 Each chain is a ladder of M replicas at the rungs $0 = t_1 < \dots < t_M = 1$. A step sweeps the replica of
-every rung under $p_t(z) \propto \exp(-t E(z))$, and exchanges neighbours, even and odd pairs in turn, with
+every rung under $p_t(z) \propto \exp(-t E(z))$, and exchanges neighbors, even and odd pairs in turn, with
 probability
 
 $$
@@ -10,7 +10,7 @@ $$
 
 so that states which move freely at small $t$ reach $t = 1$. The energy is that of the pair (left, right),
 which is what the sweeps temper; the free energy of one side would be wrong here. The hottest rung holds fair
-bits, drawn anew in every sweep. The ladder moves towards equal exchange rates: it divides the expected
+bits, drawn anew in every sweep. The ladder moves toward equal exchange rates: it divides the expected
 rejections, accumulated along $t$, into equal parts (Syed et al., 2022).
 """
 
@@ -84,7 +84,7 @@ class ParallelTemperingInfo(NamedTuple):
 
     Attributes:
       energy: of the states at t = 1, [C], nats.
-      acceptance: mean exchange probability of neighbours, [M - 1].
+      acceptance: mean exchange probability of neighbors, [M - 1].
     """
 
     energy: tf.Tensor
@@ -187,7 +187,7 @@ def equal_rejection_ladder(
 def merge_ladders(state: ParallelTemperingState, factor: int, num_chains: int) -> ParallelTemperingState:
     """Merges ladders into fewer ones with `factor` times the rungs, at equal rejection rates.
 
-    A rung becomes `factor` neighbouring ones, whose replicas are those of as many ladders; ladders are used
+    A rung becomes `factor` neighboring ones, whose replicas are those of as many ladders; ladders are used
     again where there are not enough. The new replicas are close to their rungs, not draws of them.
 
     Args:

@@ -7,7 +7,7 @@ w_i \leftarrow w_i \exp(f_\text{new}(z_l^i) - f_\text{old}(z_l^i)), \qquad
 \log Z_\text{new} = \log Z_\text{old} + \log \sum_i w_i,
 $$
 
-for weights $w$ that are normalised before the step, with $f(z_l) = \log \sum_{z_r} \exp(-E(z))$. The right
+for weights $w$ that are normalized before the step, with $f(z_l) = \log \sum_{z_r} \exp(-E(z))$. The right
 side is redrawn by the next sweep, so summing it out costs nothing and removes its noise from the weights. The
 replicas are resampled if their effective sample size has become too small, and move by Gibbs sweeps.
 

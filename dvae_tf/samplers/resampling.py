@@ -13,11 +13,11 @@ _UNIT = 2.0**32
 def systematic_resampling(log_weights: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     r"""Indices of the states that replace the weighted ones.
 
-    For normalised weights $w$ that exceed 2^-33 of the largest, state $i$ appears $\lfloor C w_i \rfloor$ or
+    For normalized weights $w$ that exceed 2^-33 of the largest, state $i$ appears $\lfloor C w_i \rfloor$ or
     $\lceil C w_i \rceil$ times, $C w_i$ on average.
 
     Args:
-      log_weights: [..., C], not necessarily normalised; -inf is a weight of 0. C is static, at most 2^20.
+      log_weights: [..., C], not necessarily normalized; -inf is a weight of 0. C is static, at most 2^20.
       seed: an `int32[2]` seed.
 
     Returns:

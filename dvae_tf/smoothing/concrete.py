@@ -25,7 +25,7 @@ from .relaxation import NumberAbove, Relaxation, RelaxedBinary
 class ConcreteBernoulli(RelaxedBinary):
     """The Concrete distribution of a relaxed bit, scalar event; its parameters broadcast to the batch shape.
 
-    Samples are reparameterised. `log_prob` is exact, in nats, -inf outside [0, 1]. Close to 0 and 1 it is
+    Samples are reparameterized. `log_prob` is exact, in nats, -inf outside [0, 1]. Close to 0 and 1 it is
     evaluated at the nearest number with finite logarithms of both distances: float32 does not resolve
     1 - zeta below 6e-8. `log_density_ratio` and `binary_posterior` raise: there is no r(zeta | z).
 

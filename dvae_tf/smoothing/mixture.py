@@ -1,6 +1,6 @@
 r"""The relaxed Bernoulli $q(\zeta) = (1 - q)\, r(\zeta | 0) + q\, r(\zeta | 1)$, for any family $r$.
 
-It is reparameterised by implicit differentiation (DVAE# paper, Eq. 8 and 9). With $F$ the CDF of $q(\zeta)$
+It is reparameterized by implicit differentiation (DVAE# paper, Eq. 8 and 9). With $F$ the CDF of $q(\zeta)$
 and $\rho = F(\zeta; q, \theta)$ held fixed,
 
 $$
@@ -25,7 +25,7 @@ from .relaxation import RelaxedBinary
 class RelaxedBernoulli(RelaxedBinary):
     """The relaxed posterior of binary units, scalar event; its parameters broadcast to the batch shape.
 
-    Samples are reparameterised once (a second derivative raises `LookupError`). `log_prob` is the exact
+    Samples are reparameterized once (a second derivative raises `LookupError`). `log_prob` is the exact
     log density in nats, -inf outside the support, differentiable in zeta, the logits and theta.
 
     Args:

@@ -15,7 +15,7 @@ class Sampling(keras.layers.Layer):
 
         keras.Sequential([Dense(32), smoothing.Sampling(smoothing.Power(30.0)), Dense(64)])
 
-    The draw is `relaxation(logits).sample(seed=...)`, reparameterised, in training and in inference alike. A
+    The draw is `relaxation(logits).sample(seed=...)`, reparameterized, in training and in inference alike. A
     relaxation itself returns the distribution, which a `keras.Sequential` or functional model cannot pass on;
     a KL term needs it: `relaxation(logits).log_prob(zeta)`, in a layer or model of your own.
 

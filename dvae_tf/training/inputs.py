@@ -207,7 +207,7 @@ def _code(text: str) -> dict[str, str]:
 
 
 def _code_text(code: types.CodeType) -> str:
-    """What determines the behaviour of compiled code, without the places in its file."""
+    """What determines the behavior of compiled code, without the places in its file."""
     constants = [
         _code_text(each)
         if isinstance(each, types.CodeType)

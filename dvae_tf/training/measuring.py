@@ -176,5 +176,5 @@ def check_images(recipe: Recipe, images: Images, pixels: str | None) -> None:
         )
     if pixels == "bits" and not (recipe.dynamic_binarization or images.is_binary):
         raise ValueError(
-            "dynamic_binarization: expected True for training images that are grey levels, got False"
+            "dynamic_binarization: expected True for training images that are gray levels, got False"
         )

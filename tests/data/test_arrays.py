@@ -48,7 +48,7 @@ def test_accepted_arrays(train, expected):
     assert images.is_binary == (expected is BITS)
 
 
-def test_held_out_splits_are_binarised_once():
+def test_held_out_splits_are_binarized_once():
     images = data.from_arrays(LEVELS, LEVELS, LEVELS)
     for split, seed in ((images.validation, 1), (images.test, 2)):
         np.testing.assert_array_equal(split, data.binarize_once(images.train, seed))
@@ -81,7 +81,7 @@ def test_image_shape(shape, given, expected):
     assert {type(side) for side in found} == {int}
 
 
-def test_colours_stay_side_by_side():
+def test_colors_stay_side_by_side():
     levels = np.arange(2 * 4 * 5 * 3, dtype=np.uint8).reshape(2, 4, 5, 3) + np.uint8(100)
     images = data.from_arrays(levels, levels, levels, binarize="none")
     assert images.train.shape == (2, 60)

@@ -1,4 +1,4 @@
-"""Binarisation of pixel probabilities."""
+"""Binarization of pixel probabilities."""
 
 import numpy as np
 import pytest

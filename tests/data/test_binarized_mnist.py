@@ -1,4 +1,4 @@
-"""Static binarised MNIST as TensorFlow Datasets prepares it from the published files."""
+"""Static binarized MNIST as TensorFlow Datasets prepares it from the published files."""
 
 import functools
 import hashlib

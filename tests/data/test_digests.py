@@ -1,4 +1,4 @@
-"""Published files are recognised by digest."""
+"""Published files are recognized by digest."""
 
 import hashlib
 
@@ -8,7 +8,7 @@ from dvae_tf import data
 from dvae_tf.data import digests
 
 
-def test_files_are_recognised_by_either_digest(tmp_path):
+def test_files_are_recognized_by_either_digest(tmp_path):
     """The blob ids are examples of Git's documentation: an empty file and "test content"."""
     file = tmp_path / "file"
     for content, blob in (

@@ -12,7 +12,7 @@ def test_digits():
     assert images.image_shape == (8, 8)
     np.testing.assert_array_equal(images.train * 16, np.round(images.train * 16))
     assert len(np.unique(images.train)) == 17
-    # Pinned: reported likelihoods are those of this set, and another binarisation is another set.
+    # Pinned: reported likelihoods are those of this set, and another binarization is another set.
     assert (images.validation.sum(), images.test.sum()) == (4908, 4869)
     for one, other in zip(images[:3], data.load("digits")[:3], strict=True):
         np.testing.assert_array_equal(one, other)

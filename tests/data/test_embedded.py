@@ -1,4 +1,4 @@
-"""Binarised MNIST as it comes with the package."""
+"""Binarized MNIST as it comes with the package."""
 
 import bz2
 import hashlib

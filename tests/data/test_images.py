@@ -37,7 +37,7 @@ def _with(value):
     return pixels
 
 
-def test_check_accepts_grey_train_and_binary_rest():
+def test_check_accepts_gray_train_and_binary_rest():
     data.check(_images())
     data.check(_images(image_shape=np.array([2, 3])))
     data.check(_images(image_shape=(2, 1, 3)))

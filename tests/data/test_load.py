@@ -17,5 +17,5 @@ def test_levels_are_kept_on_request():
     np.testing.assert_array_equal(levels.train, bits.train)
     assert len(np.unique(levels.test)) == 17
     np.testing.assert_array_equal(data.binarize_once(levels.test, 2), bits.test)
-    with pytest.raises(ValueError, match="pixels: expected one of bits, levels, or None; got 'grey'"):
-        data.load("digits", pixels="grey")
+    with pytest.raises(ValueError, match="pixels: expected one of bits, levels, or None; got 'gray'"):
+        data.load("digits", pixels="gray")

@@ -26,7 +26,7 @@ each = pytest.mark.parametrize("name", list(_FILES))
 
 
 def _batches():
-    """Colours [N, 32, 32, 3] and labels of each file of the archive."""
+    """Colors [N, 32, 32, 3] and labels of each file of the archive."""
     rng = np.random.default_rng(0)
     names = [*(f"data_batch_{number}" for number in range(1, 6)), "test_batch"]
     return {name: (rng.integers(0, 256, (2, 32, 32, 3), np.uint8), rng.integers(0, 10, 2)) for name in names}

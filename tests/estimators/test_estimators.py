@@ -123,7 +123,7 @@ def squares(model, seed):
 
 
 def test_control_variate_descends_on_the_variance(rebar_model):
-    """Against central differences of the squares of g itself, whose sign the maximised bound turns."""
+    """Against central differences of the squares of g itself, whose sign the maximized bound turns."""
     control = rebar_model.posterior.relaxations[0]
     for variable, start in ((control.log_excess, np.log(0.5)), (control.log_scale, -0.2)):
         variable.assign(start)

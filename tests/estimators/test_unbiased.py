@@ -1,4 +1,4 @@
-"""Estimators on the bits and doubly reparameterised gradients, against exact gradients of their bounds.
+"""Estimators on the bits and doubly reparameterized gradients, against exact gradients of their bounds.
 
 As in `test_gradients`: means over many draws, compared parameter by parameter with central differences of the
 objective by enumeration (bits) or quadrature (relaxed codes) in float64, log Z exact, with and without the
@@ -14,7 +14,7 @@ import tensorflow as tf
 from dvae_tf import priors
 from runners import exact_model as exact
 from support import gradient_checks, smoothing_reference
-from support.gradient_checks import LARGEST, X, centred, largest_z_score, mean_gradients
+from support.gradient_checks import LARGEST, X, centered, largest_z_score, mean_gradients
 
 BOUNDS = {"rloo": "elbo", "vimco": "importance weighted", "disarm": "elbo", "rebar": "elbo"}
 
@@ -34,7 +34,7 @@ def of_bits(baseline, parameters, num_groups, k, kl_weight, kl_term=exact.boltzm
     """The exact gradient of the bound of the bits."""
 
     def objective(moved):
-        moved = centred(moved)
+        moved = centered(moved)
 
         def weighted(at, grid):
             return kl_weight * kl_term(at, grid)
@@ -111,7 +111,7 @@ def test_an_estimator_of_bits_in_a_relaxed_system(estimator):
     assert largest_z_score(found, expected) < LARGEST
 
 
-# --------------------------------------------------------------------------- doubly reparameterised
+# --------------------------------------------------------------------------- doubly reparameterized
 
 
 def legendre(num_nodes):
@@ -145,7 +145,7 @@ def z_score_doubly(baseline, num_groups, k, kl_weight, calls=60):
 
     def objective(moved):
         weighted = (unit, lambda *at: kl_weight * kl_term(*at))
-        return exact.importance_weighted(centred(moved), X, *weighted, num_groups, k)
+        return exact.importance_weighted(centered(moved), X, *weighted, num_groups, k)
 
     expected = exact.gradient(objective, parameters)
     return largest_z_score(mean_gradients(model, named, calls, kl_weight=kl_weight), expected)
@@ -192,7 +192,7 @@ def score_dropped_under_the_weights(patch):
 
 
 def second_members_of_other_numbers(patch):
-    """The antithetic bits of an image from the numbers of its neighbour: independent, with the right law."""
+    """The antithetic bits of an image from the numbers of its neighbor: independent, with the right law."""
     right, calls = module_of("disarm").draw_bits, []
 
     def draw(probs, rho):

@@ -15,7 +15,7 @@ EXAMPLES = pathlib.Path(__file__).parents[2] / "examples"
 # Arguments that make each example quick, and lines that it prints.
 RUNS = {
     "annealer.py": ((100,), ["inverse temperature", "bounds of log Z"]),
-    "colour_photographs.py": (
+    "color_photographs.py": (
         (40, 32),
         ["312 / 104 / 104 patches of (16, 16, 3)", "pixels without a code: ", "binary code: "],
     ),
@@ -49,7 +49,7 @@ def elsewhere(tmp_path, monkeypatch):
 
 LONG = (
     "annealer.py",
-    "colour_photographs.py",
+    "color_photographs.py",
     "keras_model.py",
     "missing_pixels.py",
     "rbm_on_pixels.py",

@@ -254,7 +254,7 @@ def json_value(rng: random.Random, content: bytes) -> bytes:
     elif kind < 0.85:
         del parent[key]
     elif isinstance(parent, dict):
-        parent[rng.choice(("colour", "", "seed", "__class__", "k "))] = rng.choice(_ODD)
+        parent[rng.choice(("color", "", "seed", "__class__", "k "))] = rng.choice(_ODD)
     return json.dumps(values).encode()
 
 

@@ -1,4 +1,4 @@
-"""Training in centred units: a step in the centred parameters, written down in float64."""
+"""Training in centered units: a step in the centered parameters, written down in float64."""
 
 import keras
 import numpy as np
@@ -24,31 +24,31 @@ def _values(prior):
     return [np.asarray(each, np.float64) for each in prior.rbm]
 
 
-def _moments(z, centre=0.0):
-    """Means of the states and of their products around a centre."""
+def _moments(z, center=0.0):
+    """Means of the states and of their products around a center."""
     left, right = z[:, : SIZES[0]], z[:, SIZES[0] :]
-    return left.mean(0), right.mean(0), (left - centre).T @ (right - centre) / len(z)
+    return left.mean(0), right.mean(0), (left - center).T @ (right - center) / len(z)
 
 
-def _phases(rng, centre=0.0):
+def _phases(rng, center=0.0):
     """The gradients of a positive minus a negative phase, of states drawn at random."""
-    phases = (_moments(rng.integers(0, 2, (6, sum(SIZES))).astype(np.float64), centre) for _ in range(2))
+    phases = (_moments(rng.integers(0, 2, (6, sum(SIZES))).astype(np.float64), center) for _ in range(2))
     return [tf.constant(one - other, tf.float32) for one, other in zip(*phases, strict=True)]
 
 
-def _centred_energy(left_bias, right_bias, weights, z):
+def _centered_energy(left_bias, right_bias, weights, z):
     left, right = z[:, : SIZES[0]], z[:, SIZES[0] :]
     return -left @ left_bias - right @ right_bias - (((left - 0.5) @ weights) * (right - 0.5)).sum(1)
 
 
 @pytest.mark.parametrize("kind", ["sgd", "adam"])
-def test_machine_is_that_of_steps_in_centred_parameters(kind):
+def test_machine_is_that_of_steps_in_centered_parameters(kind):
     prior = _prior()
     left, right, weights = _values(prior)
-    centred = [left + 0.5 * weights.sum(1), right + 0.5 * weights.sum(0), weights]
+    centered = [left + 0.5 * weights.sum(1), right + 0.5 * weights.sum(0), weights]
     optimizer = keras.optimizers.SGD(0.1) if kind == "sgd" else keras.optimizers.Adam(0.1)
     same = keras.optimizers.SGD(0.1) if kind == "sgd" else keras.optimizers.Adam(0.1)
-    shadow = [keras.Variable(each.astype(np.float32)) for each in centred]
+    shadow = [keras.Variable(each.astype(np.float32)) for each in centered]
     optimizer.build(prior.trainable_variables)
     same.build(shadow)
     for step in range(5):
@@ -57,7 +57,7 @@ def test_machine_is_that_of_steps_in_centred_parameters(kind):
         same.apply(_phases(np.random.default_rng(step), 0.5), shadow)
     states = reference.binary_states(sum(SIZES))
     found = reference.energy(reference.Machine(*_values(prior)), states)
-    expected = _centred_energy(*(np.asarray(each, np.float64) for each in shadow), states)
+    expected = _centered_energy(*(np.asarray(each, np.float64) for each in shadow), states)
     # The same family up to a constant.
     difference = found - expected
     np.testing.assert_allclose(difference, difference.mean(), atol=2e-5)

@@ -54,11 +54,11 @@ def test_images_need_a_shape():
     own = config.recipe("mine", "1-layer-conv", "gumbolt", 1, dynamic_binarization=False)
     with pytest.raises(ValueError, match="image_shape: expected .* convolutional networks, got None"):
         models.DVAE(own, np.full(64, 0.3))
-    in_colour = config.recipe(
+    in_color = config.recipe(
         "mine", "1-layer-conv", "gumbolt", 1, dynamic_binarization=False, image_shape=(6, 4, 3)
     )
-    assert config.Recipe.from_json(json.loads(json.dumps(in_colour.to_json()))) == in_colour
-    assert models.DVAE(in_colour, np.full(72, 0.3)).sample(2, (0, 1), 2).images.shape == (2, 72)
+    assert config.Recipe.from_json(json.loads(json.dumps(in_color.to_json()))) == in_color
+    assert models.DVAE(in_color, np.full(72, 0.3)).sample(2, (0, 1), 2).images.shape == (2, 72)
 
 
 def test_structures_have_names_and_the_ablation_is_one():

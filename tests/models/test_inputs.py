@@ -12,7 +12,7 @@ X = np.random.default_rng(0).integers(0, 2, (20, NUM_PIXELS)).astype(np.float32)
 BITS = "expected bits, 0 or 1"
 BAD = {
     "levels of 255": (255 * X, BITS),
-    "grey levels": (0.5 * X, BITS),
+    "gray levels": (0.5 * X, BITS),
     "nan": (np.full_like(X, np.nan), BITS),
     "an axis too many": (X[..., np.newaxis], r"\[B, 6\]"),
     "an axis too few": (X[0], r"\[B, 6\]"),
@@ -90,20 +90,20 @@ def test_wrong_batches_of_a_dataset_are_refused(bad, model):
 
 
 @pytest.mark.slow
-def test_validation_of_grey_levels_is_that_of_binarised_images():
-    """Against the mean over all images, of which grey levels of 1/2 draw each as often."""
+def test_validation_of_gray_levels_is_that_of_binarized_images():
+    """Against the mean over all images, of which gray levels of 1/2 draw each as often."""
     model = rough_model(dynamic_binarization=True, validation_iw_samples=1000)
     model.compile(jit_compile=False)
     bits = model.evaluate(X, verbose=0, return_dict=True)["nll"]
     assert bits == pytest.approx(-model.log_likelihood(X, 2000).numpy().mean(), abs=0.05)
-    grey = np.full_like(X, 0.5)
-    found = model.evaluate(np.repeat(grey, 20, 0), batch_size=400, verbose=0, return_dict=True)["nll"]
+    gray = np.full_like(X, 0.5)
+    found = model.evaluate(np.repeat(gray, 20, 0), batch_size=400, verbose=0, return_dict=True)["nll"]
     every = np.array(np.meshgrid(*[[0, 1]] * NUM_PIXELS)).reshape(NUM_PIXELS, -1).T
     expected = -model.log_likelihood(every, 2000).numpy()
     assert abs(found - expected.mean()) < 5 * expected.std() / 20
-    # The "NLL" of the grey image itself is another number.
+    # The "NLL" of the gray image itself is another number.
     with pytest.raises(ValueError, match=BITS):
-        model.log_likelihood(grey, 20)
+        model.log_likelihood(gray, 20)
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""Mixtures of discretised logistics, against differences of cumulative distributions in float64."""
+"""Mixtures of discretized logistics, against differences of cumulative distributions in float64."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from dvae_tf.models.levels import DiscretizedLogisticMixture
 
 LEVELS = np.arange(256) / 255
 INNER_EDGES = LEVELS[:-1] + 0.5 / 255
-# Log weights, locations and scales of the components: wide; narrower than a level and centred on one; at the
+# Log weights, locations and scales of the components: wide; narrower than a level and centered on one; at the
 # edges; beyond them.
 CASES = {
     "wide": ([0.3, -1.0, 0.5], [0.2, 0.5, 0.9], [0.1, 0.3, 0.05]),
@@ -92,7 +92,7 @@ def test_finite_with_gradients_far_from_the_data(loc, scale):
 
 
 def three_channels(dtype=np.float64):
-    """Two images of two pixels in colour, of two components."""
+    """Two images of two pixels in color, of two components."""
     rng = np.random.default_rng(0)
     logits, loc, slopes = (
         rng.normal(size=(2, 2, 2)),

@@ -1,4 +1,4 @@
-"""Likelihoods of the pixels, against sums and quadrature in float64, and models of levels and colours."""
+"""Likelihoods of the pixels, against sums and quadrature in float64, and models of levels and colors."""
 
 import dataclasses
 
@@ -16,7 +16,7 @@ from support.tiny import NUM_PIXELS, all_bits, prior_log_probs, recipe, struct_o
 from support.training import SMALL
 
 LEVELS = np.arange(256) / 255
-# Wide, moderate, narrower than a level, and centred on an edge.
+# Wide, moderate, narrower than a level, and centered on an edge.
 CASES = [(0.4, 0.3), (0.4, 0.02), (0.37, 5e-4), (0.0, 0.05), (1.0, 0.05), (0.5, 3.0)]
 
 
@@ -82,19 +82,19 @@ def test_a_model_starts_at_the_mean_image(name):
         np.testing.assert_allclose(decoded, mean, atol=1e-6)
 
 
-def test_levels_are_not_binarised():
+def test_levels_are_not_binarized():
     with pytest.raises(ValueError, match="dynamic_binarization: expected false for continuous_bernoulli"):
         recipe(likelihood="continuous_bernoulli", dynamic_binarization=True)
     own = config.recipe("digits", "1-layer-small", "dvaes_power", 1, likelihood="discretized_logistic")
     assert not own.dynamic_binarization
 
 
-COLOURS = (1, 2, 3)
+COLORS = (1, 2, 3)
 
 
-def colour_model(**changes):
+def color_model(**changes):
     settings = recipe(likelihood="logistic_mixture", **changes)
-    return models.DVAE(settings, np.linspace(0.1, 0.9, NUM_PIXELS), image_shape=COLOURS)
+    return models.DVAE(settings, np.linspace(0.1, 0.9, NUM_PIXELS), image_shape=COLORS)
 
 
 def some_levels(count=5):
@@ -102,11 +102,11 @@ def some_levels(count=5):
 
 
 def test_a_mixture_has_the_channels_of_the_images():
-    model = colour_model()
+    model = color_model()
     assert model.likelihood == models.LogisticMixture(num_channels=3)
     assert model.decoder(np.zeros((1, 6), np.float32)).shape == (1, 2 * 10 * 5)
-    grey = models.DVAE(model.recipe, np.full(NUM_PIXELS, 0.5), image_shape=(2, 3))
-    assert grey.likelihood == models.LogisticMixture(num_channels=1)
+    gray = models.DVAE(model.recipe, np.full(NUM_PIXELS, 0.5), image_shape=(2, 3))
+    assert gray.likelihood == models.LogisticMixture(num_channels=1)
     own = models.LogisticMixture(num_components=2, num_channels=3)
     assert own.of_images(None) is own
     with pytest.raises(ValueError, match="num_components: expected an integer of at least 1, got 0"):
@@ -131,13 +131,13 @@ def test_a_mixture_starts_near_the_mean_image(channels):
 
 
 def test_other_levels_than_those_of_8_bits_are_refused():
-    model, x = colour_model(), some_levels()
+    model, x = color_model(), some_levels()
     model(x)
     with pytest.raises(ValueError, match="x: expected the 256 levels n / 255 of 8-bit images, got"):
         model(0.999 * x)
 
 
-def test_levels_of_8_bits_are_not_binarised():
+def test_levels_of_8_bits_are_not_binarized():
     with pytest.raises(ValueError, match="dynamic_binarization: expected false for logistic_mixture"):
         recipe(likelihood="logistic_mixture", dynamic_binarization=True)
     mnist = config.recipe("mnist", "1-layer-small", "dvaes_power", 1, likelihood="logistic_mixture")
@@ -146,9 +146,9 @@ def test_levels_of_8_bits_are_not_binarised():
 
 
 @pytest.mark.slow
-def test_the_likelihood_of_colours_against_enumeration():
+def test_the_likelihood_of_colors_against_enumeration():
     """Over all codes, the probabilities of the levels from differences of the cumulative distribution."""
-    model, x = colour_model(), some_levels(3)
+    model, x = color_model(), some_levels(3)
     rng = np.random.default_rng(1)
     for variable in (model.decoder.later[-1].kernel, *model.prior.trainable_variables):
         variable.assign(variable + 0.3 * rng.normal(size=variable.shape).astype(np.float32))
@@ -176,9 +176,9 @@ def test_the_likelihood_of_colours_against_enumeration():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("baseline", config.BASELINES)
-def test_every_system_takes_colours(baseline):
+def test_every_system_takes_colors(baseline):
     k = config.ESTIMATORS[config.SYSTEMS[baseline].estimator].smallest_k
-    model, x = colour_model(baseline=baseline, k=k, struct=struct_of(baseline)), some_levels()
+    model, x = color_model(baseline=baseline, k=k, struct=struct_of(baseline)), some_levels()
     with tf.GradientTape() as tape:
         bound = tf.reduce_mean(model.relaxed_bound(x, (0, 1)).bound)
     gradients = tape.gradient(bound, model.decoder.trainable_variables)
@@ -188,22 +188,22 @@ def test_every_system_takes_colours(baseline):
 
 
 @pytest.mark.slow
-def test_a_run_of_colours(tmp_path):
+def test_a_run_of_colors(tmp_path):
     x = some_levels(150)
-    images = data.Images(x[:100], x[100:120], x[120:], COLOURS, "tiny", "a test")
+    images = data.Images(x[:100], x[100:120], x[120:], COLORS, "tiny", "a test")
     settings = recipe(likelihood="logistic_mixture", **SMALL)
     result = training.train(settings, images, tmp_path / "run")
     assert result.test_bits_per_dim == pytest.approx(result.test_nll / (6 * np.log(2)))
     assert runs.read_result(tmp_path / "run") == result
     model = models.load(tmp_path / "run")
-    assert model.image_shape == COLOURS
+    assert model.image_shape == COLORS
     model.save(tmp_path / "a.keras")
     again = keras.saving.load_model(tmp_path / "a.keras")
     np.testing.assert_array_equal(again.log_likelihood(x, 3), model.log_likelihood(x, 3))
     measured = evaluation.evaluate(model, images.test, 20, num_temperatures=20)
     assert measured.bits_per_dim == pytest.approx(evaluation.bits_per_dim(measured.nll, 6))
     loaded = tf.saved_model.load(export.save(model, tmp_path / "saved", 50, 7))
-    assert tuple(loaded.image_shape.numpy()) == COLOURS
+    assert tuple(loaded.image_shape.numpy()) == COLORS
     seed = tf.constant([0, 1])
     found = loaded.signatures["log_likelihood"](x=tf.constant(x), seed=seed)["log_likelihood"]
     np.testing.assert_allclose(found, model.log_likelihood(x, 50, (0, 1)), atol=1e-4)

@@ -10,7 +10,7 @@ import tensorflow as tf
 from dvae_tf import config, estimators, local, models
 from runners import exact_model as exact
 from support import gradient_checks, local_reference, smoothing_reference
-from support.gradient_checks import LARGEST, X, centred, largest_z_score, mean_gradients
+from support.gradient_checks import LARGEST, X, centered, largest_z_score, mean_gradients
 from support.tiny import NUM_PIXELS, all_bits, prior_log_probs, recipe, rough_model
 
 IMAGES = all_bits(NUM_PIXELS)[::5].astype(np.float32)
@@ -85,7 +85,7 @@ def exact_gradient(baseline, num_groups, num_local, k, kl_weight):
     samples = 1 if baseline in AVERAGED else k
 
     def objective(moved):
-        return local_reference.bound(centred(moved), X, unit, kl, num_groups, samples, kl_weight, num_nodes)
+        return local_reference.bound(centered(moved), X, unit, kl, num_groups, samples, kl_weight, num_nodes)
 
     return exact.gradient(objective, parameters)
 
@@ -216,7 +216,7 @@ def test_bits_alone_have_no_locals():
         model.draw_local(np.zeros((2, 6), np.float32))
 
 
-def test_late_samples_refit_and_centring():
+def test_late_samples_refit_and_centering():
     """The parts of a schedule, of which refitting trains the encoders of both kinds and no prior."""
     changes = {
         "late_start": 0.3,

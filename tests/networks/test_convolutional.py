@@ -151,7 +151,7 @@ def test_decoder(shape, per_pixel, by_pixel):
     np.testing.assert_allclose(found, expected + np.asarray(made.output_bias), atol=1e-4)
 
 
-def test_training_normalises_by_the_batch_and_penalises_kernels_and_scales():
+def test_training_normalizes_by_the_batch_and_penalizes_kernels_and_scales():
     made = roughen(ResidualBlock(3, seed=1, weight_decay=0.2))
     hidden = tf.constant(np.random.default_rng(1).normal(size=(4, 2, 3, 3)), tf.float32)
     inside = made.first_norm(hidden, training=True)

@@ -78,8 +78,8 @@ def test_initial_kernels_follow_from_the_seed():
 def test_penalty_is_half_the_squared_kernels_and_scales():
     made = network((6, 4), (7, 5), weight_decay=0.2)
     roughen(made)
-    penalised = [layer.kernel for layer in (*made.first, *made.later)] + [norm.gamma for norm in made.norms]
-    expected = 0.1 * sum((np.asarray(each, np.float64) ** 2).sum() for each in penalised)
+    penalized = [layer.kernel for layer in (*made.first, *made.later)] + [norm.gamma for norm in made.norms]
+    expected = 0.1 * sum((np.asarray(each, np.float64) ** 2).sum() for each in penalized)
     assert float(sum(made.losses)) == pytest.approx(expected, rel=1e-5)
     assert network((6,), (7,), weight_decay=0.0).losses == []
 

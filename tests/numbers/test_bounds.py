@@ -69,7 +69,7 @@ each_num_groups = pytest.mark.parametrize("num_groups", [1, 2])
 
 
 def _rows(logits):
-    """[B, D]: each number in all units, and together with its neighbours."""
+    """[B, D]: each number in all units, and together with its neighbors."""
     return np.stack([*(np.full(NUM_UNITS, each) for each in logits), *np.resize(logits, (9, NUM_UNITS))])
 
 

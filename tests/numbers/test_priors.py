@@ -48,7 +48,7 @@ def machines(draw):
 
 
 def _codes(zetas):
-    """Rows of D: each number in all units, together with its neighbour, and with the vertices."""
+    """Rows of D: each number in all units, together with its neighbor, and with the vertices."""
     rows = [np.full(NUM_UNITS, zeta) for zeta in zetas]
     rows += [np.resize(zetas[i : i + 2], NUM_UNITS) for i in range(len(zetas) - 1)]
     return np.stack(rows)

@@ -84,7 +84,7 @@ def test_bit_behind_zeta(case, dtype, data, logits, drawn):
     theta = _theta(case, data)
     arguments = _grid(dtype, _zetas(case, dtype, drawn), logits, theta)
     ratio = assert_finite(_method(case, dtype, "log_density_ratio"), *arguments)
-    # Towards 1 it favours z = 1.
+    # Toward 1 it favors z = 1.
     assert np.all(np.diff(ratio, axis=0) >= -1e-6 * (1 + np.abs(ratio[1:])))
     middle = 0.5 + (theta[0] if case.layer is ShiftedGaussian else 0.0)
     zeta = arguments[0]
@@ -142,7 +142,7 @@ def test_quantiles(case, dtype, data, logits):
     low, high = case.oracle.support
     assert np.all((zeta >= low) & (zeta <= high))
     assert np.all(np.diff(zeta, axis=0) >= -1e-5 * (1 + np.abs(zeta[1:])))
-    # The CDF recovers the level, unless zeta is at an edge or neighbouring floats are levels apart.
+    # The CDF recovers the level, unless zeta is at an edge or neighboring floats are levels apart.
     q = case.distribution(logits, theta, dtype)
     spacing = np.spacing(np.abs(zeta) + np.finfo(zeta.dtype).tiny)
     below, above = q.cdf(zeta - 8 * spacing).numpy(), q.cdf(zeta + 8 * spacing).numpy()

@@ -130,7 +130,7 @@ def test_bennett_is_antisymmetric():
 # --------------------------------------------------------------------------- along a ladder
 
 _LADDERS, _SAMPLES = 12, 60
-_RATE = "exchange rate of neighbouring rungs: expected at least 0.1, got "
+_RATE = "exchange rate of neighboring rungs: expected at least 0.1, got "
 _SETTINGS = {"num_temperatures": 5, "num_sweeps": 2, "num_burn_in": 20}
 _SETTINGS |= {"num_chains": _LADDERS, "num_samples": _SAMPLES}
 
@@ -235,7 +235,7 @@ def _independent_units(num_units=150):
 
 
 @pytest.mark.slow
-def test_rungs_are_added_until_neighbours_exchange_as_often_as_asked():
+def test_rungs_are_added_until_neighbors_exchange_as_often_as_asked():
     machine, expected = _independent_units()
     few = _bridge(machine, num_temperatures=3, exchange_rate=0)
     assert len(few.details.inverse_temperatures) == 3

@@ -163,7 +163,7 @@ def _failing(part, number):
             "num_temp",
         ),
         ({"reverse": lambda part: _shifted(part, 9)}, "difference of both sides", "num_temperatures"),
-        ({"tempering": lambda part: _failing(part, 0)}, "exchange rate of neighbouring rungs", "max_rungs"),
+        ({"tempering": lambda part: _failing(part, 0)}, "exchange rate of neighboring rungs", "max_rungs"),
         ({"tempering": lambda part: _failing(part, 1)}, "R-hat of the energy", "num_samples"),
         ({"tempering": lambda part: _failing(part, 2)}, "round trips of a ladder", "num_samples"),
         ({"tempering": lambda part: _shifted(part, 9)}, "difference to bridge sampling", "num_samples"),

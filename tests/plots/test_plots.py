@@ -19,7 +19,7 @@ def pixels(png):
     return matplotlib.image.imread(io.BytesIO(png))
 
 
-def test_tile_lays_out_images_in_rows_with_grey_between():
+def test_tile_lays_out_images_in_rows_with_gray_between():
     images = np.arange(1, 6)[:, np.newaxis] * np.ones((5, 6)) / 10
     sheet = plots.tile(images, (2, 3), columns=4)
     assert sheet.shape == (7, 17)
@@ -36,7 +36,7 @@ def test_tile_keeps_the_orientation_of_an_image():
     np.testing.assert_array_equal(sheet[1:3, 1:4], [[0, 1, 2], [3, 4, 5]])
 
 
-def test_tiles_of_colours():
+def test_tiles_of_colors():
     image = np.linspace(0, 1, 18).reshape(2, 3, 3)
     beyond = np.where(image > 0.5, 1.2, -0.2)
     sheet = plots.tile(np.stack([image.ravel(), beyond.ravel()]), (2, 3, 3), columns=2)

@@ -227,7 +227,7 @@ def test_surrogate_of_every_state_in_proportion_is_exact():
 def test_surrogate_of_every_state_with_its_weight_is_exact():
     machine, _ = _machines()
     z = reference.binary_states(7)
-    # Not normalised: an added constant makes no difference.
+    # Not normalized: an added constant makes no difference.
     log_weights = 3.0 - reference.energy(machine, z)
     _, gradients = _surrogate_gradients(machine, z[:, :3], z[:, 3:], log_weights=tf.constant(log_weights))
     for gradient, moment in zip(gradients, reference.moments(machine), strict=True):

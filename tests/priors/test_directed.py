@@ -247,7 +247,7 @@ def test_hands_out_zeta_or_the_bits():
     np.testing.assert_allclose(_prior((2, 3))().log_prob(z), _log_prob((2, 3), z), rtol=1e-5, atol=1e-5)
 
 
-def test_is_normalised_and_has_no_chains():
+def test_is_normalized_and_has_no_chains():
     prior = _prior((2, 3))
     assert float(prior.log_partition) == 0.0
     assert float(prior.advance_chains()) == 0.0

@@ -23,11 +23,11 @@ def _trained(prior, num_steps, seed=0, drift=0.02):
     """Updates as in a training: small and mostly in one direction, with a step of the chains before each."""
     rng = np.random.default_rng(seed)
     shape = prior.coupling_weights.shape
-    towards = rng.normal(size=shape)
+    toward = rng.normal(size=shape)
     advance = tf.function(prior.advance_chains)
     for _ in range(num_steps):
         advance()
-        update = towards + rng.normal(size=shape)
+        update = toward + rng.normal(size=shape)
         prior.coupling_weights.assign_add(drift * update.astype(np.float32))
     return prior
 

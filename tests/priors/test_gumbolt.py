@@ -138,7 +138,7 @@ def test_theorem_1_linear_along_every_coordinate(size):
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_theorem_2_never_above_the_normalised_density(seed):
+def test_theorem_2_never_above_the_normalized_density(seed):
     machine = reference.random_machine(1, 1, seed=seed, stddev=[0.1, 1.0, 4.0][seed % 3])
     proxy = _proxy(machine)
     nodes, weights = smoothing_reference.composite_quadrature([0.0, 0.5, 1.0])
@@ -151,8 +151,8 @@ def test_theorem_2_never_above_the_normalised_density(seed):
     np.testing.assert_allclose(mass, closed / np.exp(reference.log_partition(machine)), rtol=1e-10)
     # The theorem, strict because Z is a sum over 4 vertices and the square has area 1.
     assert mass < 1
-    normalised = proxy.log_prob(zeta).numpy() - np.log(mass)
-    assert np.all(proxy.log_prob(zeta) <= normalised)
+    normalized = proxy.log_prob(zeta).numpy() - np.log(mass)
+    assert np.all(proxy.log_prob(zeta) <= normalized)
     if seed % 3 == 0:
         np.testing.assert_allclose(mass, 0.25, rtol=0.1)
 

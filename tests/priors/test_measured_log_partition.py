@@ -47,7 +47,7 @@ def test_small_machines_are_enumerated(size, make):
     assert prior.measure_log_partition(1, 1, (5, 5)) == found
 
 
-def test_what_is_stored_normalises_the_prior():
+def test_what_is_stored_normalizes_the_prior():
     machine = reference.random_machine(3, 4, seed=101, stddev=1.5)
     prior = _prior(machine)
     z = reference.binary_states(7).astype(np.float32)
@@ -74,7 +74,7 @@ def test_float64_is_stored_as_it_is():
         np.testing.assert_allclose(float(stored), reference.log_partition(machine), rtol=1e-14)
 
 
-def test_the_gaussian_integral_is_normalised_by_it_too():
+def test_the_gaussian_integral_is_normalized_by_it_too():
     machine = reference.random_machine(2, 3, seed=102)
     prior = _prior(machine, num_moves=20, make=GaussianIntegralPrior, beta=12.0)
     assert prior.measure_log_partition(10, 10, (0, 1)).method == "exact"

@@ -316,7 +316,7 @@ def test_of_a_damaged_checkpoint_the_one_before_is_taken(folders, tmp_path):
         ("result.json", "[]", "expected a result, got list"),
         ("result.json", '{"test_nll": "low"}', r"expected values for \['active_units'"),
         ("result.json", "{", "expected a JSON file"),
-        ("config.json", '{"colour": 1}', "unknown fields"),
+        ("config.json", '{"color": 1}', "unknown fields"),
         ("best.npz", "no archive", "expected an archive"),
     ],
     ids=lambda value: value[:20],

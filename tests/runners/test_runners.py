@@ -104,7 +104,7 @@ def test_a_run_a_second_time_an_evaluation_and_a_publication(tmp_path):
     [
         (["--baseline=vae"], ["baseline", "dvaes_power"]),
         (["--struct=9-layer"], ["struct", "2-layer-nonlin"]),
-        (["--colour=red"], ["colour"]),
+        (["--color=red"], ["color"]),
         (["--k=0"], ["k:"]),
         (["--beta=-1"], ["beta"]),
         (["--beta=0.5"], ["beta", "above 1"]),
@@ -124,7 +124,7 @@ def test_bad_use_leaves_with_code_2_and_a_message(flags, messages, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-def test_binarised_mnist_needs_no_folder():
+def test_binarized_mnist_needs_no_folder():
     out, _ = run("binarized_mnist", "--dry_run", "--struct=1-layer-lin")
     assert "Data: embedded in dvae_tf; 50,000 / 10,000 / 10,000 images" in out
 
@@ -158,9 +158,9 @@ def test_images_of_ones_own(tmp_path):
 
 
 @pytest.mark.slow
-def test_own_images_in_colour(tmp_path):
-    colours = np.random.default_rng(0).integers(0, 256, (150, 4, 5, 3), np.uint8)
-    np.savez(tmp_path / "images.npz", train=colours[:120], test=colours[120:])
+def test_own_images_in_color(tmp_path):
+    colors = np.random.default_rng(0).integers(0, 256, (150, 4, 5, 3), np.uint8)
+    np.savez(tmp_path / "images.npz", train=colors[:120], test=colors[120:])
     flags = [f"--{split}={tmp_path}/images.npz:{split}" for split in ("train", "test")]
     flags += [f"--log_dir={tmp_path / 'run'}", "--likelihood=logistic_mixture", *QUICK]
     out, _ = run("custom", *flags)

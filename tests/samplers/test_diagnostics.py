@@ -48,9 +48,9 @@ def test_autocorrelation_time_by_its_definition():
     """The sum over lags by loops, cut where a pair is no longer positive, for even and odd lengths."""
     for steps in (40, 41):
         values = _autoregressive(0.7, steps, 3, 1)
-        centred = values - values.mean()
+        centered = values - values.mean()
         covariance = [
-            sum((centred[t] * centred[t + lag]).sum() for t in range(steps - lag)) for lag in range(steps)
+            sum((centered[t] * centered[t + lag]).sum() for t in range(steps - lag)) for lag in range(steps)
         ]
         rho = np.array(covariance) / covariance[0]
         expected = -1.0

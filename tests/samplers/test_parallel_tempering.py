@@ -52,7 +52,7 @@ def _p_values(state, machine, base_logits=None):
 
 
 def _acceptances(machine, ladder):
-    """E and standard deviation of min(1, exp((t' - t) (E' - E))) for states of neighbours, [M - 1] each."""
+    """E and standard deviation of min(1, exp((t' - t) (E' - E))) for states of neighbors, [M - 1] each."""
     energies = reference.energy(machine, reference.binary_states(machine.num_units))
     found = []
     for low, high in itertools.pairwise(ladder):

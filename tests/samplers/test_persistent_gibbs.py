@@ -156,7 +156,7 @@ SAMPLERS = {
 
 @pytest.mark.parametrize("kind", SAMPLERS, ids=lambda kind: kind.__name__)
 def test_settings_may_be_integers_of_numpy(kind):
-    """They become integers of Python, which compare, hash and serialise."""
+    """They become integers of Python, which compare, hash and serialize."""
     for name in SAMPLERS[kind]:
         for value in (np.int64(10), np.uint8(10), np.array(10)):
             sampler = kind(**{name: value})

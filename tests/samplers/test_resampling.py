@@ -17,7 +17,7 @@ LOG_WEIGHTS = np.log([0.03, 0.21, 0.0004, 0.4, 0.3096, 0.05])[np.newaxis]
 LAST_OFFSET = 1 - 2.0**-53
 
 
-def _normalised(log_weights):
+def _normalized(log_weights):
     return special.softmax(np.asarray(log_weights, np.float64), -1)
 
 
@@ -63,7 +63,7 @@ def test_counts_are_rounded_either_way(resample):
     rng = np.random.default_rng(0)
     log_weights = rng.normal(0, rng.uniform(0, 5, (200, 1)), (200, 150)).astype(np.float32)
     counts = _counts(resample(tf.constant(log_weights), tf.constant([4, 5])), 150)
-    expected = 150 * _normalised(log_weights)
+    expected = 150 * _normalized(log_weights)
     # Weights are multiples of 2^-32 of the largest one.
     assert np.all(counts >= np.floor(expected - 1e-6))
     assert np.all(counts <= np.ceil(expected + 1e-6))
@@ -127,7 +127,7 @@ def test_large_populations(monkeypatch, kind):
         "falling": -np.arange(size) / 100,
         "one large": np.where(np.arange(size) == 5, 0.0, -9.0),
     }[kind].astype(np.float32)
-    expected = size * _normalised(log_weights)
+    expected = size * _normalized(log_weights)
     offsets = [None, None, 0.3, LAST_OFFSET]
     for seed, offset in enumerate(offsets):
         if offset is not None:
@@ -171,7 +171,7 @@ def test_the_checks_catch_running_sums_of_float32(monkeypatch):
     np.testing.assert_array_equal(systematic_resampling(tf.fill([size], 0.0), (0, 0)), np.arange(size))
 
 
-def test_weights_need_not_be_normalised():
+def test_weights_need_not_be_normalized():
     log_weights = LOG_WEIGHTS[0].astype(np.float32)
     expected = systematic_resampling(tf.constant(log_weights), tf.constant([1, 1]))
     for shift in (-300.0, 200.0):

@@ -64,14 +64,14 @@ def betas(smallest=0.0):
 
 
 def unit_zetas(dtype, drawn):
-    """zeta in [0, 1], sorted: the ends, their neighbouring floats, drawn ones."""
+    """zeta in [0, 1], sorted: the ends, their neighboring floats, drawn ones."""
     limits = np.finfo(dtype)
     ends = [0, limits.tiny, 4 * limits.tiny, 1e-30, limits.eps, 0.5, 1 - limits.eps, 1 - limits.epsneg, 1]
     return np.sort(np.concatenate([ends, drawn]).astype(dtype))
 
 
 def real_zetas(dtype, drawn):
-    """Real zeta, sorted: far ones, neighbouring floats of the modes, drawn ones around (0, 1)."""
+    """Real zeta, sorted: far ones, neighboring floats of the modes, drawn ones around (0, 1)."""
     limits = np.finfo(dtype)
     ends = [0, limits.tiny, 0.5, 1 - limits.epsneg, 1, 1 + limits.eps]
     far = [10.0**power for power in (0.5, 2, 4, 6)]
@@ -80,7 +80,7 @@ def real_zetas(dtype, drawn):
 
 
 def outside_unit(dtype):
-    """Numbers outside of [0, 1], including the neighbouring floats of the ends."""
+    """Numbers outside of [0, 1], including the neighboring floats of the ends."""
     limits = np.finfo(dtype)
     return np.array([-limits.max, -1e6, -1.0, -limits.tiny, 1 + limits.eps, 2.0, 1e6, limits.max], dtype)
 

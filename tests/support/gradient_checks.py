@@ -103,8 +103,8 @@ def _name(variable: Any, model: models.DVAE) -> str:
     return f"{network}/kernel"
 
 
-def centred(parameters: exact.Parameters) -> exact.Parameters:
-    """Parameters whose first encoder layer takes x itself: its bias has the centring."""
+def centered(parameters: exact.Parameters) -> exact.Parameters:
+    """Parameters whose first encoder layer takes x itself: its bias has the centering."""
     moved = dict(parameters)
     for name, kernel in parameters.items():
         if "encoder" in name and name.endswith("/x"):

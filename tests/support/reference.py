@@ -115,7 +115,7 @@ def planted_machine(num_left, num_right, coupling, field, seed):
     """Two modes, a random pattern and its opposite: spins aligned with the pattern by equal couplings.
 
     Returns:
-      The machine, and the pattern of bits [L + R] that the field favours.
+      The machine, and the pattern of bits [L + R] that the field favors.
     """
     pattern = np.random.default_rng(seed).integers(0, 2, num_left + num_right).astype(np.float64)
     s_l, s_r = np.split(2 * pattern - 1, [num_left])
@@ -204,7 +204,7 @@ def importance_weighted_bound(log_joint, log_posterior, num_importance_samples):
 
     Args:
       log_joint: [S], log p(x, z) of every z.
-      log_posterior: [S], log q(z | x) of every z, normalised.
+      log_posterior: [S], log q(z | x) of every z, normalized.
       num_importance_samples: K; S^K must be small.
     """
     log_joint, log_posterior = np.asarray(log_joint), np.asarray(log_posterior)
@@ -260,7 +260,7 @@ def chi_square_p_value(numbers, probs):
 
 
 def weighted_p_value(frequencies, probs):
-    """p-value of independent unnormalised frequencies [N, S] whose mean is proportional to `probs`.
+    """p-value of independent unnormalized frequencies [N, S] whose mean is proportional to `probs`.
 
     Each row holds weights by state, of one weighted draw or of a whole population with its Z. The test is
     Hotelling's, of the mean of (row - its sum times probs); states expected in fewer than 50 rows are merged,

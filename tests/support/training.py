@@ -17,7 +17,7 @@ SMALL = {
 
 
 def tiny_images(count=300, seed=0, is_binary=True):
-    """Noisy copies of three patterns of 2 x 3 pixels; grey training images where not binary."""
+    """Noisy copies of three patterns of 2 x 3 pixels; gray training images where not binary."""
     rng = np.random.default_rng(seed)
     modes = np.array([[1, 1, 1, 0, 0, 0], [0, 0, 0, 1, 1, 1], [1, 0, 1, 0, 1, 0]])
     chosen = modes[rng.integers(0, 3, 3 * count)]

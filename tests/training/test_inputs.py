@@ -99,7 +99,7 @@ PAIRS = {
 
 
 @pytest.mark.parametrize("pair", PAIRS)
-def test_parts_are_told_apart_and_recognised(pair):
+def test_parts_are_told_apart_and_recognized(pair):
     first, second = PAIRS[pair]
     described = inputs.describe(first())
     # Keras numbers the names of the second one otherwise.
@@ -181,8 +181,8 @@ def test_differences_of_parts_are_named_by_place():
 
 def test_inputs_come_back_from_their_file(tmp_path):
     assert runs.read_inputs(tmp_path) is None
-    colour = tiny_images()._replace(image_shape=(2, 1, 3))
-    own = inputs.inputs_of(colour, {"encoder": [functional()], "decoder": Unsaved(Fixed())})
+    color = tiny_images()._replace(image_shape=(2, 1, 3))
+    own = inputs.inputs_of(color, {"encoder": [functional()], "decoder": Unsaved(Fixed())})
     runs.write_inputs(tmp_path, own)
     assert runs.read_inputs(tmp_path) == own
 

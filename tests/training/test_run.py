@@ -89,7 +89,7 @@ def test_patience_ends_a_run_that_no_longer_improves(tmp_path, monkeypatch):
     assert result.best_step == 30
 
 
-def test_grey_levels_need_a_recipe_that_binarises(tmp_path):
+def test_gray_levels_need_a_recipe_that_binarizes(tmp_path):
     images = tiny_images()
     with pytest.raises(ValueError, match="dynamic_binarization: expected True"):
         training.train(recipe("tiny", **SMALL), images._replace(train=0.5 * images.train), tmp_path / "run")
@@ -307,9 +307,9 @@ def test_bad_folders_are_refused_before_anything_is_written(tmp_path):
     (tmp_path / "odd" / "config.json").write_text("{")
     with pytest.raises(storage.StorageError, match="config.json"):
         training.train(settings, images, tmp_path / "odd")
-    grey = images._replace(test=images.test * 0.5)
+    gray = images._replace(test=images.test * 0.5)
     with pytest.raises(data.DataError, match="test"):
-        training.train(settings, grey, tmp_path / "new")
+        training.train(settings, gray, tmp_path / "new")
     with pytest.raises(ValueError, match="images: expected tiny"):
         training.train(settings, images._replace(name="other"), tmp_path / "new")
     assert not (tmp_path / "new").exists()

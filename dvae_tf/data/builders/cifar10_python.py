@@ -1,4 +1,4 @@
-"""CIFAR-10, 32x32 pixels in colour, from the published archive of pickled batches."""
+"""CIFAR-10, 32x32 pixels in color, from the published archive of pickled batches."""
 
 import pathlib
 from collections.abc import Iterator, Sequence
@@ -24,7 +24,7 @@ def identify(path: pathlib.Path) -> str:
 
 
 class Cifar10Python(tfds.core.GeneratorBasedBuilder):
-    """Photographs of ten classes of things, 32x32 in colour; 45,000 / 5,000 / 10,000 images.
+    """Photographs of ten classes of things, 32x32 in color; 45,000 / 5,000 / 10,000 images.
 
     The archive has two splits; the last 5,000 images of the first are the validation images.
     """
@@ -35,7 +35,7 @@ class Cifar10Python(tfds.core.GeneratorBasedBuilder):
     def _info(self) -> tfds.core.DatasetInfo:
         return tfds.core.DatasetInfo(
             builder=self,
-            description="Photographs of ten classes of things, 32x32 pixels in colour.",
+            description="Photographs of ten classes of things, 32x32 pixels in color.",
             features=tfds.features.FeaturesDict(
                 {
                     "image": tfds.features.Image(shape=(32, 32, 3)),

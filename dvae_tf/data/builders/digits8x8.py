@@ -10,14 +10,14 @@ from .. import digits
 
 
 class Digits8x8(tfds.core.GeneratorBasedBuilder):
-    """Handwritten digits as grey levels in [0, 1], 8x8; 1,297 / 250 / 250 images; needs no file."""
+    """Handwritten digits as gray levels in [0, 1], 8x8; 1,297 / 250 / 250 images; needs no file."""
 
     VERSION = tfds.core.Version("1.0.0")
 
     def _info(self) -> tfds.core.DatasetInfo:
         return tfds.core.DatasetInfo(
             builder=self,
-            description="The digits that come with scikit-learn, 8x8 grey levels in [0, 1].",
+            description="The digits that come with scikit-learn, 8x8 gray levels in [0, 1].",
             features=tfds.features.FeaturesDict(
                 {
                     "image": tfds.features.Tensor(shape=(8, 8), dtype=np.float32),

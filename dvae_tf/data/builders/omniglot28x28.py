@@ -1,4 +1,4 @@
-"""OMNIGLOT, 28x28 grey levels, from a file in the layout of `chardata.mat`."""
+"""OMNIGLOT, 28x28 gray levels, from a file in the layout of `chardata.mat`."""
 
 import pathlib
 from collections.abc import Iterator
@@ -36,7 +36,7 @@ def identify(path: pathlib.Path) -> str:
 
 
 class Omniglot28x28(tfds.core.GeneratorBasedBuilder):
-    """Handwritten characters of 50 alphabets as grey levels in [0, 1]; 23,000 / 1,345 / 8,070 images.
+    """Handwritten characters of 50 alphabets as gray levels in [0, 1]; 23,000 / 1,345 / 8,070 images.
 
     The published file has two splits; the last 1,345 images of the first are the validation images.
     """
@@ -47,7 +47,7 @@ class Omniglot28x28(tfds.core.GeneratorBasedBuilder):
     def _info(self) -> tfds.core.DatasetInfo:
         return tfds.core.DatasetInfo(
             builder=self,
-            description="Handwritten characters of 50 alphabets, 28x28 grey levels in [0, 1].",
+            description="Handwritten characters of 50 alphabets, 28x28 gray levels in [0, 1].",
             features=tfds.features.FeaturesDict(
                 {
                     "image": tfds.features.Tensor(shape=(28, 28), dtype=np.float32, encoding="zlib"),

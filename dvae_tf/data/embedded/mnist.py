@@ -1,4 +1,4 @@
-"""Static binarised MNIST as packed bits."""
+"""Static binarized MNIST as packed bits."""
 
 import bz2
 import hashlib

@@ -1,4 +1,4 @@
-"""Makes the embedded file of binarised MNIST from the published files.
+"""Makes the embedded file of binarized MNIST from the published files.
 
     python -m dvae_tf.data.embedded.pack FOLDER
 
@@ -34,7 +34,7 @@ def pack_published(folder: pathlib.Path) -> bytes:
 
 def main() -> None:
     """Entry point."""
-    parser = argparse.ArgumentParser(description="Makes the embedded file of binarised MNIST.")
+    parser = argparse.ArgumentParser(description="Makes the embedded file of binarized MNIST.")
     parser.add_argument("folder", type=pathlib.Path, help="the folder with the three published files")
     mnist.FILE.write_bytes(bz2.compress(pack_published(parser.parse_args().folder)))
 

@@ -1,4 +1,4 @@
-"""A binary code for patches of colour photographs, in bits per dimension, against pixels without a code.
+"""A binary code for patches of color photographs, in bits per dimension, against pixels without a code.
 
 The two photographs of scikit-learn are cut into stripes, and each stripe belongs to one split: no test patch
 overlaps a training patch. Both models give probabilities of the 256 levels, by mixtures of logistics.
