@@ -145,14 +145,15 @@ class Graph:
         )
 
     def __hash__(self) -> int:
-        return self._digest
+        return int(self.digest[:14], 16)
 
     @functools.cached_property
-    def _digest(self) -> int:
-        digest = hashlib.blake2b(digest_size=7)
+    def digest(self) -> str:
+        """SHA-256 of the number of units, the edges and the colors, each in their order."""
+        digest = hashlib.sha256()
         for array in (np.asarray([self.num_units]), self.edges, *self.colors):
             digest.update(array.tobytes())
-        return int.from_bytes(digest.digest(), "big")
+        return digest.hexdigest()
 
     def __reduce__(self) -> tuple[Any, ...]:
         # By the constructor, for copies of read-only arrays could be written to.

@@ -52,8 +52,8 @@ def load(log_dir: str | pathlib.Path, **parts: Any) -> DVAE:
 
     Raises:
       FileNotFoundError: if there are no weights.
-      StorageError: if a file is damaged or a link that leads outside of the folder, or the weights belong
-        to another model; the message names the file.
+      StorageError: if a file is damaged or a link that leads outside of the folder, the weights belong to
+        another model, or a file of edges has changed; the message names the file.
       ValueError: if `parts` do not fit, or the model was trained with parts that are not given.
     """
     folder = _folder(log_dir, "log_dir")
@@ -78,6 +78,12 @@ def load(log_dir: str | pathlib.Path, **parts: Any) -> DVAE:
         raise storage.StorageError(
             f"{folder / CONFIG_FILE}: no model can be built from it: {error}"
         ) from error
+    graph = getattr(model.prior, "graph", None)
+    if inputs is not None and graph is not None:
+        try:
+            inputs.check_graph(graph.digest)
+        except ValueError as error:
+            raise storage.StorageError(f"{recipe.graph}: {error}") from error
     _assign(model, arrays, file)
     return model
 

@@ -1,13 +1,14 @@
 """Models whose machine is on a graph: from the recipe to training, saving, export and pictures."""
 
 import dataclasses
+import pathlib
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from dvae_tf import config, data, export, graphs, models, plots, training
+from dvae_tf import config, data, export, graphs, models, plots, storage, training
 from dvae_tf.models.centering import apply_centered
 from dvae_tf.models.systems import graph_of
 from support import graph_reference, reference, tiny
@@ -98,6 +99,24 @@ def test_a_run_is_resumed_measured_saved_and_exported(ring, tmp_path):
     np.testing.assert_array_equal(sampled["code"], model.sample(4, (1, 2), 5).z)
     pictures = plots.report_pictures(model, images)
     assert pictures["machine"].startswith(b"\x89PNG")
+
+
+def test_a_file_of_other_edges_is_refused(ring, tmp_path):
+    """As many edges, so that the weights would fit."""
+    recipe = tiny.recipe(
+        "tiny-2", baseline="gumbolt", graph=ring, num_train_iter=2, num_validations=1, train_batchsize=10
+    )
+    images = _images()
+    training.train(recipe, images, tmp_path / "run", verbose=False)
+    models.load(tmp_path / "run")
+    lines = pathlib.Path(ring).read_text().splitlines()
+    pathlib.Path(ring).write_text("\n".join([*lines[:-1], "2, 5"]))
+    with pytest.raises(storage.StorageError, match="graph: expected the edges that the run was trained with"):
+        models.load(tmp_path / "run")
+    with pytest.raises(ValueError, match="graph: folder has other edges"):
+        training.check_run(recipe, images, tmp_path / "run")
+    pathlib.Path(ring).write_text("\n".join(lines))
+    training.check_run(recipe, images, tmp_path / "run")
 
 
 # One of each KL term and prior, and an estimator on bits; GumBolt is trained above.
