@@ -15,7 +15,7 @@ from ..numerics import Seed, as_seed, draw_bits, split, uniform_pair
 from ..support import as_count_tensor
 from .graph import Graph
 from .machine import Form, GraphMachine, as_parameters, by_colors
-from .sparse import SparseMachine, by_neighbors, is_sparse
+from .sparse import by_neighbors, is_sparse
 
 
 def block_gibbs(
@@ -84,7 +84,7 @@ def _run_sweeps(
     return form.join(states)
 
 
-def for_sweeps(graph: Graph, biases: Any, couplings: Any) -> Form | SparseMachine:
+def for_sweeps(graph: Graph, biases: Any, couplings: Any) -> Form:
     """The parameters in the form in which sweeps are faster: by neighbors where the graph is sparse.
 
     Raises:
@@ -96,7 +96,7 @@ def for_sweeps(graph: Graph, biases: Any, couplings: Any) -> Form | SparseMachin
 
 
 def sweep(
-    form: Form | SparseMachine,
+    form: Form,
     states: Sequence[tf.Tensor],
     seed: tf.Tensor,
     keep: Sequence[tf.Tensor] | None = None,
@@ -116,14 +116,14 @@ def sweep(
     return states
 
 
-def noise(form: Form | SparseMachine, states: Sequence[tf.Tensor], seed: tf.Tensor) -> list[tf.Tensor]:
+def noise(form: Form, states: Sequence[tf.Tensor], seed: tf.Tensor) -> list[tf.Tensor]:
     """Uniform numbers on [0, 1) for the units of each color, of the shapes of the states.
 
     The two colors of a pair take the halves of one random word per unit of the larger.
     """
     starts = range(0, len(states), 2)
     seeds = [seed] if len(starts) == 1 else split(seed, len(starts))
-    units_first = isinstance(form, SparseMachine)
+    units_first = form.units_axis == 0
     found = []
     for start, now in zip(starts, seeds, strict=True):
         sizes = form.sizes[start : start + 2]

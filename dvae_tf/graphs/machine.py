@@ -133,7 +133,8 @@ class GraphMachine(NamedTuple):
 class Form(Protocol):
     """A machine by colors, as sweeps and energies compute with it: `ColoredMachine`, `rbm.RBM`.
 
-    States are lists of tensors, [..., units of the color] for each color, in the order of the sweeps.
+    States are lists of tensors, [..., units of the color] for each color, in the order of the sweeps. Of a
+    `SparseMachine` they are [units of the color, C].
     """
 
     @property
@@ -149,8 +150,12 @@ class Form(Protocol):
         """The dtype of the parameters."""
 
     @property
+    def units_axis(self) -> int:
+        """The dimension of states along which the units lie: -1, or 0 of a `SparseMachine`."""
+
+    @property
     def biases(self) -> list[tf.Tensor]:
-        """[units of the color], for each color."""
+        """[units of the color], for each color; [units of the color, 1] of a `SparseMachine`."""
 
     def products(self, number: int, states: Sequence[tf.Tensor | None]) -> tf.Tensor:
         r"""$\sum_j w_{ij} z_j$ for the units i of a color, [..., units], over the units of the others.
@@ -187,7 +192,7 @@ def interaction(form: Form, states: Sequence[tf.Tensor | None]) -> tf.Tensor | f
     earlier: list[tf.Tensor | None] = []
     for number, state in enumerate(states):
         if state is not None and any(each is not None for each in earlier):
-            total += tf.reduce_sum(state * form.products(number, earlier), -1)
+            total += tf.reduce_sum(state * form.products(number, earlier), form.units_axis)
         earlier.append(state)
     return total
 
@@ -291,6 +296,11 @@ class ColoredMachine(NamedTuple):
     def sizes(self) -> list[int]:
         """The number of units of each color."""
         return [len(units) for units in self.graph.colors]
+
+    @property
+    def units_axis(self) -> int:
+        """The last dimension."""
+        return -1
 
     @property
     def dtype(self) -> tf.DType:

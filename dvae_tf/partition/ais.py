@@ -220,8 +220,8 @@ def _anneal(
     seed: tf.Tensor,
 ) -> tuple[AnnealedChains, tf.Tensor]:
     """The steps from `first` until before `end`; also returns the seed of the next one."""
-    dtype, sizes = path.machine.dtype, path.machine.form.sizes
-    by_colors = path.form
+    machine, by_colors = path.machine, path.for_annealing
+    dtype, form = machine.dtype, by_colors.machine
     last = tf.cast(num_temperatures, dtype)
 
     def time(index: tf.Tensor) -> tf.Tensor:
@@ -233,11 +233,11 @@ def _anneal(
         change, states = by_colors.advance(states, time(index), time(index + 1), now)
         return index + 1, log_weights + change, states, seed
 
-    states = to_colors(chains.left, chains.right, sizes)
+    states = form.split(machine.bits(chains.left, chains.right))
     _, log_weights, states, seed = tf.while_loop(
         lambda index, *_: index < end, rung, (first, chains.log_weights, states, seed)
     )
-    return AnnealedChains(log_weights, *to_sides(states)), seed
+    return AnnealedChains(log_weights, *machine.sides(form.join(states))), seed
 
 
 def _bootstrap_standard_error(log_weights: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:

@@ -89,6 +89,11 @@ class RBM(NamedTuple):
         return [self.num_right, self.num_left]
 
     @property
+    def units_axis(self) -> int:
+        """The last dimension."""
+        return -1
+
+    @property
     def biases(self) -> list[tf.Tensor]:
         """[units of the color], for each color."""
         return [self.right_bias, self.left_bias]

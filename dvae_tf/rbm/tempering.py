@@ -16,9 +16,10 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from ..graphs import Form
+from ..graphs import Form, GraphMachine
 from ..graphs.gibbs import noise
 from ..graphs.machine import interaction, to_colors, to_sides
+from ..graphs.sparse import UNITS_PER_NEIGHBOR_ANNEALED, by_neighbors, is_sparse
 from ..numerics import draw_bits, softplus_difference, uniform_pair
 from .energy import Machine, transposed
 
@@ -46,6 +47,15 @@ class TemperedPath(NamedTuple):
         """The path by colors, as steps along it compute with."""
         form = self.machine.form
         return ColoredPath(form, form.split(self.base_logits))
+
+    @property
+    def for_annealing(self) -> "ColoredPath":
+        """As `form`, but by neighbors where that is faster (`graphs.sparse`)."""
+        machine = self.machine
+        if isinstance(machine, GraphMachine) and is_sparse(machine.graph, UNITS_PER_NEIGHBOR_ANNEALED):
+            form = by_neighbors(*machine)
+            return ColoredPath(form, form.split(self.base_logits[tf.newaxis]))
+        return self.form
 
     def log_marginal_change(self, left: tf.Tensor, t: tf.Tensor, before: tf.Tensor) -> tf.Tensor:
         r"""$f_t(z_l) - f_\text{before}(z_l)$ in nats, [C], for $z_l$ [C, L]."""
@@ -102,7 +112,7 @@ class ColoredPath(NamedTuple):
 
         Args:
           number: of the color that is summed out.
-          states: by color, [C, units]; its own do not matter.
+          states: by color, as the form of the machine has them; its own do not matter.
           products: of its units with the others (`Form.products`).
           pairs: the interaction of the others (`graphs.machine.interaction`); 0 of a single one.
           t: a scalar.
@@ -111,12 +121,17 @@ class ColoredPath(NamedTuple):
         now, then = self.biases(t), self.biases(before)
         change = softplus_difference(now[number] + t * products, then[number] + before * products)
         linear = [
-            tf.linalg.matvec(state, now[other] - then[other])
+            self._dot(state, now[other] - then[other])
             for other, state in enumerate(states)
             if other != number
         ]
         others = linear[0] if len(linear) == 1 else tf.add_n(linear) + (t - before) * pairs
-        return others + tf.reduce_sum(change, -1)
+        return others + tf.reduce_sum(change, self.machine.units_axis)
+
+    def _dot(self, state: tf.Tensor, coefficients: tf.Tensor) -> tf.Tensor:
+        if self.machine.units_axis == 0:
+            return tf.reduce_sum(state * coefficients, 0)
+        return tf.linalg.matvec(state, coefficients)
 
     def advance(
         self, states: Sequence[tf.Tensor | None], before: tf.Tensor, t: tf.Tensor, seed: tf.Tensor
@@ -138,7 +153,8 @@ class ColoredPath(NamedTuple):
         takes part of them again.
 
         Args:
-          states: by color, [C, units], those of the first do not matter; properly weighted for p_before.
+          states: by color, as the form of the machine has them, properly weighted for p_before; those of the
+            first do not matter.
           before: a scalar.
           t: a scalar, above or below it.
           seed: an `int32[2]` seed.
@@ -147,19 +163,20 @@ class ColoredPath(NamedTuple):
           log w [C] in nats, and the new states, which it weights properly for p_t.
         """
         form, states, count = self.machine, [None, *states[1:]], len(states)
+        axis = form.units_axis
         pairs = interaction(form, states)
         log_weights, now = None, before
         for number, rho in enumerate(noise(form, states, seed)):
             later = t if number + 1 == count else ((count - number - 1) * before + (number + 1) * t) / count
             products = form.products(number, states)
             if count > 2 and number:
-                pairs -= tf.reduce_sum(states[number] * products, -1)
+                pairs -= tf.reduce_sum(states[number] * products, axis)
             change = self.log_marginal_change(number, states, products, pairs, later, now)
             log_weights = change if log_weights is None else log_weights + change
             logits = self.biases(later)[number] + later * products
             states[number] = draw_bits(tf.math.sigmoid(logits), rho)
             if count > 2:
-                pairs += tf.reduce_sum(states[number] * products, -1)
+                pairs += tf.reduce_sum(states[number] * products, axis)
             now = later
         return log_weights, states
 

@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 
 from dvae_tf import graphs, partition, rbm
+from dvae_tf.graphs.sparse import UNITS_PER_NEIGHBOR_ANNEALED, is_sparse
 from support import graph_reference, reference
 
 FOUR_COLORS = graphs.from_edges(
@@ -40,6 +41,27 @@ def test_annealing_from_both_sides():
     np.testing.assert_array_equal(same.log_partition, reverse.log_partition)
     wrong = backward(1 - draws, num_temperatures=2)
     assert _z_score(wrong, _exact()) > 6
+
+
+@pytest.mark.parametrize("num_colors", [2, 3])
+def test_annealing_by_neighbors(num_colors):
+    """A ring of an even or an odd number of units, from biased bits, against elimination."""
+    size = 62 + num_colors
+    graph = graphs.from_edges(size, [(i, (i + 1) % size) for i in range(size)])
+    assert graph.num_colors == num_colors
+    assert is_sparse(graph, UNITS_PER_NEIGHBOR_ANNEALED)
+    parameters = graph_reference.parameters(graph, seed=3)
+    cast = tuple(tf.constant(each, tf.float32) for each in parameters)
+    expected = float(graphs.exact.log_partition(graph, *parameters))
+    base = np.linspace(0.2, 0.8, size)
+    forward = partition.annealed_importance_sampling(graph, *cast, 50, 2_000, (1, 2), base)
+    assert _z_score(forward, expected) < 4
+    draws = graphs.block_gibbs(graph, *cast, np.zeros([2_000, size]), 200, (1, 3))
+    reverse = partition.reverse_annealed_importance_sampling(graph, *cast, draws, 50, (1, 4), base)
+    assert _z_score(reverse, expected) < 4
+    assert forward.standard_error < 0.1 > reverse.standard_error
+    wrong = partition.reverse_annealed_importance_sampling(graph, *cast, 1 - draws, 2, (1, 4), base)
+    assert _z_score(wrong, expected) > 6
 
 
 @pytest.mark.slow
