@@ -12,9 +12,9 @@ from rich.console import Console
 from dvae_tf import storage
 from dvae_tf.runs import provenance
 
-from . import benchmark_samplers, benchmark_training, common
+from . import benchmark_graphs, benchmark_samplers, benchmark_training, common
 
-_SUITES = {"training": benchmark_training, "samplers": benchmark_samplers}
+_SUITES = {"training": benchmark_training, "samplers": benchmark_samplers, "graphs": benchmark_graphs}
 
 
 def main() -> None:

@@ -5,11 +5,9 @@ Without it the rows of the peer are omitted with a message.
 """
 
 import itertools
-import json
 import pathlib
 import resource
 import statistics
-import subprocess
 import tempfile
 from collections.abc import Callable
 from typing import Any
@@ -24,6 +22,7 @@ from rich.table import Table
 from dvae_tf import partition, plots, rbm, storage
 from dvae_tf.numerics import split, uniform_pair
 
+from .peers import Peer
 from .timing import UNITS, Timing, bare_products, benchmark_machine, in_turn, table
 
 _CHAINS, _SWEEPS, _TEMPERATURES = 1000, 40, 1000
@@ -49,8 +48,12 @@ def run(console: Console, rounds: int) -> dict[str, Any]:
     values = flags.FLAGS
     machine = benchmark_machine()
     with tempfile.TemporaryDirectory() as folder:
-        peer = _Peer(values.rbms_python, machine, pathlib.Path(folder)) if values.rbms_python else None
-        if peer is None:
+        peer = None
+        if values.rbms_python:
+            file = pathlib.Path(folder) / "machine.npz"
+            np.savez(file, **{name: value.numpy() for name, value in machine._asdict().items()})
+            peer = Peer("rbms_python", values.rbms_python, "peer_rbms.py", file=str(file), chains=_CHAINS)
+        else:
             console.print("rbms: skipped; set --rbms_python to the interpreter of an environment that has it")
         sampling = _negative_phase(machine, peer, rounds)
         console.print(table(f"Negative phase, {_CHAINS} chains x {_SWEEPS} sweeps, 200+200 units", sampling))
@@ -70,38 +73,7 @@ def run(console: Console, rounds: int) -> dict[str, Any]:
     }
 
 
-class _Peer:
-    """`rbms` in its own process, which executes one task at a time."""
-
-    def __init__(self, python: str, machine: rbm.RBM, folder: pathlib.Path) -> None:
-        if not pathlib.Path(python).is_file():
-            raise FileNotFoundError(f"rbms_python: expected a Python interpreter, got {python}")
-        file = folder / "machine.npz"
-        np.savez(file, **{name: value.numpy() for name, value in machine._asdict().items()})
-        script = pathlib.Path(__file__).with_name("peer_rbms.py")
-        self.process = subprocess.Popen(
-            [python, str(script)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-        self.ask(task="load", file=str(file), chains=_CHAINS)
-
-    def ask(self, **task: Any) -> float:
-        """Sends one task and returns its answer."""
-        tasks, answers = self.process.stdin, self.process.stdout
-        if tasks is None or answers is None:
-            raise RuntimeError("the peer's pipes are closed")
-        tasks.write(json.dumps(task) + "\n")
-        tasks.flush()
-        answer = answers.readline()
-        if not answer:
-            raise ValueError("rbms_python: the process ended; see its message above")
-        return float(json.loads(answer))
-
-    def close(self) -> None:
-        """Ends the process."""
-        self.process.communicate()
-
-
-def _negative_phase(machine: rbm.RBM, peer: _Peer | None, rounds: int) -> dict[str, Timing]:
+def _negative_phase(machine: rbm.RBM, peer: Peer | None, rounds: int) -> dict[str, Timing]:
     left, _ = rbm.uniform_states(_CHAINS, UNITS, UNITS, (0, 2))
 
     @tf.function(jit_compile=True)
@@ -123,7 +95,7 @@ def _negative_phase(machine: rbm.RBM, peer: _Peer | None, rounds: int) -> dict[s
     return in_turn(programs, rounds)
 
 
-def _annealing(machine: rbm.RBM, peer: _Peer | None, rounds: int) -> dict[str, dict[str, float]]:
+def _annealing(machine: rbm.RBM, peer: Peer | None, rounds: int) -> dict[str, dict[str, float]]:
     """Seconds of one estimate of log Z, the spread of estimates, and the products of as many sweeps."""
     found: dict[str, list[float]] = {}
 

@@ -1,0 +1,40 @@
+"""Runs the tasks of the graph benchmark with the PyTorch package `dwave-pytorch-plugin`.
+
+The benchmark starts this file with the Python of an environment that has the package and torch. It reads one
+JSON task per line, first the machine to load, in spins and with the colors of its graph, then {"task":
+"gibbs"}, and answers each with one JSON line: the mean of the bits after the sweeps.
+"""
+
+import json
+import sys
+
+import numpy as np
+from dwave.plugins.torch.models import GraphRestrictedBoltzmannMachine
+from dwave.plugins.torch.samplers import BlockSampler
+
+
+def main() -> None:
+    """Answers tasks until the input ends."""
+    first = json.loads(sys.stdin.readline())
+    arrays = np.load(first["file"], allow_pickle=False)
+    edges = [tuple(edge) for edge in arrays["edges"].tolist()]
+    machine = GraphRestrictedBoltzmannMachine(
+        range(len(arrays["fields"])),
+        edges,
+        linear=dict(enumerate(arrays["fields"].tolist())),
+        quadratic=dict(zip(edges, arrays["couplings"].tolist(), strict=True)),
+    )
+    sampler = BlockSampler(
+        machine,
+        arrays["color_of"].tolist().__getitem__,
+        num_chains=first["chains"],
+        schedule=[1.0] * first["sweeps"],
+        seed=0,
+    )
+    print(json.dumps(0.0), flush=True)
+    for _ in sys.stdin:
+        print(json.dumps(float((sampler.sample() + 1).mean()) / 2), flush=True)
+
+
+if __name__ == "__main__":
+    main()
