@@ -158,7 +158,7 @@ def test_weights_from_before_the_export_give_the_same(tmp_path):
 @pytest.mark.slow
 def test_many_images_share_blocks_as_in_the_live_model(tmp_path, monkeypatch):
     """K = 50 of 30 images in blocks of 3 samples, as where memory is short."""
-    monkeypatch.setattr(models.dvae, "_ROWS", 100)
+    monkeypatch.setattr(models.blocks, "_ROWS", 100)
     model = trained_model("dvaes_power")
     signatures = tf.saved_model.load(str(export.save(model, tmp_path / "saved", 50, 7))).signatures
     x, _ = some_input(model, 30)

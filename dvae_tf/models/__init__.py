@@ -1,7 +1,8 @@
 """The Keras model of a discrete VAE, and what the names of its parts stand for."""
 
 from ..estimators import RelaxedBound
-from .dvae import DVAE, BinaryCode, LocalCode, LocalSamples, Samples
+from .codes import BinaryCode, LocalCode, LocalSamples, Samples
+from .dvae import DVAE
 from .likelihoods import Bernoulli, ContinuousBernoulli, DiscretizedLogistic, Likelihood, LogisticMixture
 from .pretrained import PRETRAINED
 from .replicas import ReplicaUpdate, StepReport, combine

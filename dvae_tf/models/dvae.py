@@ -7,9 +7,8 @@ x)$ factored by groups. Training uses the relaxation $\zeta$ of the code, or the
 their gradient; all reported likelihoods are those of the discrete model (DVAE# paper, Sec. 4).
 """
 
-import math
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import keras
 import numpy as np
@@ -17,7 +16,7 @@ import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
 from ..config import ESTIMATORS as ESTIMATOR_FACTS
-from ..config import ImageShape, Recipe, as_image_shape, check_estimator
+from ..config import ImageShape, Recipe, check_estimator
 from ..estimators import BoundParts, RelaxedBound
 from ..local import LocalSample, LocalVariables
 from ..numerics import Seed, Tag, as_seed, fold_in
@@ -28,79 +27,13 @@ from ..priors import Prior
 from ..samplers import External, Sampler
 from ..smoothing import Relaxation
 from ..support import as_count
-from .inputs import checked_codes, checked_images
+from .blocks import block_rows, block_size
+from .codes import BinaryCode, LocalCode, LocalSamples, Samples
+from .inputs import checked_codes, checked_images, checked_mean, checked_shape
 from .likelihoods import Likelihood
 from .recipe_networks import RecipeNetworks
 from .recipe_training import RecipeTraining
-from .systems import BOUNDS, ESTIMATORS, KL_TERMS, LIKELIHOODS, PRIORS, RELAXATIONS, PriorParts
-
-# Rows (images x samples) in one block of a likelihood estimate; bounds its memory. Convolutional networks
-# hold several numbers for each pixel of a row.
-_ROWS = 10_000
-_CONVOLUTIONAL_ROWS = 1_000
-
-
-class BinaryCode(NamedTuple):
-    r"""Binary codes of images.
-
-    Attributes:
-      logits: log-odds of the bits, `[K, B, D]`; the means of a Gaussian code (`baseline="gaussian"`).
-      z: bits, `[K, B, D]`; the values of a Gaussian code.
-      log_prob: $\log q(z \mid x)$, `[K, B]`, nats.
-    """
-
-    logits: tf.Tensor
-    z: tf.Tensor
-    log_prob: tf.Tensor
-
-
-class LocalCode(NamedTuple):
-    r"""Codes of images of a model with local variables; nats.
-
-    Attributes:
-      logits: log-odds of the bits, `[K, B, D]`; the means of a Gaussian code (`baseline="gaussian"`).
-      z: bits, `[K, B, D]`; the values of a Gaussian code.
-      log_prob: $\log q(z \mid x)$, `[K, B]`.
-      local: the local variables $y$, `[K, B, Y]`.
-      local_log_ratio: $\log q(y \mid x, z) - \log p(y \mid z)$, `[K, B]`.
-      local_kl: the KL divergence of each local group given what is before it, `[M, K, B]`.
-      local_shift: how far the mean of $q(y \mid x, z)$ is from that of $p(y \mid z)$, in units of the scale
-        of the latter, `[K, B, Y]`.
-    """
-
-    logits: tf.Tensor
-    z: tf.Tensor
-    log_prob: tf.Tensor
-    local: tf.Tensor
-    local_log_ratio: tf.Tensor
-    local_kl: tf.Tensor
-    local_shift: tf.Tensor
-
-
-class Samples(NamedTuple):
-    """Samples of the model.
-
-    Attributes:
-      images: pixel means, `[N, X]`.
-      z: the codes that they were decoded from, `[N, D]`.
-    """
-
-    images: tf.Tensor
-    z: tf.Tensor
-
-
-class LocalSamples(NamedTuple):
-    """Samples of a model with local variables.
-
-    Attributes:
-      images: pixel means, `[N, X]`.
-      z: the bits that they were decoded from, `[N, D]`.
-      local: the local variables, `[N, Y]`.
-    """
-
-    images: tf.Tensor
-    z: tf.Tensor
-    local: tf.Tensor
+from .systems import BOUNDS, ESTIMATORS, KL_TERMS, LIKELIHOODS, PRIORS, RELAXATIONS, PriorParts, registered
 
 
 @keras.saving.register_keras_serializable("dvae_tf")
@@ -179,19 +112,19 @@ class DVAE(RecipeTraining):
         self.likelihood = LIKELIHOODS[recipe.likelihood] if likelihood is None else likelihood
         self.pixel_values = getattr(self.likelihood, "pixels", None)
         self.num_levels: int | None = getattr(self.likelihood, "num_levels", None)
-        mean_x = _checked_mean(mean_x, self.pixel_values)
+        mean_x = checked_mean(mean_x, self.pixel_values)
         structure, system = recipe.structure, recipe.system
         known = recipe.known_image_shape
         if not structure.channels and len(known or ()) < 3:
             # Dense networks, and likelihoods of a single channel, do not need it.
             known = recipe.image_shape
-        self.image_shape = _checked_shape(known if image_shape is None else image_shape, len(mean_x))
+        self.image_shape = checked_shape(known if image_shape is None else image_shape, len(mean_x))
         if isinstance(self.likelihood, Likelihood):
             self.likelihood = self.likelihood.of_images(self.image_shape)
         self.recipe, self.num_pixels, self.kl_warmup = recipe, len(mean_x), kl_warmup
-        self._rows = _rows(self.likelihood, mean_x, bool(structure.channels))
+        self._rows = block_rows(self.likelihood, mean_x, bool(structure.channels))
         self.kl, self.bound = KL_TERMS[system.kl], BOUNDS[system.bound]
-        _registered(ESTIMATORS, "estimator", recipe.estimator)
+        registered(ESTIMATORS, "estimator", recipe.estimator)
         self._nll = keras.metrics.Mean("nll")
         self.mean_x = self.add_weight(
             name="mean_x",
@@ -248,7 +181,7 @@ class DVAE(RecipeTraining):
                 )
             return ()
         if given is None:
-            given = _registered(RELAXATIONS, "relaxation", system.relaxation)(self.recipe)
+            given = registered(RELAXATIONS, "relaxation", system.relaxation)(self.recipe)
         relaxations = [given] * num_groups if isinstance(given, Relaxation) else list(given)
         if len(relaxations) != num_groups or not all(isinstance(each, Relaxation) for each in relaxations):
             raise ValueError(
@@ -265,7 +198,7 @@ class DVAE(RecipeTraining):
                 f"sampler: expected one with the {num_chains} chains of the recipe (num_chains) for each "
                 f"replica, got {sampler!r}"
             )
-        build = _registered(PRIORS, "prior", recipe.system.prior)
+        build = registered(PRIORS, "prior", recipe.system.prior)
         return build(PriorParts(recipe, relaxation, self._networks.dense, sampler))
 
     def _own_prior(self, prior: Prior) -> Prior:
@@ -459,7 +392,7 @@ class DVAE(RecipeTraining):
         if log_partition is None:
             log_partition = self.prior.log_partition
         num_images = tf.shape(x)[0] if x.shape[0] is None else x.shape[0]
-        block = _block_size(num_importance_samples, num_images, self._rows)
+        block = block_size(num_importance_samples, num_images, self._rows)
         estimate = self._stream(x, tf.constant(num_importance_samples), block, as_seed(seed))
         log_partition = tf.cast(tf.convert_to_tensor(log_partition), tf.float32)
         return LikelihoodEstimate(estimate.log_likelihood - log_partition, estimate.variance)
@@ -671,50 +604,6 @@ def _as_list(layers: keras.layers.Layer | Sequence[keras.layers.Layer]) -> Seque
     return [layers] if isinstance(layers, keras.layers.Layer) else layers
 
 
-def _checked_shape(image_shape: Any, num_pixels: int) -> ImageShape | None:
-    """The shape of images of so many pixels.
-
-    Raises:
-      ValueError: if it has another number of pixels, or is no shape of images.
-    """
-    if image_shape is None:
-        return None
-    shape = as_image_shape(image_shape)
-    if math.prod(shape) != num_pixels:
-        raise ValueError(f"image_shape: expected {num_pixels} pixels, got {shape}")
-    return shape
-
-
-def _checked_mean(mean_x: Any, pixels: str | None) -> np.ndarray:
-    """The mean image as float32 `[X]`.
-
-    Raises:
-      ValueError: if it is none of images of such pixels.
-    """
-    mean_x = np.asarray(mean_x, np.float32)
-    if mean_x.ndim != 1 or not len(mean_x):
-        raise ValueError(f"mean_x: expected shape [pixels], got {mean_x.shape}")
-    low, high = mean_x.min(), mean_x.max()
-    # Comparisons with NaN are false.
-    if not (np.isfinite([low, high]).all() and (pixels is None or (low >= 0 and high <= 1))):
-        raise ValueError(f"mean_x: expected the mean image, in [0, 1], got values from {low} to {high}")
-    return mean_x
-
-
-def _registered(table: dict[str, Any], kind: str, name: str) -> Any:
-    """A part by name.
-
-    Raises:
-      ValueError: if there is no such part.
-    """
-    if name not in table:
-        raise ValueError(
-            f"{kind}: expected one of {', '.join(table)}, got {name!r}; register your own with "
-            f"dvae_tf.models.register_{kind}"
-        )
-    return table[name]
-
-
 def _float32_policy(dtype: Any) -> Any:
     """The dtype policy of the networks: variables are float32 whatever Keras's default.
 
@@ -727,18 +616,3 @@ def _float32_policy(dtype: Any) -> Any:
     if dtype is not None:
         raise ValueError(f"dtype: expected float32, mixed_float16 or mixed_bfloat16, got {policy.name}")
     return keras.dtype_policies.get("float32")
-
-
-def _block_size(num_samples: int, num_images: int | tf.Tensor, rows: int) -> int | tf.Tensor:
-    """Samples in one block of a likelihood estimate: as many as memory allows."""
-    if isinstance(num_images, int):
-        return min(int(num_samples), max(1, rows // max(1, num_images)))
-    return tf.minimum(num_samples, tf.maximum(1, rows // tf.maximum(1, num_images)))
-
-
-def _rows(likelihood: Any, mean_x: np.ndarray, is_convolutional: bool) -> int:
-    """Rows of a block: fewer where a pixel has more than a few outputs, or networks are convolutional."""
-    rows = _CONVOLUTIONAL_ROWS if is_convolutional else _ROWS
-    if not isinstance(likelihood, Likelihood):
-        return rows
-    return rows // max(1, len(likelihood.initial_outputs(mean_x)) // (2 * len(mean_x)))

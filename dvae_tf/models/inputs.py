@@ -1,12 +1,16 @@
-"""Checks of what enters a model: images and codes.
+"""Checks of what enters a model: images, their mean and shape, and codes.
 
 Values are checked where they are known. In a graph they are known only when it runs: there the checks are
 assertions, on request, because XLA programs cannot raise.
 """
 
+import math
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
+
+from ..config import ImageShape, as_image_shape
 
 # Of 255 times a level in float32, at most.
 _ROUNDING = 1e-3
@@ -101,3 +105,33 @@ def _checked(x: tf.Tensor, good: tf.Tensor, message: str, got: list[tf.Tensor]) 
     if not bool(good):
         raise ValueError(f"{message}, got {' to '.join(f'{float(each):g}' for each in got)}")
     return x
+
+
+def checked_shape(image_shape: Any, num_pixels: int) -> ImageShape | None:
+    """The shape of images of so many pixels.
+
+    Raises:
+      ValueError: if it has another number of pixels, or is no shape of images.
+    """
+    if image_shape is None:
+        return None
+    shape = as_image_shape(image_shape)
+    if math.prod(shape) != num_pixels:
+        raise ValueError(f"image_shape: expected {num_pixels} pixels, got {shape}")
+    return shape
+
+
+def checked_mean(mean_x: Any, pixels: str | None) -> np.ndarray:
+    """The mean image as float32 `[X]`.
+
+    Raises:
+      ValueError: if it is none of images of such pixels.
+    """
+    mean_x = np.asarray(mean_x, np.float32)
+    if mean_x.ndim != 1 or not len(mean_x):
+        raise ValueError(f"mean_x: expected shape [pixels], got {mean_x.shape}")
+    low, high = mean_x.min(), mean_x.max()
+    # Comparisons with NaN are false.
+    if not (np.isfinite([low, high]).all() and (pixels is None or (low >= 0 and high <= 1))):
+        raise ValueError(f"mean_x: expected the mean image, in [0, 1], got values from {low} to {high}")
+    return mean_x

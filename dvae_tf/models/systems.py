@@ -74,6 +74,20 @@ RELAXATIONS: dict[str, _Relaxations] = {
 }
 
 
+def registered(table: dict[str, Any], kind: str, name: str) -> Any:
+    """A part by name.
+
+    Raises:
+      ValueError: if there is no such part.
+    """
+    if name not in table:
+        raise ValueError(
+            f"{kind}: expected one of {', '.join(table)}, got {name!r}; register your own with "
+            f"dvae_tf.models.register_{kind}"
+        )
+    return table[name]
+
+
 def graph_of(recipe: Recipe) -> graphs.Graph | None:
     """The graph of the machine that a recipe names, of as many units as its code; None for a restricted one.
 

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from dvae_tf import config, evaluation, export, models, plots, training
-from dvae_tf.models import dvae as dvae_module
+from dvae_tf.models import blocks
 from support.keras_files import assert_same_state, saved_and_loaded
 from support.tiny import NUM_PIXELS, all_bits, recipe, rough_model
 from support.training import SMALL, tiny_images
@@ -101,7 +101,7 @@ def test_the_ablation_has_the_same_networks():
 @pytest.mark.slow
 def test_memory_of_an_estimate_does_not_grow_with_the_samples():
     """K = 4000 in blocks: of what one block holds, the convolutional one is the smaller."""
-    assert dvae_module._block_size(4_000, 100, dvae_module._CONVOLUTIONAL_ROWS) == 10
+    assert blocks.block_size(4_000, 100, blocks._CONVOLUTIONAL_ROWS) == 10
     model = model_of()
     seen = []
     with pytest.MonkeyPatch.context() as patch:

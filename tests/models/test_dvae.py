@@ -5,7 +5,7 @@ import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
 from dvae_tf import config, models
-from dvae_tf.models import dvae as dvae_module
+from dvae_tf.models import blocks
 from support.tiny import NUM_PIXELS, all_bits, exact_log_likelihood, prior_log_probs, recipe, rough_model
 
 
@@ -55,7 +55,7 @@ def test_blocks_of_samples_make_no_difference(monkeypatch):
     model = rough_model()
     x = all_bits(NUM_PIXELS).astype(np.float32)
     whole = model.estimate_likelihood(x, 3000, (0, 1), 0.0)
-    monkeypatch.setattr(dvae_module, "_ROWS", 64 * 2048)
+    monkeypatch.setattr(blocks, "_ROWS", 64 * 2048)
     cut = model.estimate_likelihood(x, 3000, (0, 2), 0.0)
     difference = np.asarray(whole.log_likelihood - cut.log_likelihood)
     error = np.sqrt(whole.variance + cut.variance)
