@@ -18,7 +18,7 @@ from dvae_tf import config, storage, training
 from dvae_tf.data import Images
 from dvae_tf.runs import Result, provenance
 
-from . import axes, common
+from . import axes, common, recipe_flags, show
 from .cells import own_folder
 
 # For log Z of the test; only validation NLLs are compared.
@@ -47,8 +47,8 @@ def main() -> None:
     flags.DEFINE_string("runs_dir", "runs/ablation", "The folder of the runs.")
     flags.DEFINE_string("out", None, "A JSON file to which the figures are written.")
     flags.DEFINE_string("table", None, "A file to which the table is written as Markdown.")
-    common.define_data_flags()
-    common.define_flags(struct="1-layer-nonlin", num_train_iter=10_000)
+    recipe_flags.define_data_flags()
+    recipe_flags.define_flags(struct="1-layer-nonlin", num_train_iter=10_000)
     flags.FLAGS.set_default("num_validations", 2)
     flags.FLAGS.set_default("schedule", "best")
     # The choices are made by validation; the test images are looked at with few samples only.
@@ -67,7 +67,7 @@ def stages(schedule: str, baseline: str, num_groups: int = 1) -> list[tuple[str,
 def _ablate(_: Sequence[str]) -> None:
     values, console = flags.FLAGS, Console()
     seeds = axes.parse([f"seed={','.join(values.seeds)}"])["seed"]
-    images = common.load_images(values.dataset, values.likelihood)
+    images = recipe_flags.load_images(values.dataset, values.likelihood)
     num_groups = _recipe(images.name, values.baselines[0]).structure.num_groups
     rows = [
         Row(name, baseline, [_trained(images, baseline, seed, fields) for seed in seeds])
@@ -82,12 +82,12 @@ def _ablate(_: Sequence[str]) -> None:
     if values.out:
         storage.write_json(storage.as_path(values.out), _record(rows))
     if values.table:
-        storage.write_bytes(storage.as_path(values.table), common.markdown_table(_COLUMNS, lines).encode())
+        storage.write_bytes(storage.as_path(values.table), show.markdown_table(_COLUMNS, lines).encode())
 
 
 def _recipe(dataset: str, baseline: str, **fields: Any) -> config.Recipe:
     """The published recipe of the flags, with changes."""
-    return common.recipe_from_flags(
+    return recipe_flags.recipe_from_flags(
         dataset, baseline=baseline, schedule="published", ais_temperatures=_TEMPERATURES, **fields
     )
 

@@ -34,7 +34,7 @@ from dvae_tf.runs import (
 )
 from dvae_tf.storage import StorageError
 
-from . import common
+from . import show
 from .cells import PRIMARY, SIZES, deviations
 
 # Fields that are texts of their own, such as `gumbolt`; others need their name.
@@ -332,7 +332,7 @@ def rows(runs: Sequence[Run], which: str) -> list[Row]:
     for group in among:
         spread = group.standard_deviation
         nll = f"{group.mean:.2f}" + ("" if spread is None else f" ± {spread:.2f}")
-        nll += common.bits_text(group.bits_per_dim)
+        nll += show.bits_text(group.bits_per_dim)
         if not group.converged:
             nll += ", log Z not converged"
         seeds = ", ".join(map(str, sorted(run.recipe.seed for run in group.runs)))

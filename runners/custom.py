@@ -12,13 +12,13 @@ from absl import flags
 
 from dvae_tf import config, data
 
-from . import common
+from . import common, recipe_flags
 
 
 def main() -> None:
     """Entry point."""
     define_image_flags()
-    common.define_flags(struct="2-layer-small", num_train_iter=10_000)
+    recipe_flags.define_flags(struct="2-layer-small", num_train_iter=10_000)
     common.start(_custom, __doc__)
 
 
@@ -45,14 +45,14 @@ def define_image_flags() -> None:
 
 def _custom(_: Sequence[str]) -> None:
     images, dynamic_binarization = read_images(flags.FLAGS.likelihood)
-    recipe = common.recipe_from_flags(images.name, dynamic_binarization=dynamic_binarization)
+    recipe = recipe_flags.recipe_from_flags(images.name, dynamic_binarization=dynamic_binarization)
     common.train(recipe, lambda: images)
 
 
 def read_images(likelihood: str) -> tuple[data.Images, bool]:
     """The images of the flags, as a likelihood takes them, and whether each batch is binarized afresh."""
     values = flags.FLAGS
-    binarize = values.binarize or ("none" if common.takes_levels(likelihood) else "random")
+    binarize = values.binarize or ("none" if recipe_flags.takes_levels(likelihood) else "random")
     images = _images(binarize)
     if not images.is_binary or values.binarize:
         print(_LEVELS[binarize])

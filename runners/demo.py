@@ -15,7 +15,7 @@ from rich.table import Table
 
 from dvae_tf import config, data, evaluation, models, plots, runs, storage, training
 
-from . import bernoulli_mixture, common
+from . import bernoulli_mixture, common, recipe_flags, show
 
 _DATASET = "binarized_mnist"
 _PICTURE = "demo.png"
@@ -34,7 +34,7 @@ class Measured(NamedTuple):
 
 def main() -> None:
     """Entry point."""
-    common.define_flags(struct="1-layer-nonlin", num_train_iter=6_000)
+    recipe_flags.define_flags(struct="1-layer-nonlin", num_train_iter=6_000)
     for name, value in (
         ("log_dir", "runs/demo"),
         ("baseline", "gumbolt"),
@@ -51,15 +51,15 @@ def _demo(_: Sequence[str]) -> None:
     folder = storage.as_path(flags.FLAGS.log_dir)
     images = data.load(_DATASET)
     quick = {"validation_iw_samples": 10, "ais_temperatures": 1_000}
-    recipe = common.recipe_from_flags(_DATASET, **quick)
+    recipe = recipe_flags.recipe_from_flags(_DATASET, **quick)
     cells = {
-        "boltzmann": common.recipe_from_flags(_DATASET, couplings=True, **quick),
-        "factorial": common.recipe_from_flags(_DATASET, couplings=False, **quick),
+        "boltzmann": recipe_flags.recipe_from_flags(_DATASET, couplings=True, **quick),
+        "factorial": recipe_flags.recipe_from_flags(_DATASET, couplings=False, **quick),
     }
     for name, cell in cells.items():
         training.check_run(cell, images, folder / name)
     if flags.FLAGS.dry_run:
-        common.announce(console, recipe, images)
+        show.announce(console, recipe, images)
         return
     console.print(
         f"{len(images.train):,} images of binarized MNIST, {images.source}; {recipe.baseline}, "

@@ -9,7 +9,7 @@ from rich.console import Console
 from dvae_tf import config, evaluation, models, training
 from dvae_tf.runs import provenance
 
-from . import common
+from . import common, recipe_flags, show
 
 
 def main() -> None:
@@ -17,7 +17,7 @@ def main() -> None:
     flags.DEFINE_string(
         "log_dir", None, "A run folder, or a folder of committed results.", allow_override=True
     )
-    common.define_data_flags()
+    recipe_flags.define_data_flags()
     flags.DEFINE_string(
         "test", None, "A file of your own test images, as for `custom`, instead of the dataset's."
     )
@@ -44,11 +44,11 @@ def _evaluate(_: Sequence[str]) -> None:
         values.ais_temperatures,
     )
     console.print(f"{values.split} images: {measured.num_images:,}, K = {values.eval_iw_samples:,}")
-    common.show_result(console, training.result_of(model, measured, **provenance.describe()))
+    show.show_result(console, training.result_of(model, measured, **provenance.describe()))
 
 
 def _images(recipe: config.Recipe) -> np.ndarray:
-    images = common.load_test_images(recipe.dataset, recipe.likelihood)
+    images = recipe_flags.load_test_images(recipe.dataset, recipe.likelihood)
     if images is None:
         raise ValueError(
             f"test: expected a file with images of {recipe.dataset}, which are your own; got none"

@@ -32,7 +32,7 @@ from dvae_tf import (
 from dvae_tf.numerics import Tag, bernoulli_entropy, draw_bits, fold_in, log_mean_exp, uniform
 from dvae_tf.runs import provenance
 
-from . import common
+from . import common, recipe_flags
 
 _FRACTIONS = tuple(np.linspace(0, 1, 12))
 
@@ -52,7 +52,7 @@ def main() -> None:
         None,
         "A trained model for mean_field: a run folder or a short name; by default one is trained.",
     )
-    common.define_data_flags()
+    recipe_flags.define_data_flags()
     flags.DEFINE_integer("seed", 0, "The seed of all random numbers.")
     common.start(_draw, __doc__)
 
@@ -210,7 +210,7 @@ def _relaxation(model: models.DVAE) -> priors.OverlappingRelaxation:
 
 
 def _mean_field(console: Console) -> _Drawn:
-    images = common.load_images(flags.FLAGS.dataset)
+    images = recipe_flags.load_images(flags.FLAGS.dataset)
     if flags.FLAGS.model:
         model = models.load(flags.FLAGS.model)
         recipe, step = model.recipe, model.recipe.num_train_iter
@@ -284,7 +284,7 @@ _SETTINGS = {
 
 
 def _training(console: Console) -> _Drawn:
-    images = common.load_images(flags.FLAGS.dataset)
+    images = recipe_flags.load_images(flags.FLAGS.dataset)
     size = {"train_batchsize": 1_000} if flags.FLAGS.full else {}
     figure = matplotlib.figure.Figure(figsize=(10, 4), layout="constrained")
     axes = figure.subplots(1, 2)
@@ -320,7 +320,7 @@ _OBJECTIVE_IMAGES, _OBJECTIVE_SAMPLES = 500, 20
 
 
 def _gumbolt(console: Console) -> _Drawn:
-    images = common.load_images(flags.FLAGS.dataset)
+    images = recipe_flags.load_images(flags.FLAGS.dataset)
     recipe = _recipe("gumbolt", 3_000, 1_000_000, k=_OBJECTIVE_SAMPLES)
     chosen = {
         "training": data.binarize_once(images.train[:_OBJECTIVE_IMAGES], recipe.seed),

@@ -23,7 +23,7 @@ from rich.table import Table
 from dvae_tf import plots, storage
 from dvae_tf.runs import provenance
 
-from . import common, exact_bias, timing
+from . import common, exact_bias, recipe_flags, timing
 from . import exact_model as exact
 from .gradients import BUDGET, METHODS, Gradient, Moments, Weights, exact_weights, trained_weights
 
@@ -52,7 +52,7 @@ def main() -> None:
         "gradient_study.json",
         "A JSON file, whose entries of other models are kept; the figure is a PNG file beside it.",
     )
-    common.define_data_flags()
+    recipe_flags.define_data_flags()
     common.start(_study, __doc__)
 
 
@@ -116,7 +116,7 @@ def _is_offset(name: str) -> bool:
 def _trained(console: Console, name: str) -> dict[str, Any]:
     values = flags.FLAGS
     weights = trained_weights(name)
-    x = common.load_images(weights.recipe.dataset).test[: values.num_images]
+    x = recipe_flags.load_images(weights.recipe.dataset).test[: values.num_images]
     references = {}
     for bound, label in _REFERENCES.items():
         method = next(each for each in METHODS if (each.label, each.bound) == (label, bound))

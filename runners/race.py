@@ -15,7 +15,7 @@ from rich.table import Table
 from dvae_tf import plots, storage
 from dvae_tf.runs import History, provenance, read_history
 
-from . import common, comparison
+from . import common, comparison, show
 
 
 def main() -> None:
@@ -55,7 +55,7 @@ def _table(among: Sequence[comparison.Group], curves: Sequence[tuple[str, list[H
             ", ".join(str(run.recipe.seed) for run in group.runs),
             ", ".join(minutes),
             ", ".join(f"{run.result.test_nll:.2f}" for run in group.runs),
-            ", ".join(common.log_partition_text(run.result) for run in group.runs),
+            ", ".join(show.log_partition_text(run.result) for run in group.runs),
         )
     return table
 

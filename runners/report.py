@@ -15,7 +15,7 @@ from dvae_tf import data, models, plots, storage
 from dvae_tf.runs import BEST_FILE, RESULT_FILE, WEIGHTS_FILE, History, Result, read_history
 from dvae_tf.training import readable_seconds
 
-from . import common, comparison
+from . import common, comparison, recipe_flags, show
 from .comparison import text
 
 
@@ -47,7 +47,7 @@ def main() -> None:
     )
     flags.DEFINE_string("out", None, "The HTML file to write.")
     flags.DEFINE_enum("reference", "first", comparison.REFERENCES, "What differences between runs are from.")
-    common.define_data_flags()
+    recipe_flags.define_data_flags()
     flags.DEFINE_string(
         "test", None, "A file of your own test images, as for `custom`, instead of the dataset's."
     )
@@ -56,7 +56,7 @@ def main() -> None:
 
 def _report(_: Sequence[str]) -> None:
     values = flags.FLAGS
-    write(values.log_dir, values.out, common.load_test_images, values.reference)
+    write(values.log_dir, values.out, recipe_flags.load_test_images, values.reference)
     Console().print(f"Report: {values.out}")
 
 
@@ -258,14 +258,14 @@ def _result_row(run: Run, best: float | None) -> str:
     result, published = run.result, run.recipe.published
     converged = result.log_partition_converged
     nll = f"{result.test_nll:.2f} ± {result.test_nll_standard_error:.2f}"
-    nll += common.bits_text(result.test_bits_per_dim)
+    nll += show.bits_text(result.test_bits_per_dim)
     figure = "none" if published is None else f"{published.mean:.2f}"
     if published is not None and published.standard_deviation is not None:
         figure += f" ± {published.standard_deviation}"
     bracket = result.test_nll_bracket
     texts = (
         f"{result.test_nll_monte_carlo_error:.3f}",
-        common.log_partition_text(result),
+        show.log_partition_text(result),
         "not recorded" if bracket is None else "{:.3f} to {:.3f}".format(*bracket),
         "not recorded" if converged is None else "yes" if converged else "no",
         figure,

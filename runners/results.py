@@ -10,7 +10,7 @@ from dvae_tf import config, storage
 from dvae_tf.runs import RESULT_FILE, Result, read_recipe, read_result
 from dvae_tf.training import readable_seconds
 
-from . import common
+from . import common, show
 from .cells import SIZES, WITH_DEFAULT, deviations
 
 # Fields of a recipe that are not flags of a training program.
@@ -67,9 +67,9 @@ def results_page(results_dir: pathlib.Path) -> str:
 def _row(recipe: config.Recipe, result: Result) -> str:
     published = "" if recipe.published is None else f"{recipe.published.mean:.2f}"
     nll = f"{result.test_nll:.2f} ± {result.test_nll_monte_carlo_error:.3f}"
-    nll += common.bits_text(result.test_bits_per_dim)
+    nll += show.bits_text(result.test_bits_per_dim)
     time = "not recorded" if result.seconds is None else readable_seconds(result.seconds)
-    log_z = common.log_partition_text(result)
+    log_z = show.log_partition_text(result)
     return f"| {nll} | {published} | {log_z} | {time} | `{command(recipe)}` |"
 
 

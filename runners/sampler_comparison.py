@@ -18,7 +18,7 @@ from dvae_tf import config, data, storage, training
 from dvae_tf.models import DVAE
 from dvae_tf.runs import provenance, read_recipe
 
-from . import common
+from . import common, recipe_flags
 
 # Number of timed calls of the training loop, and the number of steps of which the schedule is a multiple.
 _CALLS, _ROUND = 20, 1_000
@@ -38,7 +38,7 @@ def main() -> None:
     flags.DEFINE_string("baseline", "dvaes_power", f"One of {', '.join(config.BASELINES)}.")
     flags.DEFINE_integer("k", 1, "Number of importance samples of the training bound.")
     flags.DEFINE_integer("seed", 0, "The seed of all random numbers.")
-    common.define_data_flags()
+    recipe_flags.define_data_flags()
     flags.DEFINE_string("runs_dir", "runs/samplers", "The folder of the runs.")
     flags.DEFINE_string("out", None, "A JSON file for the table; its rows of other samplers are kept.")
     common.start(_compare, __doc__)
@@ -48,7 +48,7 @@ def _compare(_: Sequence[str]) -> None:
     values = flags.FLAGS
     console = Console()
     samplers = {name: _parse(name) for name in values.samplers}
-    images = common.load_images(values.dataset)
+    images = recipe_flags.load_images(values.dataset)
     out = storage.as_path(values.out) if values.out else None
     rows: dict[str, Any] = {}
     for name, sampler in samplers.items():

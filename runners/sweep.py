@@ -14,7 +14,7 @@ from rich.table import Table
 from dvae_tf import config, data, storage, training
 from dvae_tf.runs import RESULT_FILE
 
-from . import axes, common, comparison, custom, devices
+from . import axes, common, comparison, custom, devices, recipe_flags, show
 from .cells import own_folder
 
 # Short forms of axes.
@@ -109,7 +109,7 @@ def _recipe(own: bool, **changes: Any) -> config.Recipe:
     if own:
         _, dynamic_binarization = _own_images(changes.get("likelihood", values.likelihood))
         changes = {"dynamic_binarization": dynamic_binarization} | changes
-    return common.recipe_from_flags(dataset, **changes)
+    return recipe_flags.recipe_from_flags(dataset, **changes)
 
 
 def _images(recipe: config.Recipe) -> data.Images:
@@ -121,7 +121,7 @@ def _images(recipe: config.Recipe) -> data.Images:
 
 # Read once.
 _own_images = functools.cache(custom.read_images)
-_library_images = functools.cache(common.load_images)
+_library_images = functools.cache(recipe_flags.load_images)
 
 
 def _train(
@@ -138,7 +138,7 @@ def _train(
             failures[folder] = str(error)
             console.print(f"failed: {error}", highlight=False)
         else:
-            bits = common.bits_text(result.test_bits_per_dim)
+            bits = show.bits_text(result.test_bits_per_dim)
             console.print(f"test NLL {result.test_nll:.2f}{bits}, {result.seconds or 0:.0f} s")
         common.release_models()
     return failures
@@ -154,4 +154,4 @@ def _rich_table(rows: Sequence[comparison.Row]) -> Table:
 def _markdown(rows: Sequence[comparison.Row]) -> str:
     columns = ("", "runs", *comparison.COLUMNS)
     lines = [(row.letter, row.label, *row.cells) for row in rows]
-    return common.markdown_table(columns, [[each.replace("|", "¦") for each in line] for line in lines])
+    return show.markdown_table(columns, [[each.replace("|", "¦") for each in line] for line in lines])

@@ -25,7 +25,7 @@ from rich.table import Table
 from dvae_tf import config, storage, training
 from dvae_tf.runs import RESULT_FILE, Result, config_differences, read_recipe, read_result
 
-from . import common, comparison, custom, sweep
+from . import common, comparison, custom, recipe_flags, show, sweep
 from .cells import cell_folder
 
 
@@ -83,9 +83,9 @@ def main() -> None:
     flags.DEFINE_list("seeds", ["0"], "The seeds; several give mean ± standard deviation.")
     flags.DEFINE_string("runs_dir", "runs/table", "The folder of the runs.")
     flags.DEFINE_string("results_dir", "results", "Another folder in which finished results are looked up.")
-    common.define_data_flags()
+    recipe_flags.define_data_flags()
     custom.define_image_flags()
-    common.define_flags(struct="2-layer-small", num_train_iter=10_000)
+    recipe_flags.define_flags(struct="2-layer-small", num_train_iter=10_000)
     # Not `train`, which names the training images.
     flags.DEFINE_bool("notrain", False, "Leaves missing cells out instead of training them.")
     flags.DEFINE_string("out", None, "A file to which the table is written as Markdown.")
@@ -101,7 +101,7 @@ def _table(_: Sequence[str]) -> None:
     if values.axis or values.dataset is not None or values.train or values.test:
         sweep.run()
         return
-    for module in (common, custom):
+    for module in (recipe_flags, custom):
         for flag in values.flags_by_module_dict()[module.__name__]:
             if flag.present and flag.name not in _OF_SCALES:
                 raise ValueError(
@@ -165,7 +165,7 @@ def _result(recipe: config.Recipe) -> Result | None:
 
 def _train(console: Console, dataset: str, recipes: Sequence[config.Recipe]) -> None:
     values = flags.FLAGS
-    images = common.load_images(dataset)
+    images = recipe_flags.load_images(dataset)
     for index, recipe in enumerate(recipes, 1):
         folder = storage.as_path(values.runs_dir) / cell_folder(recipe)
         console.rule(f"{index} of {len(recipes)}: {cell_folder(recipe)}")
@@ -220,7 +220,7 @@ def _rich_table(scale: Scale, columns: Sequence[str], rows: dict[tuple[str, int]
 
 def _markdown(columns: Sequence[str], rows: dict[tuple[str, int], dict[str, _Cell]]) -> str:
     lines = [[f"`{struct}`", str(k), *_row(row, columns, "**{}**")] for (struct, k), row in rows.items()]
-    return common.markdown_table(["struct", "K", *(f"`{name}`" for name in columns)], lines)
+    return show.markdown_table(["struct", "K", *(f"`{name}`" for name in columns)], lines)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import pathlib
 import pytest
 
 from dvae_tf import runs, storage
-from runners.common import log_partition_text
+from runners.show import log_partition_text
 from support.results import REQUIRED
 
 RESULTS = pathlib.Path(__file__).parents[2] / "results"

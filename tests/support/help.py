@@ -7,7 +7,7 @@ import re
 RUNNERS = pathlib.Path(__file__).parents[2] / "runners"
 _RECIPE = ("log_dir", "struct", "baseline", "k", "beta", "num_train_iter", "num_chains", "seed", "dry_run")
 _DATA = ("data_dir", "manual_dir")
-# Module -> some of the flags that it defines, itself or through `runners.common`.
+# Module -> some of the flags that it defines, itself or through `runners.recipe_flags`.
 PROGRAMS = {
     "demo": _RECIPE,
     "digits": (*_RECIPE, *_DATA),
