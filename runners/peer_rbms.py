@@ -1,7 +1,7 @@
 """Runs the tasks of the sampler benchmark with the PyTorch package `rbms`.
 
-The benchmark starts this file with the Python of an environment that has `rbms` and the CPU build of torch.
-It reads one JSON task per line, first the machine to load, then {"task": "gibbs" | "ais", ...}, and answers
+The benchmark starts this file with the Python of an environment that has `rbms` and torch, which computes on a
+GPU if it finds one. It reads one JSON task per line, first the machine to load, then {"task": "gibbs" | "ais", ...}, and answers
 each with one JSON line.
 """
 
@@ -18,8 +18,9 @@ def main() -> None:
     """Answers tasks until the input ends."""
     first = json.loads(sys.stdin.readline())
     arrays = np.load(first["file"], allow_pickle=False)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
     left_bias, right_bias, weights = (
-        torch.from_numpy(arrays[name]) for name in ("left_bias", "right_bias", "weights")
+        torch.from_numpy(arrays[name]).to(device) for name in ("left_bias", "right_bias", "weights")
     )
     machine = BBRBM(weight_matrix=weights, vbias=left_bias, hbias=right_bias)
     chains = machine.init_chains(first["chains"])

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import numpy as np
 import tensorflow as tf
 from rich.table import Table
 
@@ -25,14 +24,20 @@ class Timing(NamedTuple):
 
 
 def in_turn(programs: dict[str, Callable[[], Any]], rounds: int) -> dict[str, Timing]:
-    """Times programs round by round, so that a slow period of the machine affects all of them."""
+    """Times programs round by round, so that a slow period of the machine affects all of them.
+
+    A call has ended when all devices have: results are not copied to the host.
+    """
+    wait = tf.test.experimental.sync_devices
     for program in programs.values():
         program()
+    wait()
     seconds: dict[str, list[float]] = {name: [] for name in programs}
     for _ in range(rounds):
         for name, program in programs.items():
             start = time.perf_counter()
-            tf.nest.map_structure(np.asarray, program())
+            program()
+            wait()
             seconds[name].append(time.perf_counter() - start)
     return {
         name: Timing(1e3 * statistics.median(values), 1e3 * min(values)) for name, values in seconds.items()
