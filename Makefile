@@ -38,15 +38,16 @@ test: lint  ## Lint, types, and all tests except the slow ones.
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not slow and not soak"
 
 # One part after another, because compiled programs stay in memory until a process ends.
-SLOW := $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "slow and not soak" --durations=10
 MODELS := tests/estimators tests/examples tests/models tests/partition
+test-slow: KINDS := slow and not soak
 test-slow: $(STAMP)  ## Tests that take minutes each.
-	$(SLOW) tests/conformance
-	$(SLOW) $(MODELS)
-	$(SLOW) $(addprefix --ignore=,tests/conformance $(MODELS))
-
-soak: $(STAMP)  ## Tests that take hours: runs killed repeatedly, hundreds of thousands of damaged files.
-	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m soak
+soak: KINDS := soak
+soak: $(STAMP)  ## Tests that take hours, or that repeat a slow one.
+test-slow soak:
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "$(KINDS)" --durations=10 tests/conformance
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "$(KINDS)" --durations=10 $(MODELS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "$(KINDS)" --durations=10 \
+		$(addprefix --ignore=,tests/conformance $(MODELS))
 
 docs: $(STAMP)  ## The documentation, into .build/site; a broken link or a missing reference fails.
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict

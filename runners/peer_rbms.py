@@ -1,8 +1,8 @@
 """Runs the tasks of the sampler benchmark with the PyTorch package `rbms`.
 
-The benchmark starts this file with the Python of an environment that has `rbms` and torch, which computes on a
-GPU if it finds one. It reads one JSON task per line, first the machine to load, then {"task": "gibbs" | "ais", ...}, and answers
-each with one JSON line.
+The benchmark starts this file with the Python of an environment that has `rbms` and torch, which computes on
+a GPU if it finds one. It reads one JSON task per line, first the machine to load, then {"task": "gibbs" |
+"ais", ...}, and answers each with one JSON line.
 """
 
 import json

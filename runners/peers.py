@@ -4,6 +4,7 @@ A peer's script runs in an environment that has the package. It reads one JSON t
 {"task": "load", ...}, and answers each with one number per line.
 """
 
+import contextlib
 import json
 import pathlib
 import subprocess
@@ -38,13 +39,17 @@ class Peer:
         tasks, answers = self._process.stdin, self._process.stdout
         if tasks is None or answers is None:
             raise RuntimeError("the peer's pipes are closed")
-        tasks.write(json.dumps(task) + "\n")
-        tasks.flush()
-        answer = answers.readline()
+        try:
+            tasks.write(json.dumps(task) + "\n")
+            tasks.flush()
+            answer = answers.readline()
+        except OSError:
+            answer = ""
         if not answer:
             raise ValueError(f"{self._flag}: the process ended; see its message above")
         return float(json.loads(answer))
 
     def close(self) -> None:
         """Ends the process."""
-        self._process.communicate()
+        with contextlib.suppress(BrokenPipeError):
+            self._process.communicate()

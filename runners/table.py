@@ -93,7 +93,7 @@ def main() -> None:
 
 
 # Flags of the training programs that the papers' tables take.
-_OF_SCALES = ("num_train_iter", "num_validations", "data_dir", "manual_dir", "parts")
+_OF_SCALES = ("num_train_iter", "num_validations", "data_dir", "manual_dir")
 
 
 def _table(_: Sequence[str]) -> None:
@@ -148,8 +148,8 @@ def _integer(flag: str, text: str) -> int:
     return int(text)
 
 
-# Fields in which a result may differ from its cell: the precision of the evaluation.
-_PRECISION = ("eval_batchsize", "eval_iw_samples", "ais_temperatures", "ais_chains")
+# Fields in which a result may differ from its cell: how it was measured.
+_PRECISION = ("batch_norm_batches", "eval_batchsize", "eval_iw_samples", "ais_temperatures", "ais_chains")
 
 
 def _result(recipe: config.Recipe) -> Result | None:

@@ -26,9 +26,9 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 class Recipe:
     """Everything that determines a run; the defaults are the published recipe.
 
-    The size of the sampler is the exception: the paper used 1000 states and 40 sweeps, the default is a
-    size for two CPU cores. A `dataset` that is not in `DATASETS` is the user's own, and so is a `struct` that
-    is not in `STRUCTURES`. NumPy numbers become Python's.
+    Two are not: the DVAE# paper used 1000 states and 40 sweeps, the default is a size for two CPU cores; and
+    the statistics of batch norm are averaged anew before they are used. A `dataset` that is not in `DATASETS`
+    is the user's own, and so is a `struct` that is not in `STRUCTURES`. NumPy numbers become Python's.
     """
 
     dataset: str
@@ -268,6 +268,8 @@ class Recipe:
         # An unknown dataset is refused below.
         if (name := str(values.get("dataset"))) in DATASETS:
             values.setdefault("dynamic_binarization", DATASETS[name].dynamic_binarization)
+        # Runs of before this field used the running statistics.
+        values.setdefault("batch_norm_batches", 0)
         if missing := sorted(known - set(values) - _ADDED):
             raise ValueError(f"config: missing fields {missing}")
         try:
@@ -398,7 +400,6 @@ _ADDED = {
     "late_start",
     "late_k",
     "refit_start",
-    "batch_norm_batches",
     "doubly_reparameterized",
     "channels",
     "num_local_groups",

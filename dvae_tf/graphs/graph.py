@@ -150,9 +150,10 @@ class Graph:
     @functools.cached_property
     def digest(self) -> str:
         """SHA-256 of the number of units, the edges and the colors, each in their order."""
+        sizes = np.asarray([self.num_units, self.num_edges, *map(len, self.colors)])
         digest = hashlib.sha256()
-        for array in (np.asarray([self.num_units]), self.edges, *self.colors):
-            digest.update(array.tobytes())
+        for array in (sizes, self.edges, *self.colors):
+            digest.update(array.astype("<i8").tobytes())
         return digest.hexdigest()
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -206,15 +206,16 @@ def energy_of_others(form: Form, number: int, states: Sequence[tf.Tensor]) -> tf
     """The part of the energy in which a color does not occur, nats, [...]."""
     rest = without(number, states)
     pairs = zip(form.biases, rest, strict=True)
-    linear = [-tf.reduce_sum(state * bias, -1) for bias, state in pairs if state is not None]
+    linear = [-tf.reduce_sum(state * bias, form.units_axis) for bias, state in pairs if state is not None]
     if not linear:
-        return tf.zeros(tf.shape(states[number])[:-1], form.dtype)
+        return tf.zeros_like(tf.reduce_sum(states[number], form.units_axis))
     return linear[0] if len(linear) == 1 else tf.add_n(linear) - interaction(form, rest)
 
 
 def free_energy(form: Form, number: int, states: Sequence[tf.Tensor]) -> tf.Tensor:
     r"""$-\log \sum_{z_c} \exp(-E(z))$ over the states of a color, nats, [...]; its own do not matter."""
-    sums = tf.reduce_sum(tf.math.softplus(form.fields(number, without(number, states))), -1)
+    fields = form.fields(number, without(number, states))
+    sums = tf.reduce_sum(tf.math.softplus(fields), form.units_axis)
     return energy_of_others(form, number, states) - sums
 
 

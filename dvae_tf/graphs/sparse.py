@@ -21,11 +21,16 @@ from .machine import as_parameters
 _MAX_DEGREE = 32
 # From how many units for each neighbor on they are faster: in sweeps, and in annealed importance sampling.
 _UNITS_PER_NEIGHBOR = 8
-UNITS_PER_NEIGHBOR_ANNEALED = 20
+UNITS_PER_NEIGHBOR_ANNEALED = 24
 
 
 def is_sparse(graph: Graph, units_per_neighbor: int = _UNITS_PER_NEIGHBOR) -> bool:
-    """Whether sums over neighbors beat dense products: at most 32, and D / 8 in sweeps."""
+    """Whether sums over neighbors beat dense products, as measured on a CPU.
+
+    Args:
+      graph: the graph. Sums are written out, so no unit may have more than 32 neighbors.
+      units_per_neighbor: how many units there must be for each neighbor.
+    """
     return graph.degree <= min(graph.num_units / units_per_neighbor, _MAX_DEGREE)
 
 
@@ -65,6 +70,7 @@ class SparseMachine(NamedTuple):
     def products(self, number: int, states: Sequence[tf.Tensor | None]) -> tf.Tensor:
         """As `Form` defines them, [units, C]."""
         given = dict(enumerate(states))
+        # Of some color, because the first has yet to be drawn.
         chains = tf.shape(next(state for state in states if state is not None))[1]
         rows = tf.concat(
             [

@@ -6,7 +6,7 @@ recipes and programs then take them as they take the library's. Registering a na
 part.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, NamedTuple
 
 import keras
@@ -105,6 +105,17 @@ def graph_of(recipe: Recipe) -> graphs.Graph | None:
         except ImportError as error:
             raise ValueError(f"graph: {error}") from error
     return graphs.read_edges(recipe.graph, num_units)
+
+
+def graph_digest(recipe: Recipe, parts: Collection[str]) -> str | None:
+    """The digest of the graph of `graph_of`; None for a restricted machine or a prior of the user's own.
+
+    Args:
+      recipe: the recipe.
+      parts: the names of the user's own parts.
+    """
+    graph = None if "prior" in parts else graph_of(recipe)
+    return None if graph is None else graph.digest
 
 
 def _machine(

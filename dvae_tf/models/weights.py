@@ -12,6 +12,7 @@ from ..config import Recipe
 from ..runs import BEST_FILE, CONFIG_FILE, WEIGHTS_FILE, file_in, read_inputs, read_recipe
 from .dvae import DVAE
 from .pretrained import PRETRAINED, pretrained_folder
+from .systems import graph_digest
 from .variable_names import current_names, named_variables
 
 _MEAN_X = "dvae/mean_x"
@@ -78,10 +79,9 @@ def load(log_dir: str | pathlib.Path, **parts: Any) -> DVAE:
         raise storage.StorageError(
             f"{folder / CONFIG_FILE}: no model can be built from it: {error}"
         ) from error
-    graph = getattr(model.prior, "graph", None)
-    if inputs is not None and graph is not None:
+    if inputs is not None:
         try:
-            inputs.check_graph(graph.digest)
+            inputs.check_graph(graph_digest(recipe, model.own_parts))
         except ValueError as error:
             raise storage.StorageError(f"{recipe.graph}: {error}") from error
     _assign(model, arrays, file)
@@ -103,6 +103,11 @@ def start_from(model: DVAE, source: str | pathlib.Path) -> None:
       ValueError: if the weights do not fit the model; then nothing has changed.
     """
     file = weights_file(source, "init_from")
+    if (inputs := read_inputs(_folder(source, "init_from"))) is not None:
+        try:
+            inputs.check_graph(graph_digest(model.recipe, model.own_parts))
+        except ValueError as error:
+            raise ValueError(f"init_from: {error}") from error
     variables = named_variables(model)
     arrays = current_names(storage.read_arrays(file), variables)
     for name, variable in variables.items():

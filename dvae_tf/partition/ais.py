@@ -220,8 +220,8 @@ def _anneal(
     seed: tf.Tensor,
 ) -> tuple[AnnealedChains, tf.Tensor]:
     """The steps from `first` until before `end`; also returns the seed of the next one."""
-    machine, by_colors = path.machine, path.for_annealing
-    dtype, form = machine.dtype, by_colors.machine
+    machine, steps = path.machine, path.for_annealing
+    dtype, form = machine.dtype, steps.machine
     last = tf.cast(num_temperatures, dtype)
 
     def time(index: tf.Tensor) -> tf.Tensor:
@@ -230,7 +230,7 @@ def _anneal(
 
     def rung(index: tf.Tensor, log_weights: tf.Tensor, states: list[tf.Tensor], seed: tf.Tensor) -> tuple:
         now, seed = split(seed)
-        change, states = by_colors.advance(states, time(index), time(index + 1), now)
+        change, states = steps.advance(states, time(index), time(index + 1), now)
         return index + 1, log_weights + change, states, seed
 
     states = form.split(machine.bits(chains.left, chains.right))

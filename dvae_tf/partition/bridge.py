@@ -182,7 +182,7 @@ def bridge_sampling(
     burn_in = _BurnIn(num_burn_in, for_burn_in, verbose)
     path = tempered_path(machine)
     state = burn_in(sampler, path, state)
-    if _is_sparse(state, exchange_rate):
+    if _exchanges_rarely(state, exchange_rate):
         few_rungs = sampler
         sampler, state = _with_rungs(sampler, path, state, burn_in, exchange_rate, max_rungs)
         if _is_blocked(state):
@@ -259,7 +259,7 @@ def _with_rungs(
     max_rungs: int,
 ) -> tuple[ParallelTempering, ParallelTemperingState]:
     """Multiplies the rungs until neighbors exchange as often as asked, or no more rungs are allowed."""
-    while _is_sparse(state, exchange_rate):
+    while _exchanges_rarely(state, exchange_rate):
         factor = _more_rungs(state, exchange_rate, max_rungs)
         if factor == 1:
             break
@@ -269,7 +269,7 @@ def _with_rungs(
     return sampler, state
 
 
-def _is_sparse(state: ParallelTemperingState, exchange_rate: float) -> bool:
+def _exchanges_rarely(state: ParallelTemperingState, exchange_rate: float) -> bool:
     """Whether neighbors exchange less often; False inside a `tf.function`, which must know all shapes."""
     return tf.executing_eagerly() and bool(1 - tf.reduce_max(state.rejection) < exchange_rate)
 

@@ -90,7 +90,7 @@ class TemperedPath(NamedTuple):
 
 
 class ColoredPath(NamedTuple):
-    """A path by the colors of its machine: the machine, and the log-odds c of each color."""
+    """A path by the colors of its machine: the machine, and the log-odds c of each color, as its biases."""
 
     machine: Form
     base: list[tf.Tensor]

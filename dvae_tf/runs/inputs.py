@@ -14,8 +14,6 @@ from ..config import ImageShape, as_image_shape
 from .files import INPUTS_FILE, file_in
 
 _FIELDS = {"data_source": str, "image_shape": list, "digests": dict, "parts": dict}
-# The digest that is not one of images.
-_GRAPH = "graph"
 # Digits of a digest in messages.
 _SHOWN = 8
 
@@ -27,15 +25,17 @@ class Inputs:
     Attributes:
       data_source: where the images came from; the same images from another place are the same input.
       image_shape: of the images (`config.as_image_shape`).
-      digests: split -> SHA-256 of its images; "graph" -> that of the graph of the machine (`Graph.digest`),
-        if it is not a restricted one.
+      digests: split -> SHA-256 of its images.
       parts: each part of the model that is the user's own (`encoder`, `prior`, …) -> its description in JSON.
+      graph: the digest of the graph of the machine (`Graph.digest`); None for a restricted one, for a prior
+        of the user's own, and in folders of version 0.2 and earlier.
     """
 
     data_source: str
     image_shape: ImageShape
     digests: dict[str, str]
     parts: dict[str, Any]
+    graph: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The inputs as JSON values."""
@@ -56,8 +56,11 @@ class Inputs:
         digests = values["digests"]
         if not all(isinstance(digest, str) for digest in digests.values()):
             raise ValueError(f"digests: expected texts, got {digests!r}")
+        graph = values.get("graph")
+        if not isinstance(graph, str | None):
+            raise ValueError(f"graph: expected a digest, got {graph!r}")
         found = {name: values[name] for name in _FIELDS}
-        return cls(**found | {"image_shape": as_image_shape(values["image_shape"])})
+        return cls(**found | {"image_shape": as_image_shape(values["image_shape"]), "graph": graph})
 
     def check_graph(self, found: str | None) -> None:
         """Checks that a graph, by its digest, is the one that the run was trained with; None is not compared.
@@ -65,26 +68,25 @@ class Inputs:
         Raises:
           ValueError: if its edges or their colors are others.
         """
-        expected = self.digests.get(_GRAPH)
-        if expected is not None and found is not None and found != expected:
+        if None not in (self.graph, found) and found != self.graph:
             raise ValueError(
-                "graph: expected the edges that the run was trained with "
-                f"(SHA-256 {expected[:_SHOWN]}…), got others ({found[:_SHOWN]}…)"
+                "graph: expected the edges and colors that the run was trained with "
+                f"(SHA-256 {str(self.graph)[:_SHOWN]}…), got others ({str(found)[:_SHOWN]}…)"
             )
 
     def differences(self, requested: "Inputs") -> list[str]:
         """The images and parts in which the inputs of a folder differ from the requested ones, in words."""
         found = []
-        for name, digest in self.digests.items():
-            other = str(requested.digests.get(name))
-            shown, others = f"SHA-256 {digest[:_SHOWN]}…", f"{other[:_SHOWN]}…"
-            if other != digest and name == _GRAPH:
-                found.append(f"graph: folder has other edges ({shown}) than requested ({others})")
-            elif other != digest:
+        for split, digest in self.digests.items():
+            if (other := requested.digests.get(split)) != digest:
                 found.append(
-                    f"{name} images: folder has those of {self.data_source} ({shown}), "
-                    f"requested others, of {requested.data_source} ({others})"
+                    f"{split} images: folder has those of {self.data_source} (SHA-256 {digest[:_SHOWN]}…), "
+                    f"requested others, of {requested.data_source} ({str(other)[:_SHOWN]}…)"
                 )
+        try:
+            self.check_graph(requested.graph)
+        except ValueError as error:
+            found.append(str(error))
         if self.image_shape != requested.image_shape:
             found.append(f"image_shape: folder has {self.image_shape}, requested {requested.image_shape}")
         for name in sorted(self.parts.keys() | requested.parts.keys()):

@@ -20,7 +20,6 @@ import tensorflow as tf
 from .. import storage
 from ..config import as_image_shape
 from ..data import Images
-from ..graphs import Graph
 from ..runs import BEST_FILE, Inputs, RunFolder, file_in, read_inputs
 
 _SPLITS = ("train", "validation", "test")
@@ -39,20 +38,20 @@ _LIBRARIES = {"builtins", "dvae_tf", "keras", "numpy", "tensorflow", "tensorflow
 _MAX_LIST = 100
 
 
-def inputs_of(images: Images, parts: Mapping[str, Any], graph: Graph | None = None) -> Inputs:
+def inputs_of(images: Images, parts: Mapping[str, Any], graph: str | None = None) -> Inputs:
     """What a run is given beside its recipe.
 
     Args:
       images: the dataset.
       parts: your own parts, as `models.DVAE` takes them.
-      graph: of the machine; None for a restricted one.
+      graph: the digest of the graph of the machine; None where it is not known.
     """
-    digests = {split: _array_digest(getattr(images, split)) for split in _SPLITS}
     return Inputs(
         images.source,
         as_image_shape(images.image_shape),
-        digests if graph is None else digests | {"graph": graph.digest},
+        {split: _array_digest(getattr(images, split)) for split in _SPLITS},
         {name: describe(part) for name, part in parts.items() if part is not None},
+        graph,
     )
 
 

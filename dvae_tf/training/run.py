@@ -16,7 +16,7 @@ from .. import models
 from ..config import LIKELIHOODS, Recipe
 from ..data import Images, check
 from ..models import DVAE, StepReport
-from ..models.systems import graph_of
+from ..models.systems import graph_digest
 from ..runs import Inputs, Result, RunFolder, provenance
 from ..samplers import SamplerError
 from . import faults, interruption, measuring
@@ -144,8 +144,15 @@ def _checked_folder(
     parts: Mapping[str, Any],
 ) -> tuple[RunFolder, Inputs]:
     """The folder of a run, once it is found to belong to it, and the inputs of the run."""
-    graph = graph_of(recipe) if parts.get("prior") is None else None
-    folder, inputs = RunFolder(log_dir, is_first_worker(strategy)), inputs_of(images, parts, graph)
+    folder = RunFolder(log_dir, is_first_worker(strategy))
+    try:
+        graph = graph_digest(recipe, parts)
+    except (FileNotFoundError, ValueError):
+        # A finished run only gives its result back.
+        if folder.result is None:
+            raise
+        graph = None
+    inputs = inputs_of(images, parts, graph)
     folder.check(recipe, inputs)
     check_mean_image(folder, images)
     return folder, inputs

@@ -84,6 +84,9 @@ def test_equality_and_hash():
         assert hash(each) == hash(graph)
         assert not any(array.flags.writeable for array in (each.edges, *each.colors))
     assert len({graph, same, *others}) == 5
+    # The same numbers in the same order, divided otherwise into colors.
+    divided = [graphs.from_edges(3, [(0, 2)], colors) for colors in ([[0, 1], [2]], [[0], [1, 2]])]
+    assert divided[0].digest != divided[1].digest
     assert graph != "graph"
     with pytest.raises(AttributeError):
         graph.num_units = 3

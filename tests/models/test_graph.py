@@ -107,15 +107,28 @@ def test_a_file_of_other_edges_is_refused(ring, tmp_path):
         "tiny-2", baseline="gumbolt", graph=ring, num_train_iter=2, num_validations=1, train_batchsize=10
     )
     images = _images()
-    training.train(recipe, images, tmp_path / "run", verbose=False)
+    result = training.train(recipe, images, tmp_path / "run", verbose=False)
     models.load(tmp_path / "run")
     lines = pathlib.Path(ring).read_text().splitlines()
     pathlib.Path(ring).write_text("\n".join([*lines[:-1], "2, 5"]))
-    with pytest.raises(storage.StorageError, match="graph: expected the edges that the run was trained with"):
+    with pytest.raises(storage.StorageError, match="graph: expected the edges and colors that"):
         models.load(tmp_path / "run")
-    with pytest.raises(ValueError, match="graph: folder has other edges"):
+    with pytest.raises(ValueError, match="log_dir: .* graph: expected the edges"):
         training.check_run(recipe, images, tmp_path / "run")
+    further = dataclasses.replace(recipe, init_from=str(tmp_path / "run"))
+    with pytest.raises(ValueError, match="init_from: graph: expected the edges"):
+        training.train(further, images, tmp_path / "further", verbose=False)
+    # A finished run gives its result back without the file; a folder from before digests were kept loads.
+    pathlib.Path(ring).unlink()
+    assert training.train(recipe, images, tmp_path / "run", verbose=False) == result
+    with pytest.raises(FileNotFoundError, match="graph: expected a file of edges"):
+        training.check_run(recipe, images, tmp_path / "new")
     pathlib.Path(ring).write_text("\n".join(lines))
+    training.check_run(recipe, images, tmp_path / "run")
+    inputs = storage.read_json(tmp_path / "run" / "inputs.json")
+    assert len(inputs.pop("graph")) == 64
+    storage.write_json(tmp_path / "run" / "inputs.json", inputs)
+    models.load(tmp_path / "run")
     training.check_run(recipe, images, tmp_path / "run")
 
 

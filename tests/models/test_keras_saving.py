@@ -58,7 +58,7 @@ def assert_same_results(found, expected):
 # --- DVAE, with the networks of the library -----------------------------------------------------
 
 
-# One system of each kind of posterior, prior and estimator; the others are soak tests.
+# One system of each paper, and of the bits with and without state of its own; the others are soak tests.
 KINDS = ("concrete", "dvae_spike_exp", "dvaepp_exp", "dvaes_power", "gumbolt", "gaussian", "rebar", "vimco")
 
 

@@ -7,7 +7,8 @@ import pytest
 import tensorflow as tf
 
 from dvae_tf import graphs, partition, rbm
-from dvae_tf.graphs.sparse import UNITS_PER_NEIGHBOR_ANNEALED, is_sparse
+from dvae_tf.graphs.machine import interaction
+from dvae_tf.graphs.sparse import UNITS_PER_NEIGHBOR_ANNEALED, by_neighbors, is_sparse
 from support import graph_reference, reference
 
 FOUR_COLORS = graphs.from_edges(
@@ -41,6 +42,33 @@ def test_annealing_from_both_sides():
     np.testing.assert_array_equal(same.log_partition, reverse.log_partition)
     wrong = backward(1 - draws, num_temperatures=2)
     assert _z_score(wrong, _exact()) > 6
+
+
+@pytest.mark.parametrize(
+    "graph",
+    [FOUR_COLORS, graphs.from_edges(5, [(0, 1), (2, 1), (2, 3)])],
+    ids=["four colors", "isolated unit"],
+)
+def test_weights_by_neighbors_are_those_by_products(graph):
+    """At the same states, in float64; only the draws of a sweep differ."""
+    parameters = graph_reference.parameters(graph, seed=4)
+    path = rbm.tempered_path(rbm.as_machine(graph, *parameters), np.linspace(0.2, 0.8, graph.num_units))
+    form = by_neighbors(graph, *parameters)
+    z = np.random.default_rng(5).integers(0, 2, (6, graph.num_units)).astype(np.float64)
+    t = tf.constant((0.3, 0.7), tf.float64)
+    found = []
+    for steps in (path.form, rbm.ColoredPath(form, form.split(path.base_logits[tf.newaxis]))):
+        states = steps.machine.split(z)
+        rest = [[*states[:number], None, *states[number + 1 :]] for number in range(graph.num_colors)]
+        pairs = [interaction(steps.machine, each) for each in rest]
+        products = [steps.machine.products(number, each) for number, each in enumerate(rest)]
+        found.append(
+            [
+                steps.log_marginal_change(number, states, products[number], pairs[number], t[1], t[0])
+                for number in range(graph.num_colors)
+            ]
+        )
+    np.testing.assert_allclose(found[1], found[0], rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("num_colors", [2, 3])

@@ -194,6 +194,7 @@ def test_inputs_come_back_from_their_file(tmp_path):
         ({"image_shape": [8, -1]}, "image_shape: expected two positive integers"),
         ({"image_shape": "88"}, "image_shape: expected list"),
         ({"digests": {"train": 3}}, "digests: expected texts"),
+        ({"graph": 3}, "graph: expected a digest"),
         ({"parts": None}, "parts: expected dict, got None"),
         ({"data_source": 1}, "data_source: expected str, got 1"),
     ],
