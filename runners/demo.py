@@ -77,7 +77,7 @@ def _demo(_: Sequence[str]) -> None:
         mixture = bernoulli_mixture.fit(images.train, images.validation, recipe.seed)
         rows.append(Measured(f"mixture of {len(mixture.means)} Bernoullis", mixture.nll(images.test)))
     console.rule("committed weights of a long training")
-    best = models.load(_DATASET)
+    best = models.load("binarized_mnist_gumbolt")
     with console.status("Measuring the test images."):
         measured = evaluation.evaluate(
             best,

@@ -9,6 +9,7 @@ _PLACES = (_PACKAGE / "pretrained", _PACKAGE.parent / "results")
 # name -> dataset / struct / cell.
 PRETRAINED = {
     "binarized_mnist": "binarized_mnist/2-layer-nonlin/dvaes_power-k1-100000-seed0",
+    "binarized_mnist_gumbolt": "binarized_mnist/2-layer-nonlin/gumbolt-best-k1-90000-seed0",
     "digits": "digits/1-layer-small/dvaes_power-k5-8000-seed0",
     "omniglot": "omniglot/2-layer-nonlin/gumbolt-k1-50000-seed0",
 }
