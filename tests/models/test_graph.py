@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from dvae_tf import config, data, export, graphs, models, plots, storage, training
+from dvae_tf import config, data, export, graphs, models, plots, priors, samplers, storage, training
 from dvae_tf.models.centering import apply_centered
 from dvae_tf.models.systems import graph_of
 from support import graph_reference, reference, tiny
@@ -130,6 +130,26 @@ def test_a_file_of_other_edges_is_refused(ring, tmp_path):
     storage.write_json(tmp_path / "run" / "inputs.json", inputs)
     models.load(tmp_path / "run")
     training.check_run(recipe, images, tmp_path / "run")
+
+
+@pytest.mark.slow
+def test_an_own_prior_on_a_graph(tmp_path):
+    """It is a part, described in the inputs; the recipe's graph is not looked at."""
+    images = _images()
+    recipe = tiny.recipe(
+        "tiny-2", baseline="gumbolt", num_train_iter=2, num_validations=1, train_batchsize=10
+    )
+
+    def prior():
+        return priors.GumBoltPrior(graph=graphs.from_edges(6, RING), sampler=samplers.PersistentGibbs(10, 2))
+
+    training.train(recipe, images, tmp_path / "run", prior=prior(), verbose=False)
+    inputs = storage.read_json(tmp_path / "run" / "inputs.json")
+    assert inputs["graph"] is None
+    assert set(inputs["parts"]) == {"prior"}
+    assert models.load(tmp_path / "run", prior=prior()).prior.graph.num_edges == len(RING)
+    with pytest.raises(ValueError, match="own prior"):
+        models.load(tmp_path / "run")
 
 
 # One of each KL term and prior, and an estimator on bits; GumBolt is trained above.
