@@ -37,7 +37,9 @@ def main() -> None:
     ).to(device)
     print(json.dumps(0.0), flush=True)
     for _ in sys.stdin:
-        print(json.dumps(float(machine(sampler.sample()).mean())), flush=True)
+        with torch.no_grad():
+            energy = machine(sampler.sample()).mean()
+        print(json.dumps(float(energy)), flush=True)
 
 
 if __name__ == "__main__":
