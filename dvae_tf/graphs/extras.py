@@ -23,5 +23,6 @@ def import_extra(name: str, wanted_by: str) -> types.ModuleType:
     except ImportError as error:
         package = name.replace("_", "-")
         raise ImportError(
-            f"{wanted_by}: expected the package {package} to be installed, of the extra dvae_tf[graphs]"
+            f"{wanted_by}: expected the package {package} to be installed: pip install {package}, "
+            "or the extra dvae_tf[graphs]"
         ) from error

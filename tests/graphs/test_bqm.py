@@ -117,5 +117,8 @@ def test_errors_name_the_argument():
 
 def test_without_dimod_the_error_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "dimod", None)
-    with pytest.raises(ImportError, match=r'to_bqm: expected the package dimod .* "dvae_tf\[graphs\]"'):
+    with pytest.raises(
+        ImportError,
+        match="to_bqm: expected .* pip install dimod, or the extra",
+    ):
         graphs.to_bqm(graphs.from_edges(2, []), np.zeros(2), np.zeros(0))
