@@ -26,7 +26,7 @@ from .timing import UNITS, Timing, benchmark_machine, in_turn, table
 
 _FAMILIES = ("chimera", "pegasus", "zephyr")
 _NUM_UNITS, _CHAINS, _SWEEPS, _TEMPERATURES = 2 * UNITS, 1000, 40, 100
-# Of random graphs whose units have equally many neighbors.
+# Numbers of neighbors of bipartite graphs whose units all have as many.
 _DEGREES = (4, 8, 16, 24, 32)
 _FORMS = {"by neighbors": by_neighbors, "dense": by_colors}
 
@@ -90,7 +90,7 @@ def _sweeps(graph: graphs.Graph, python: str | None, rounds: int) -> dict[str, T
     try:
         energies = graphs.energy(graph, *parameters, programs["block Gibbs"]())
         ours, theirs = float(tf.reduce_mean(energies)), peer.ask(task="gibbs") + constant
-        # Of the difference of two means of as many chains.
+        # The standard error of the difference between two means over as many chains.
         error = float(tf.math.reduce_std(energies)) * (2 / _CHAINS) ** 0.5
         if abs(ours - theirs) > 5 * error:
             raise ValueError(f"dwave_python: expected a mean energy of {ours:.1f}, as here, got {theirs:.1f}")

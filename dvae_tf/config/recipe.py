@@ -268,7 +268,7 @@ class Recipe:
         # An unknown dataset is refused below.
         if (name := str(values.get("dataset"))) in DATASETS:
             values.setdefault("dynamic_binarization", DATASETS[name].dynamic_binarization)
-        # Runs of before this field used the running statistics.
+        # Configurations without this field are of runs that used the running statistics.
         values.setdefault("batch_norm_batches", 0)
         if missing := sorted(known - set(values) - _ADDED):
             raise ValueError(f"config: missing fields {missing}")

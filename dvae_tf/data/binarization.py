@@ -47,7 +47,7 @@ def binarize_by_threshold(splits: dict[str, np.ndarray]) -> dict[str, np.ndarray
     return {split: (levels >= 0.5).astype(np.float32) for split, levels in splits.items()}
 
 
-# What gray levels are: name -> the splits that they become.
+# Ways to make bits of gray levels: name -> a function from splits to splits.
 BINARIZATIONS: dict[str, Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]] = {
     "random": binarize_held_out,
     "threshold": binarize_by_threshold,

@@ -70,7 +70,7 @@ class SparseMachine(NamedTuple):
     def products(self, number: int, states: Sequence[tf.Tensor | None]) -> tf.Tensor:
         """As `Form` defines them, [units, C]."""
         given = dict(enumerate(states))
-        # Of some color, because the first has yet to be drawn.
+        # The number of chains, from any color that has states: the first has none before it is drawn.
         chains = tf.shape(next(state for state in states if state is not None))[1]
         rows = tf.concat(
             [

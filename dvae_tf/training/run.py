@@ -146,7 +146,7 @@ def _checked_folder(
     """The folder of a run, once it is found to belong to it, and the inputs of the run."""
     folder = RunFolder(log_dir, is_first_worker(strategy))
     try:
-        graph = graph_digest(recipe, parts)
+        graph = graph_digest(recipe, [name for name, part in parts.items() if part is not None])
     except (FileNotFoundError, ValueError):
         # A finished run only gives its result back.
         if folder.result is None:
