@@ -21,7 +21,8 @@ _RECIPE_FLAGS = {
     "seed": "The seed of all random numbers of the run.",
     "doubly_reparameterized": "Whether gradients of the encoder are doubly reparameterized (dvaes_…).",
     "likelihood": f"The likelihood of the pixels: one of {', '.join(config.LIKELIHOODS)}.",
-    "graph": f"The graph of the machine: one of {', '.join(config.GRAPHS)}, or a file with an edge a line.",
+    "graph": f"The graph of the machine: one of {', '.join(config.GRAPHS)}, random-M (bipartite, M edges, "
+    "seed 0), or a file with an edge a line.",
 }
 # Fields whose default depends on the baseline, or is None.
 _OPTIONAL_FLAGS = (

@@ -89,6 +89,7 @@ def test_the_library_works(installed, tmp_path):
         "1797",
         "70000",
         "(2, 784)",
+        "(2, 784)",
         "(2, 64)",
         "(2, 784)",
     ]

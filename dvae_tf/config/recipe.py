@@ -46,7 +46,8 @@ class Recipe:
     local_units: int | None = None
     # (height, width) or (height, width, 3) of the images; None takes that of the dataset.
     image_shape: tuple[int, ...] | None = None
-    # The graph of the machine: a name of `GRAPHS`, or a file with its edges (`graphs.read_edges`).
+    # The graph of the machine: a name of `GRAPHS`, "random-M" for a random bipartite one of M edges
+    # (`graphs.random_bipartite`), or a file with its edges (`graphs.read_edges`).
     graph: str = "bipartite"
     likelihood: str = "bernoulli"
     # The run folder or pretrained model whose weights and chains training starts from.
@@ -117,7 +118,8 @@ class Recipe:
             _check_name(name, getattr(self, name), known)
         if not isinstance(self.graph, str) or not self.graph:
             raise ValueError(
-                f"graph: expected one of {', '.join(GRAPHS)}, or a file of edges, got {self.graph!r}"
+                f"graph: expected one of {', '.join(GRAPHS)}, random-M (M edges), or a file of edges, "
+                f"got {self.graph!r}"
             )
         if self.graph != Recipe.graph and self.system.prior in DIRECTED_PRIORS:
             raise ValueError(

@@ -11,7 +11,7 @@ from .bqm import MachineOfBQM, from_bqm, states_of, to_bqm
 from .families import chimera, fitted, from_networkx, pegasus, zephyr
 from .files import read_edges
 from .gibbs import block_gibbs, for_sweeps, sweep
-from .graph import Graph, bipartite, from_edges
+from .graph import Graph, bipartite, from_edges, random_bipartite
 from .layout import layout
 from .machine import (
     ColoredMachine,
@@ -54,6 +54,7 @@ __all__ = [
     "layout",
     "local_fields",
     "pegasus",
+    "random_bipartite",
     "read_edges",
     "states_of",
     "sweep",

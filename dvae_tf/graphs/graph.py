@@ -199,6 +199,30 @@ def bipartite(num_left: int, num_right: int) -> Graph:
     return Graph(num_left + num_right, edges, (right, left))
 
 
+def random_bipartite(num_left: int, num_right: int, num_edges: int, seed: int = 0) -> Graph:
+    """A bipartite graph of M edges that are drawn from all pairs (left unit, right unit) without replacement.
+
+    The left units come first; edges are in lexicographic order, colors as in `bipartite`. What a graph of an
+    annealer is worth shows beside one of as many edges.
+
+    Args:
+      num_left: L.
+      num_right: R.
+      num_edges: M, at most L R.
+      seed: an integer of at least 0.
+
+    Raises:
+      ValueError: if a number is no integer, below 1, or more edges are asked for than there are pairs.
+    """
+    whole = bipartite(num_left, num_right)
+    num_edges, seed = as_count("num_edges", num_edges), as_count("seed", seed, 0)
+    if num_edges > whole.num_edges:
+        raise ValueError(f"num_edges: expected at most {whole.num_edges}, got {num_edges}")
+    rng = np.random.default_rng(np.random.SeedSequence(seed))
+    chosen = np.sort(np.argsort(rng.random(whole.num_edges), kind="stable")[:num_edges])
+    return Graph(whole.num_units, whole.edges[chosen], whole.colors)
+
+
 def _as_edges(num_units: int, edges: Any) -> np.ndarray:
     try:
         pairs = np.asarray(edges if hasattr(edges, "__array__") else list(edges))

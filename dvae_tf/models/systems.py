@@ -6,6 +6,7 @@ recipes and programs then take them as they take the library's. Registering a na
 part.
 """
 
+import re
 from collections.abc import Callable, Collection, Sequence
 from typing import Any, NamedTuple
 
@@ -32,6 +33,9 @@ LIKELIHOODS: dict[str, Likelihood] = {
     "discretized_logistic": DiscretizedLogistic(),
     "logistic_mixture": LogisticMixture(),
 }
+
+# The name of a random bipartite graph: its number of edges.
+_RANDOM = re.compile(r"random-(\d{1,9})")
 
 _Relaxations = Callable[[Recipe], Sequence[smoothing.Relaxation]]
 
@@ -92,13 +96,15 @@ def graph_of(recipe: Recipe) -> graphs.Graph | None:
     """The graph of the machine that a recipe names, of as many units as its code; None for a restricted one.
 
     Raises:
-      ValueError: if the recipe names a file that is none of edges between those units, or a family whose
-        package is not installed.
+      ValueError: if the recipe names a file that is none of edges between those units, a family whose package
+        is not installed, or more random edges than there are pairs.
       FileNotFoundError: if there is no such file.
     """
     num_units = recipe.structure.num_units
     if recipe.graph == Recipe.graph:
         return None
+    if random := _RANDOM.fullmatch(recipe.graph):
+        return graphs.random_bipartite(num_units // 2, num_units - num_units // 2, int(random[1]))
     if recipe.graph in config.GRAPHS:
         try:
             return graphs.fitted(recipe.graph, num_units)

@@ -40,7 +40,7 @@ _REASONS = {
         graphs.elimination.min_fill_order graphs.elimination.width
         graphs.enumeration.num_enumerated graphs.fitted graphs.from_edges graphs.from_networkx graphs.layout
         graphs.MachineOfBQM graphs.from_bqm graphs.states_of graphs.to_bqm
-        graphs.pegasus graphs.read_edges graphs.zephyr""",
+        graphs.pegasus graphs.random_bipartite graphs.read_edges graphs.zephyr""",
     "an error; tested by samplers/test_external.py": "samplers.SamplerError",
     "numbers of states on the host; tested by samplers/test_inverse_temperature.py": (
         "samplers.BetaEstimate samplers.estimate_beta"

@@ -136,3 +136,23 @@ def test_other_errors():
         graphs.bipartite(2, 2).induced([1, 1])
     with pytest.raises(ValueError, match="positions"):
         graphs.Graph(1, [], [[0]], np.zeros([2, 2]))
+
+
+def test_a_random_bipartite_graph():
+    graph = graphs.random_bipartite(20, 30, 200, seed=1)
+    assert (graph.num_units, graph.num_edges, graph.num_colors) == (50, 200, 2)
+    assert (graph.edges[:, 0] < 20).all()
+    assert (graph.edges[:, 1] >= 20).all()
+    np.testing.assert_array_equal(graph.edges, sorted(graph.edges.tolist()))
+    assert graph == graphs.random_bipartite(20, 30, 200, seed=1)
+    assert graph != graphs.random_bipartite(20, 30, 200, seed=2)
+    # Of 600 pairs a third: over 300 graphs each pair is an edge about 100 times, deviation sqrt(300 2/9).
+    count = np.zeros([20, 30])
+    for seed in range(300):
+        edges = graphs.random_bipartite(20, 30, 200, seed).edges
+        count[edges[:, 0], edges[:, 1] - 20] += 1
+    assert abs(count.mean() - 100) < 1e-9
+    assert np.abs(count - 100).max() < 4.5 * np.sqrt(300 * 2 / 9)
+    assert graphs.random_bipartite(2, 3, 6) == graphs.bipartite(2, 3)
+    with pytest.raises(ValueError, match="num_edges: expected at most 6, got 7"):
+        graphs.random_bipartite(2, 3, 7)

@@ -217,3 +217,12 @@ def test_a_centered_step_is_one_in_centered_parameters():
     )
     np.testing.assert_allclose(found, found.mean(), atol=2e-5)
     assert np.ptp(other) > 0.05
+
+
+def test_a_random_graph_by_name():
+    recipe = config.recipe("digits", "2-layer-small", "gumbolt", k=1, graph="random-150")
+    num_units = recipe.structure.num_units
+    assert graph_of(recipe) == graphs.random_bipartite(num_units // 2, num_units // 2, 150)
+    too_many = dataclasses.replace(recipe, graph="random-999999999")
+    with pytest.raises(ValueError, match="num_edges: expected at most"):
+        graph_of(too_many)
