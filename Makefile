@@ -11,7 +11,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 2
 # Each of pytest's workers uses all threads of TensorFlow: two workers on two cores are enough.
 WORKERS ?= 2
 
-.PHONY: demo docs test test-slow soak lint format clean
+.PHONY: demo docs test test-gpu test-slow soak lint format clean
 
 $(BIN)/python:
 	@$(or $(PYTHON),false) -c "$(SUPPORTED)" || { echo "PYTHON: expected Python 3.11, 3.12 or 3.13 with venv, got $(or $(PYTHON),none)"; exit 2; }
@@ -36,6 +36,21 @@ format: $(STAMP)
 
 test: lint  ## Lint, types, and all tests except the slow ones.
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not slow and not soak"
+
+# What computes. Processes share the card, each with the memory that it needs.
+GPU_TESTS := tests/graphs tests/numbers tests/partition tests/priors tests/rbm tests/samplers tests/smoothing \
+	$(addprefix tests/test_,evaluation.py export.py gradients.py kl.py local.py numerics.py objectives.py \
+		posterior.py products.py)
+# Of resuming and repeating a run one test each, whatever its mark.
+GPU_RUNS := tests/reliability/test_determinism.py \
+	"tests/reliability/test_kill.py::test_a_killed_run_ends_the_same_to_the_last_bit[pcd-5-True]"
+GPU_WORKERS ?= 8
+test-gpu: export TF_FORCE_GPU_ALLOW_GROWTH = true
+test-gpu: $(STAMP)  ## The tests of what computes, on a GPU.
+	@$(BIN)/python -c "import sys, tensorflow as tf; sys.exit(not tf.config.list_physical_devices('GPU'))" \
+		|| { echo "test-gpu: expected a GPU that TensorFlow finds, got none"; exit 2; }
+	$(BIN)/python -m pytest -n $(GPU_WORKERS) --dist worksteal -m "not slow and not soak" $(GPU_TESTS)
+	$(BIN)/python -m pytest -n $(GPU_WORKERS) $(GPU_RUNS)
 
 # One part after another, because compiled programs stay in memory until a process ends.
 MODELS := tests/estimators tests/examples tests/models tests/partition

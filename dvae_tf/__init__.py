@@ -1,8 +1,8 @@
 """Variational autoencoders with a binary code and a Boltzmann-machine prior.
 
 Each subpackage is imported when it is first accessed: `import dvae_tf; dvae_tf.smoothing.Power` works, and
-`import dvae_tf` alone does not import TensorFlow. The main ones, lowest first: `numerics`, `graphs`,
-`config`, `data`, `rbm`, `smoothing`, `samplers`, `partition`, `priors`, `networks`, `local`,
+`import dvae_tf` alone does not import TensorFlow. The main ones, lowest first: `numerics`, `products`,
+`graphs`, `config`, `data`, `rbm`, `smoothing`, `samplers`, `partition`, `priors`, `networks`, `local`,
 `posterior`, `objectives`, `kl`, `estimators`, `models`, `evaluation`, `export`, `plots`, `training`.
 """
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         plots,
         posterior,
         priors,
+        products,
         rbm,
         runs,
         samplers,
@@ -54,6 +55,7 @@ __all__ = [
     "plots",
     "posterior",
     "priors",
+    "products",
     "rbm",
     "runs",
     "samplers",

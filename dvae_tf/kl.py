@@ -13,6 +13,7 @@ from .numerics import bernoulli_entropy, keep_nan
 from .posterior import PosteriorSample
 from .priors import DirectedBernoulli, GumBolt
 from .priors.boltzmann import MachineDistribution
+from .products import matmul, matvec
 from .rbm import RBM, conditional_logits, split_sides
 
 # Smallest value of 1 - q in a denominator.
@@ -79,8 +80,8 @@ def _mean_energy(draw: PosteriorSample, prior: MachineDistribution) -> tf.Tensor
     rbm = machine
     mu_left, mu_right = split_sides(mu, rbm.num_left)
     left, _ = split_sides(nu, rbm.num_left)
-    biases = tf.linalg.matvec(mu_left, rbm.left_bias) + tf.linalg.matvec(mu_right, rbm.right_bias)
-    couplings = tf.reduce_sum(tf.matmul(left, rbm.weights) * mu_right, -1)
+    biases = matvec(mu_left, rbm.left_bias) + matvec(mu_right, rbm.right_bias)
+    couplings = tf.reduce_sum(matmul(left, rbm.weights) * mu_right, -1)
     return -biases - couplings
 
 
@@ -93,9 +94,9 @@ def _mean_energy_on_graph(machine: GraphMachine, mu: tf.Tensor, nu: tf.Tensor, n
     def pairs(first: tf.Tensor, chosen: np.ndarray) -> tf.Tensor:
         couplings = tf.where(chosen, machine.couplings, tf.zeros_like(machine.couplings))
         matrix = tf.scatter_nd(graph.edges, couplings, [graph.num_units] * 2)
-        return tf.reduce_sum(tf.matmul(first, matrix) * mu, -1)
+        return tf.reduce_sum(matmul(first, matrix) * mu, -1)
 
-    biases = tf.linalg.matvec(mu, machine.biases)
+    biases = matvec(mu, machine.biases)
     return -biases - pairs(nu, earlier < later) - pairs(mu, earlier == later)
 
 

@@ -16,6 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from ..numerics import binary_digits, draw_bits, split, uniform
+from ..products import matmul
 from .graph import Graph
 from .machine import Moments, as_parameters, by_colors, free_energy
 
@@ -107,7 +108,7 @@ def sample(
     size = 2 ** min(len(enumerated), BLOCK_UNITS)
 
     def digits(numbers: tf.Tensor) -> tf.Tensor:
-        return tf.matmul(binary_digits(numbers, len(enumerated), machine.dtype), place)
+        return matmul(binary_digits(numbers, len(enumerated), machine.dtype), place)
 
     def block(index: tf.Tensor) -> tf.Tensor:
         numbers = index * size + tf.range(size, dtype=tf.int64)
@@ -156,7 +157,7 @@ def _moments(graph: Graph, biases: tf.Tensor, couplings: tf.Tensor) -> Moments:
     def block(index: tf.Tensor, log_total: tf.Tensor, totals: tf.Tensor) -> tuple:
         numbers = index * size + tf.range(size, dtype=tf.int64)
         digits = binary_digits(numbers, len(enumerated), biases.dtype)
-        z = tf.matmul(digits, place)
+        z = matmul(digits, place)
         states = machine.split(z)
         fields = machine.fields(largest, states)
         log_weights = -free_energy(machine, largest, states)
@@ -165,7 +166,7 @@ def _moments(graph: Graph, biases: tf.Tensor, couplings: tf.Tensor) -> Moments:
         states[largest] = tf.math.sigmoid(fields)
         # A last column of ones gives the means from the product for the second moments.
         weighted = weights * tf.concat([digits, tf.ones_like(weights)], 1)
-        update = tf.matmul(weighted, machine.join(states), transpose_a=True)
+        update = matmul(weighted, machine.join(states), transpose_a=True)
         return index + 1, new_total, tf.exp(log_total - new_total) * totals + update
 
     _, log_total, totals = tf.while_loop(

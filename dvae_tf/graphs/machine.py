@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import tensorflow as tf
 
+from ..products import tensordot
 from ..support import at_least_float32, check_kind, in_dtype
 from .graph import Graph
 
@@ -315,9 +316,9 @@ class ColoredMachine(NamedTuple):
             if state is None:
                 continue
             if (number, other) in self.blocks:
-                found.append(tf.tensordot(state, self.blocks[number, other], ((-1,), (1,))))
+                found.append(tensordot(state, self.blocks[number, other], ((-1,), (1,))))
             elif (other, number) in self.blocks:
-                found.append(tf.tensordot(state, self.blocks[other, number], 1))
+                found.append(tensordot(state, self.blocks[other, number], 1))
         if found:
             return found[0] if len(found) == 1 else tf.add_n(found)
         # The leading dimensions are those of the states also where no edge leads to them.

@@ -24,6 +24,7 @@ from ..objectives import LikelihoodEstimate, streamed_bound
 from ..partition import LogPartition
 from ..posterior import Posterior
 from ..priors import Prior
+from ..products import unrounded
 from ..samplers import External, Sampler
 from ..smoothing import Relaxation
 from ..support import as_count
@@ -386,14 +387,19 @@ class DVAE(RecipeTraining):
         seed: Seed = (0, 0),
         log_partition: Any = None,
     ) -> LikelihoodEstimate:
-        """`log_likelihood` together with its Monte Carlo variance; memory does not grow with K."""
+        """`log_likelihood` together with its Monte Carlo variance; memory does not grow with K.
+
+        Networks work in full float32 precision, also on a GPU where they are trained in TF32
+        (`products.unrounded`).
+        """
         num_importance_samples = as_count("num_importance_samples", num_importance_samples)
         x = checked_images(x, self.num_pixels, self.pixel_values)
         if log_partition is None:
             log_partition = self.prior.log_partition
         num_images = tf.shape(x)[0] if x.shape[0] is None else x.shape[0]
         block = block_size(num_importance_samples, num_images, self._rows)
-        estimate = self._stream(x, tf.constant(num_importance_samples), block, as_seed(seed))
+        with unrounded():
+            estimate = self._stream(x, tf.constant(num_importance_samples), block, as_seed(seed))
         log_partition = tf.cast(tf.convert_to_tensor(log_partition), tf.float32)
         return LikelihoodEstimate(estimate.log_likelihood - log_partition, estimate.variance)
 

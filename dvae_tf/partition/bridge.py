@@ -17,6 +17,7 @@ import tensorflow as tf
 
 from ..graphs.machine import interaction, to_colors
 from ..numerics import Seed, fold_in, softplus_difference, split
+from ..products import matvec
 from ..rbm import Machine, TemperedPath, as_machine, conditional_logits, right_logits, tempered_path
 from ..samplers import ParallelTempering, ParallelTemperingState, merge_ladders, mixing
 from ..support import as_count, as_number
@@ -368,7 +369,7 @@ def _measure(
     def record(state: ParallelTemperingState, info: Any) -> _Records:
         left = state.ladder_left
         # The part of the energy that the right side has no part in, relative to the product distribution.
-        bias = tf.linalg.matvec(left, left_bias - base_left)
+        bias = matvec(left, left_bias - base_left)
         bias += interaction(by_colors, to_colors(left, None, by_colors.sizes))
         logits = right_logits(machine, left)
 

@@ -18,6 +18,7 @@ import tensorflow_probability as tfp
 from ..graphs import Graph
 from ..numerics import Seed, Tag, fold_in
 from ..partition import LogPartition, estimate
+from ..products import matvec
 from ..rbm import RBM, Machine, as_machine, as_rbm, block_gibbs
 from ..samplers import (
     PersistentGibbs,
@@ -351,7 +352,7 @@ class BoltzmannPrior(Prior):
     def _chain_means(self) -> tf.Tensor:
         """Weighted means of all units over the chains, [D]."""
         left, right, log_weights = self._chains(self.states)
-        return tf.linalg.matvec(self.machine.bits(left, right), tf.exp(log_weights), transpose_a=True)
+        return matvec(self.machine.bits(left, right), tf.exp(log_weights), transpose_a=True)
 
     def diagnostics(self) -> dict[str, Any]:
         """The mixing of the first replica's chains (if compiled), and summaries of the samplers' states."""

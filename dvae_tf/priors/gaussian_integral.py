@@ -21,6 +21,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from ..graphs import coupling_matrix
+from ..products import matmul, matvec
 from ..rbm import RBM, Machine
 from ..support import REAL_LINE, as_number, as_scalar, in_dtype
 from .boltzmann import MachineDistribution
@@ -160,7 +161,7 @@ def _log_determinant(machine: Machine, beta: tf.Tensor) -> tf.Tensor:
     rbm = machine
     weights = rbm.weights if rbm.num_left <= rbm.num_right else tf.transpose(rbm.weights)
     size = min(rbm.num_left, rbm.num_right)
-    complement = beta**2 * tf.eye(size, dtype=rbm.dtype) - tf.matmul(weights, weights, transpose_b=True)
+    complement = beta**2 * tf.eye(size, dtype=rbm.dtype) - matmul(weights, weights, transpose_b=True)
     diagonal = tf.linalg.diag_part(tf.linalg.cholesky(complement))
     rest = abs(rbm.num_left - rbm.num_right)
     return rest * tf.math.log(beta) + 2.0 * tf.reduce_sum(tf.math.log(diagonal))
@@ -200,7 +201,7 @@ class GaussianIntegralPrior(BoltzmannPrior):
         weights = self._spectral_matrix()
         direction = tf.convert_to_tensor(self._direction)
         for _ in range(_ITERATIONS_PER_STEP):
-            direction = tf.linalg.matvec(weights, tf.linalg.matvec(weights, direction), transpose_a=True)
+            direction = matvec(weights, matvec(weights, direction), transpose_a=True)
             # If W is 0 the direction stays.
             norm = tf.norm(direction)
             direction = tf.where(norm > 0, direction / norm, tf.convert_to_tensor(self._direction))
@@ -215,7 +216,7 @@ class GaussianIntegralPrior(BoltzmannPrior):
     @property
     def spectral_norm(self) -> tf.Tensor:
         r"""$\|W\|_2$ along the stored direction, a lower bound that is close after a few steps."""
-        return tf.norm(tf.linalg.matvec(self._spectral_matrix(), tf.convert_to_tensor(self._direction)))
+        return tf.norm(matvec(self._spectral_matrix(), tf.convert_to_tensor(self._direction)))
 
     def relax(self, machine: MachineDistribution) -> GaussianIntegralRelaxation:
         """The relaxation of the current machine."""

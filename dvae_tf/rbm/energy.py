@@ -19,6 +19,7 @@ import tensorflow as tf
 
 from ..graphs import Form, Graph, GraphMachine, as_parameters
 from ..graphs.machine import energy_of_others, free_energy, to_colors
+from ..products import tensordot
 from ..support import as_number, at_least_float32, in_dtype
 
 
@@ -101,8 +102,8 @@ class RBM(NamedTuple):
     def products(self, number: int, states: Sequence[tf.Tensor | None]) -> tf.Tensor:
         r"""$W^\top z_l$ for the right side, number 0, and $W z_r$ for the left one."""
         if number == 0:
-            return tf.tensordot(states[1], self.weights, 1)
-        return tf.tensordot(states[0], self.weights, ((-1,), (1,)))
+            return tensordot(states[1], self.weights, 1)
+        return tensordot(states[0], self.weights, ((-1,), (1,)))
 
     def fields(self, number: int, states: Sequence[tf.Tensor | None]) -> tf.Tensor:
         """Log-odds of the units of a color given the other one."""

@@ -16,6 +16,7 @@ import tensorflow as tf
 from .. import graphs
 from ..graphs.enumeration import BLOCK_UNITS, MAX_SAMPLING_UNITS, MAX_UNITS, draw_numbers
 from ..numerics import binary_digits, split
+from ..products import matmul
 from .energy import RBM, Machine, left_free_energy, right_logits, transposed
 from .gibbs import sample_right
 
@@ -101,7 +102,7 @@ def _moments(rbm: RBM) -> Moments:
         # An additional column of ones gives E[z_r] from the matrix product for E[z_l z_r^T].
         right_means = tf.math.sigmoid(right_logits(rbm, states))
         one = tf.exp(log_weights - new_total)[:, tf.newaxis]
-        update = tf.matmul(tf.concat([weighted, one], 1), right_means, transpose_a=True)
+        update = matmul(tf.concat([weighted, one], 1), right_means, transpose_a=True)
         return (
             index + 1,
             new_total,

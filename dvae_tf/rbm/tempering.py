@@ -21,6 +21,7 @@ from ..graphs.gibbs import noise
 from ..graphs.machine import interaction, to_colors, to_sides
 from ..graphs.sparse import UNITS_PER_NEIGHBOR_ANNEALED, by_neighbors, is_sparse
 from ..numerics import draw_bits, softplus_difference, uniform_pair
+from ..products import matvec
 from .energy import Machine, transposed
 
 # Distance of the base probabilities from 0 and 1: a unit that is never 1 in the samples may be 1.
@@ -131,7 +132,7 @@ class ColoredPath(NamedTuple):
     def _dot(self, state: tf.Tensor, coefficients: tf.Tensor) -> tf.Tensor:
         if self.machine.units_axis == 0:
             return tf.reduce_sum(state * coefficients, 0)
-        return tf.linalg.matvec(state, coefficients)
+        return matvec(state, coefficients)
 
     def advance(
         self, states: Sequence[tf.Tensor | None], before: tf.Tensor, t: tf.Tensor, seed: tf.Tensor

@@ -64,7 +64,8 @@ class Result:
       versions: of the packages that the numbers depend on.
       git_commit: of the code.
       cpu: processor.
-      device: what computed: the GPU and its driver, or the processor.
+      device: what the run was trained on: the GPU and its driver, or the processor; where it was continued on
+        another one, both and the step.
     """
 
     dataset: str

@@ -6,6 +6,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from ..numerics import Seed, as_seed, split
+from ..products import matmul
 from ..rbm import Machine
 from ..support import as_count
 from .base import Sampler, machine
@@ -45,7 +46,7 @@ def autocorrelation_time(values: tf.Tensor) -> tf.Tensor:
     """
     steps = values.shape[0]
     centered = values - tf.reduce_mean(values)
-    products = tf.matmul(centered, centered, transpose_b=True)
+    products = matmul(centered, centered, transpose_b=True)
     covariance = tf.reduce_sum(tf.linalg.diag_part(products, k=(0, steps - 1)), -1)[::-1]
     rho = tf.math.divide_no_nan(covariance, covariance[0])
     pairs = rho[0 : steps - steps % 2 : 2] + rho[1::2]

@@ -23,6 +23,7 @@ import tensorflow as tf
 from ..graphs.gibbs import noise
 from ..graphs.machine import to_colors, to_sides
 from ..numerics import Seed, as_seed, draw_bits, split, uniform
+from ..products import matvec
 from ..rbm import ColoredPath, Machine, TemperedPath, energy, right_logits, tempered_path, uniform_bits
 from ..support import as_count
 from .base import Sampler, equal_log_weights, machine
@@ -234,7 +235,7 @@ def _exchange_sweeps(
         left, right = state.replica_left, state.replica_right
         # For the energies, and for the next sweep.
         logits = right_logits(machine, left)
-        base = tf.linalg.matvec(left, base_left) + tf.linalg.matvec(right, base_right)
+        base = matvec(left, base_left) + matvec(right, base_right)
         state, acceptance = _exchange(state, energy(machine, left, right, logits) + base, for_exchanges)
         return index + 1, state, logits, total + acceptance, seed
 

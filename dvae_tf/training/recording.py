@@ -22,6 +22,7 @@ from ..models.variable_names import current_names, named_state, named_variables
 from ..numerics import Tag, fold_in
 from ..runs import Checkpoint, History, Result, RunFolder, read_history
 from . import faults
+from .devices import Devices
 from .faults import TrainingWarning
 from .progress import Progress
 
@@ -39,12 +40,13 @@ class Recorder:
     Attributes:
       history: the validations so far.
       progress: what else a checkpoint holds.
+      devices: what the run has been trained on.
       best: variables of the model at the best validation so far, by path.
     """
 
-    def __init__(self, folder: RunFolder, model: DVAE, images: Images) -> None:
-        self.folder, self._model, self._images = folder, model, images
-        self.history, self.progress = History(), Progress()
+    def __init__(self, folder: RunFolder, model: DVAE, images: Images, device: str | None = None) -> None:
+        self.folder, self._model, self._images, self._device = folder, model, images, device
+        self.history, self.progress, self.devices = History(), Progress(), Devices()
         self.best: dict[str, np.ndarray] = {}
 
     @property
@@ -71,6 +73,14 @@ class Recorder:
                 )
             if self.best:
                 self.folder.write_best(self.best)
+        before, self.devices = self.devices, self.devices.then(self.step, self._device)
+        if before.spans and before != self.devices:
+            warnings.warn(
+                f"step {self.step}: trained on {before} so far, and now on {self._device}; devices round "
+                "differently, so the run does not end as it would have to the last bit",
+                TrainingWarning,
+                stacklevel=2,
+            )
         self._model.stop_training = bool(self.progress.stopped)
         self._started = time.monotonic() - self.progress.seconds
         # Opened only now: a run that is refused leaves no trace.
@@ -89,12 +99,13 @@ class Recorder:
         groups, file = checkpoint.groups, checkpoint.file
         history = History.from_arrays(groups.get("history", {}), file)
         progress = Progress.from_arrays(groups.get("progress", {}), file)
+        devices = Devices.from_arrays(groups.get("devices", {}), file)
         variables, everything = named_variables(self._model), self._state
         best = current_names(groups.get("best", {}), variables)
         if history.step:
             storage.check_variables(variables, best, file)
         storage.assign_variables(everything, current_names(groups.get("state", {}), everything), file)
-        self.history, self.progress, self.best = history, progress, best
+        self.history, self.progress, self.devices, self.best = history, progress, devices, best
 
     def checkpoint(self) -> pathlib.Path:
         """Writes a checkpoint and returns its path.
@@ -113,6 +124,7 @@ class Recorder:
             "best": self.best,
             "history": self.history.arrays(),
             "progress": self.progress.arrays(),
+            "devices": self.devices.arrays(),
         }
         return self.folder.write_checkpoint(self.step, groups, self._model.recipe)
 

@@ -180,11 +180,11 @@ class _Run:
             steps=recipe.validation_interval,
             verbose=0,
         )
-        self.recorder = Recorder(folder, model, images)
-        self.diagnosed: frozenset[str] = frozenset()
-        self.loop = TrainingLoop(model, images, strategy)
         # Taken now: the checkout may change during a long run.
         self.origin = provenance.describe()
+        self.recorder = Recorder(folder, model, images, self.origin["device"])
+        self.diagnosed: frozenset[str] = frozenset()
+        self.loop = TrainingLoop(model, images, strategy)
 
     def __call__(self) -> Result:
         self.recorder.restore()
@@ -302,7 +302,7 @@ class _Run:
             data_source=self.images.source,
             seconds=history.seconds[-1],
             test_seconds=time.monotonic() - started,
-            **self.origin,
+            **self.origin | {"device": str(recorder.devices) if recorder.devices.spans else None},
         )
         recorder.finish(result, measured.image_nll)
         return result

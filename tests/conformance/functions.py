@@ -3,7 +3,19 @@
 import tensorflow as tf
 
 from conformance.cases import SEED, bits, flags, function, positive, real, typed, unit
-from dvae_tf import graphs, kl, local, numerics, objectives, partition, priors, rbm, samplers, smoothing
+from dvae_tf import (
+    graphs,
+    kl,
+    local,
+    numerics,
+    objectives,
+    partition,
+    priors,
+    products,
+    rbm,
+    samplers,
+    smoothing,
+)
 from dvae_tf.posterior import PosteriorSample
 from dvae_tf.rbm import exact
 
@@ -62,6 +74,12 @@ NUMERICS = {
     "bernoulli_entropy": function(numerics.bernoulli_entropy, real(None, 3)),
     "softplus_difference": function(numerics.softplus_difference, real(None, 3), real(None, 3)),
     "effective_sample_size": function(numerics.effective_sample_size, real(5, None)),
+}
+
+PRODUCTS = {
+    "matmul": function(products.matmul, real(5, 3), real(3, 4)),
+    "matvec": function(products.matvec, real(None, 3), real(3)),
+    "tensordot": function(lambda a, b: products.tensordot(a, b, 1), real(None, 3), real(3, 4)),
 }
 
 
@@ -372,6 +390,7 @@ TABLES = {
     "objectives": OBJECTIVES,
     "partition": PARTITION,
     "priors": PRIORS,
+    "products": PRODUCTS,
     "rbm": RBM,
     "samplers": SAMPLERS,
 }

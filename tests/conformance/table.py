@@ -32,6 +32,9 @@ _REASONS = {
         support.as_scalar support.at_least_float32 support.bit_assertions support.check_kind
         support.floating_dtype support.in_dtype support.inside_unit_interval
         support.line_onto support.number_assertions support.outside support.support_assertions""",
+    "imitations of a GPU; tested by tests/test_products.py": (
+        "products.are_rounded products.in_parts products.unrounded"
+    ),
     "rearranges replicas, whose number is static; tested by samplers/test_parallel_tempering.py": (
         "samplers.merge_ladders"
     ),

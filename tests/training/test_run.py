@@ -10,8 +10,9 @@ import pytest
 from tensorflow_probability import distributions as tfd
 
 from dvae_tf import data, evaluation, models, plots, runs, storage, training
-from dvae_tf.runs import RunFolder
+from dvae_tf.runs import RunFolder, provenance
 from dvae_tf.training import recording
+from dvae_tf.training.devices import Devices
 from support.tiny import NUM_PIXELS, add_tiny_structures, all_bits, exact_log_likelihood, recipe, rough_model
 from support.training import SMALL, tiny_images
 
@@ -349,3 +350,36 @@ def test_learns_another_model_to_a_tenth_of_a_nat(tmp_path):
     independent = x.T @ np.exp(log_p)
     floor = -(independent * np.log(independent) + (1 - independent) * np.log1p(-independent)).sum() - entropy
     assert kl < 0.1 < floor  # independent pixels would be far worse: there was something to learn
+
+
+def test_a_run_continued_on_another_device_says_so(tmp_path, monkeypatch):
+    settings = recipe(**SMALL)
+    half = settings.num_train_iter // 2
+
+    def train_on(device, **kwargs):
+        monkeypatch.setattr(provenance, "device", lambda: device)
+        return training.train(settings, tiny_images(), tmp_path / "run", verbose=False, **kwargs)
+
+    with pytest.raises(KeyboardInterrupt):
+        train_on("a card, driver 1", callbacks=[StopAt(half)])
+    stopped = sorted((tmp_path / "run").glob("checkpoint-*.npz"))[-1]
+    step = int(stopped.stem.rpartition("-")[2])
+    assert half <= step < settings.num_train_iter
+    with pytest.warns(
+        training.TrainingWarning, match="trained on a card, driver 1 so far, and now on a processor"
+    ):
+        result = train_on("a processor, 2 cores")
+    assert result.device == f"a card, driver 1; from step {step} on a processor, 2 cores"
+
+
+def test_devices_of_a_checkpoint(tmp_path):
+    first = Devices().then(0, "a").then(5, "a").then(1000, None)
+    assert first.spans == ((0, "a"),)
+    later = first.then(1000, "b").then(2000, "a")
+    assert str(later) == "a; from step 1,000 on b; from step 2,000 on a"
+    assert Devices.from_arrays(later.arrays(), tmp_path) == later
+    # Checkpoints of earlier versions have none.
+    assert Devices.from_arrays({}, tmp_path) == Devices()
+    for broken in (b"", b"{", b"[1]", b'{"a": 1}'):
+        with pytest.raises(storage.StorageError, match="devices: expected pairs"):
+            Devices.from_arrays({"names": np.frombuffer(broken, np.uint8)}, tmp_path)
