@@ -43,8 +43,8 @@ class LocalVariables(keras.layers.Layer):
       encoders: one layer for each group, called as `encoder(x, given)` like the encoder of a later group of
         bits (`Posterior`): x `[B, X]`, the code and the local groups before `[K, B, D + d]`; it returns two
         numbers for each variable of its group, `[K, B, 2 units]`: all shifts, then what becomes the ratios.
-      priors: one layer for each group, called as `prior(given)`, which returns the locations, then what
-        becomes the scales, `[..., 2 units]`.
+      priors: one layer for each group, called as `prior(given)` with rows of the code and the local groups
+        before, `[N, D + d]`; it returns the locations, then what becomes the scales, `[N, 2 units]`.
       units: variables of each group.
       **kwargs: arguments of a Keras layer.
 
@@ -95,7 +95,10 @@ class LocalVariables(keras.layers.Layer):
             noise = tf.tile(noise, [tf.shape(code)[0] // tf.shape(noise)[0], 1, 1])
         given, log_ratios, kls, shifts = code, [], [], []
         for encoder, prior, u in zip(self.encoders, self.priors, self._by_group(noise), strict=True):
-            location, scale = self._location_and_scale(prior(given, training=training))
+            # One row per code, as in `sample`: a Keras model takes inputs of one rank.
+            rows = prior(tf.reshape(given, [-1, given.shape[-1]]), training=training)
+            outputs = tf.reshape(rows, tf.concat([tf.shape(given)[:-1], tf.shape(rows)[-1:]], 0))
+            location, scale = self._location_and_scale(outputs)
             shift, ratio = self._location_and_scale(encoder(x, given, training=training))
             # The sample in units of the prior.
             standard = shift if u is None else shift + ratio * u

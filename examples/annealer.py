@@ -1,8 +1,11 @@
 """A prior on a Zephyr graph trained by an annealer: simulated annealing of D-Wave's tools stands in for it.
 
-It draws at a temperature of its own, as hardware does. Training estimates it and divides it out.
+It draws at a temperature of its own, as hardware does. Training estimates it and divides it out. Given the
+folder of a finished run on a graph, its training goes on with the annealer.
 """
 
+import dataclasses
+import pathlib
 import sys
 import tempfile
 from collections.abc import Callable
@@ -11,7 +14,7 @@ import keras
 import numpy as np
 from dwave.samplers import SimulatedAnnealingSampler
 
-from dvae_tf import config, data, graphs, samplers, training
+from dvae_tf import config, data, graphs, runs, samplers, training
 
 
 def annealer(graph: graphs.Graph, num_sweeps: int = 50) -> Callable[..., np.ndarray]:
@@ -32,21 +35,21 @@ def annealer(graph: graphs.Graph, num_sweeps: int = 50) -> Callable[..., np.ndar
     return sample
 
 
-def main(num_steps: int = 1_000) -> None:
-    """Trains on the digits, and measures the test images."""
-    images = data.load("digits")
-    recipe = config.recipe(
-        "digits",
-        "1-layer-small",
-        "dvaes_power",
-        k=1,
-        num_train_iter=num_steps,
-        num_validations=10,
-        ais_temperatures=2_000,
-        validation_ais_temperatures=200,
-        units=64,
-        graph="zephyr",
-    )
+def recipe_of(num_steps: int, folder: str | None) -> config.Recipe:
+    """A recipe for the digits, or that of a finished run, from its weights, at a tenth of its learning rate."""
+    if folder is not None:
+        before = runs.read_recipe(pathlib.Path(folder))
+        changes = {"num_train_iter": num_steps, "base_lr": before.base_lr / 10, "init_from": folder}
+        return dataclasses.replace(before, num_validations=5, **changes)
+    return config.recipe(
+        "digits", "1-layer-small", "dvaes_power", k=1, num_train_iter=num_steps, num_validations=10,
+        ais_temperatures=2_000, validation_ais_temperatures=200, units=64, graph="zephyr",
+    )  # fmt: skip
+
+
+def main(num_steps: int = 1_000, folder: str | None = None, out: str | None = None) -> None:
+    """Trains, and measures the test images."""
+    recipe = recipe_of(num_steps, folder)
     graph = graphs.fitted(recipe.graph, recipe.structure.num_units)
     temperature = keras.callbacks.LambdaCallback(
         on_epoch_end=lambda epoch, logs: print(
@@ -54,11 +57,11 @@ def main(num_steps: int = 1_000) -> None:
             f"{logs['beta_eff']:.3f} ± {logs['beta_eff_standard_error']:.3f}"
         )
     )
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as elsewhere:
         found = training.train(
             recipe,
-            images,
-            folder,
+            data.load(recipe.dataset),
+            out or elsewhere,
             callbacks=[temperature],
             verbose=False,
             sampler=samplers.External(annealer(graph)),
@@ -69,4 +72,4 @@ def main(num_steps: int = 1_000) -> None:
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:]))
+    main(*map(int, sys.argv[1:2]), *sys.argv[2:])

@@ -1,4 +1,4 @@
-"""Writes a page of all committed results: the NLL, the published one, log Z, the time and the command."""
+"""Writes a page of all committed results: NLL, published one, log Z, time, device and command."""
 
 import pathlib
 from collections.abc import Sequence
@@ -20,9 +20,8 @@ _INTRODUCTION = """# All results
 Written by `python -m runners.results --out=docs/results.md` from `results/`. The test NLL is that of the
 discrete model, in nats per image; its error is the Monte Carlo error for these very images (importance
 samples and log Z), not an error over images or seeds. The papers trained for 1,000,000 iterations. Times are
-of training with its validations, on the machine named in each `result.json`, mostly two runs at a time on two
-cores. OMNIGLOT was read from a file that is not the published one, so its numbers compare only with each
-other.
+of training with its validations on the device named, mostly two runs at a time on two cores. OMNIGLOT was
+read from a file that is not the published one, so its numbers compare only with each other.
 """
 
 
@@ -55,7 +54,7 @@ def results_page(results_dir: pathlib.Path) -> str:
         recipe = read_recipe(file.parent)
         row = _row(recipe, read_result(file.parent))
         sections.setdefault(f"{recipe.dataset}, {recipe.struct}", []).append(row)
-    head = "| test NLL | paper | log Z | time | command |\n| --- | --- | --- | --- | --- |"
+    head = "| test NLL | paper | log Z | time | device | command |\n| --- | --- | --- | --- | --- | --- |"
     return "\n".join(
         [
             _INTRODUCTION,
@@ -70,7 +69,9 @@ def _row(recipe: config.Recipe, result: Result) -> str:
     nll += show.bits_text(result.test_bits_per_dim)
     time = "not recorded" if result.seconds is None else readable_seconds(result.seconds)
     log_z = show.log_partition_text(result)
-    return f"| {nll} | {published} | {log_z} | {time} | `{command(recipe)}` |"
+    # Results of version 0.2 and earlier name the processor alone, on which all of them were computed.
+    device = result.device or result.cpu or "not recorded"
+    return f"| {nll} | {published} | {log_z} | {time} | {device} | `{command(recipe)}` |"
 
 
 def command(recipe: config.Recipe) -> str:

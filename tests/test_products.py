@@ -3,6 +3,9 @@
 CPUs do not, so a product that does is imitated here, in NumPy's integers.
 """
 
+import pathlib
+import re
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -199,6 +202,16 @@ def test_likelihoods_are_measured_without_rounding(monkeypatch):
         assert not setting()
     finally:
         tf.config.experimental.enable_tensor_float_32_execution(True)
+
+
+def test_no_other_module_multiplies():
+    """Networks are made of Keras layers; every other product is one of `products`."""
+    package = pathlib.Path(products.__file__).parent
+    files = [file for file in package.rglob("*.py") if file.name != "products.py"]
+    own = re.compile(r"\b(tf|ops)\.(linalg\.)?(matmul|matvec|tensordot|einsum)\b")
+    assert len(files) > 100
+    assert not [file.name for file in files if own.search(file.read_text())]
+    assert own.search(pathlib.Path(products.__file__).read_text())
 
 
 def test_products_are_tensorflows_own_where_nothing_rounds():

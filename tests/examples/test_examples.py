@@ -22,6 +22,7 @@ RUNS = {
     "joint_distribution.py": ((500,), ["KL of the bits: 5.9", "KL of the relaxed pair, beta = 100"]),
     "keras_model.py": ((2,), ["15 trainable variables", "log Z = ", "predictions differ by 0e+00 at most"]),
     "missing_pixels.py": ((1, 2, 500), ["binary code: ", "mixture of ", "difference: "]),
+    "own_networks.py": ((20, 48), ["crops of (48, 32)", "test NLL "]),
     "rbm_from_file.py": (("machine.npz", 50), ["log Z = ", "R-hat", "with half of them given: [0. "]),
     "rbm_on_pixels.py": ((60,), ["test log-likelihood"]),
 }
@@ -52,6 +53,7 @@ LONG = (
     "color_photographs.py",
     "keras_model.py",
     "missing_pixels.py",
+    "own_networks.py",
     "rbm_on_pixels.py",
 )
 
