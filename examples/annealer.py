@@ -36,7 +36,7 @@ def annealer(graph: graphs.Graph, num_sweeps: int = 50) -> Callable[..., np.ndar
 
 
 def recipe_of(num_steps: int, folder: str | None) -> config.Recipe:
-    """A recipe for the digits, or that of a finished run, from its weights, at a tenth of its learning rate."""
+    """A recipe for the digits; or that of a finished run, to go on at a tenth of its learning rate."""
     if folder is not None:
         before = runs.read_recipe(pathlib.Path(folder))
         changes = {"num_train_iter": num_steps, "base_lr": before.base_lr / 10, "init_from": folder}
