@@ -16,8 +16,9 @@ from .systems import graph_digest
 from .variable_names import current_names, named_variables
 
 _MEAN_X = "dvae/mean_x"
-# The states of the sampler, [..., chains, units].
-_CHAINS = ("prior/sampler_left", "prior/sampler_right")
+# The variables of the sampler, and of these its states, [..., chains, units].
+_SAMPLER = "prior/sampler_"
+_CHAINS = (f"{_SAMPLER}left", f"{_SAMPLER}right")
 # A model of so few numbers may be made whatever its archive holds.
 _HARMLESS = 10_000
 
@@ -91,7 +92,8 @@ def load(log_dir: str | pathlib.Path, **parts: Any) -> DVAE:
 def start_from(model: DVAE, source: str | pathlib.Path) -> None:
     """Assigns the weights of a trained model to one of the same parts, and takes over its chains.
 
-    If only the number of persistent chains differs, they are repeated, or the first ones taken.
+    If only the number of persistent chains differs, they are repeated, or the first ones taken. A sampler of
+    another kind starts from its own first states.
 
     Args:
       model: a new model.
@@ -110,6 +112,12 @@ def start_from(model: DVAE, source: str | pathlib.Path) -> None:
             raise ValueError(f"init_from: {error}") from error
     variables = named_variables(model)
     arrays = current_names(storage.read_arrays(file), variables)
+    of_samplers = [{name for name in names if name.startswith(_SAMPLER)} for names in (variables, arrays)]
+    if of_samplers[0] != of_samplers[1]:
+        variables, arrays = (
+            {name: value for name, value in each.items() if not name.startswith(_SAMPLER)}
+            for each in (variables, arrays)
+        )
     for name, variable in variables.items():
         array, shape = arrays.get(name), tuple(variable.shape)
         if name in _CHAINS and array is not None and array.shape[-1:] == shape[-1:]:
