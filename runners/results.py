@@ -7,7 +7,7 @@ from typing import Any
 from absl import flags
 
 from dvae_tf import config, storage
-from dvae_tf.runs import RESULT_FILE, Result, read_recipe, read_result
+from dvae_tf.runs import RESULT_FILE, Result, read_inputs, read_recipe, read_result
 from dvae_tf.training import readable_seconds
 
 from . import common, show
@@ -52,7 +52,9 @@ def results_page(results_dir: pathlib.Path) -> str:
     sections: dict[str, list[str]] = {}
     for file in files:
         recipe = read_recipe(file.parent)
-        row = _row(recipe, read_result(file.parent))
+        inputs = read_inputs(file.parent)
+        parts = [] if inputs is None else sorted(inputs.parts)
+        row = _row(recipe, read_result(file.parent), parts)
         sections.setdefault(f"{recipe.dataset}, {recipe.struct}", []).append(row)
     head = "| test NLL | paper | log Z | time | device | command |\n| --- | --- | --- | --- | --- | --- |"
     return "\n".join(
@@ -63,7 +65,7 @@ def results_page(results_dir: pathlib.Path) -> str:
     )
 
 
-def _row(recipe: config.Recipe, result: Result) -> str:
+def _row(recipe: config.Recipe, result: Result, parts: Sequence[str]) -> str:
     published = "" if recipe.published is None else f"{recipe.published.mean:.2f}"
     nll = f"{result.test_nll:.2f} ± {result.test_nll_monte_carlo_error:.3f}"
     nll += show.bits_text(result.test_bits_per_dim)
@@ -71,7 +73,8 @@ def _row(recipe: config.Recipe, result: Result) -> str:
     log_z = show.log_partition_text(result)
     # Results of version 0.2 and earlier name the processor alone, on which all of them were computed.
     device = result.device or result.cpu or "not recorded"
-    return f"| {nll} | {published} | {log_z} | {time} | {device} | `{command(recipe)}` |"
+    own = f", with its own {', '.join(parts)}" if parts else ""
+    return f"| {nll} | {published} | {log_z} | {time} | {device} | `{command(recipe)}`{own} |"
 
 
 def command(recipe: config.Recipe) -> str:
