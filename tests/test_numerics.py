@@ -277,3 +277,44 @@ def test_precisions_that_are_not_drawn_are_refused():
     for draw in (numerics.uniform, numerics.uniform_pair):
         with pytest.raises(ValueError, match="^dtype: expected float32 or float64, got float16$"):
             draw([3], (0, 1), tf.float16)
+
+
+def _close_pairs(dtype, scale, step, count=1_000_000):
+    """Numbers as annealing meets them: y, and x a small step away."""
+    y = (scale * np.random.default_rng(0).normal(size=count)).astype(dtype)
+    return (y * (1 + step)).astype(dtype), y
+
+
+def _log_of_ratio(x, y):
+    ratio = (1.0 + tf.exp(-tf.abs(x))) / (1.0 + tf.exp(-tf.abs(y)))
+    return tf.nn.relu(x) - tf.nn.relu(y) + tf.math.log(ratio)
+
+
+@pytest.mark.parametrize("scale", [0.5, 5.0, 50.0])
+@pytest.mark.parametrize("step", [1e-4, 1e-2, 1.0])
+def test_softplus_difference(scale, step):
+    for dtype, tolerance in ((np.float32, 1e-7), (np.float64, 3e-16)):
+        x, y = _close_pairs(dtype, scale, step, 100_000)
+        wide = [each.astype(np.longdouble) for each in (x, y)]
+        expected = np.logaddexp(0, wide[0]) - np.logaddexp(0, wide[1])
+        compiled = tf.function(numerics.softplus_difference, jit_compile=True)
+        for function in (numerics.softplus_difference, compiled):
+            error = np.abs(function(tf.constant(x), tf.constant(y)).numpy() - expected)
+            # The positive parts are known to the rounding of the result, the rest to that of 1.
+            assert (error <= tolerance * (1 + np.abs(expected))).all()
+
+
+@pytest.mark.parametrize("scale", [0.5, 5.0])
+def test_softplus_difference_has_no_bias(scale):
+    """Annealing adds up millions of them."""
+    x, y = _close_pairs(np.float32, scale, 5e-5)
+    expected = np.logaddexp(0, x.astype(np.float64)) - np.logaddexp(0, y.astype(np.float64))
+
+    def bias(function):
+        compiled = tf.function(function, jit_compile=True)
+        error = compiled(tf.constant(x), tf.constant(y)).numpy().astype(np.float64) - expected
+        return error.mean(), error.std() / 1e3
+
+    mean, standard_error = bias(numerics.softplus_difference)
+    assert abs(mean) < 4 * standard_error + 2e-11
+    assert abs(bias(_log_of_ratio)[0]) > 2e-10

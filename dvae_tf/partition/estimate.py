@@ -19,7 +19,6 @@ from .ais import (
     as_chains,
     count_chains,
     reverse_annealed_importance_sampling,
-    with_rounding,
 )
 from .bridge import TemperedLadders, bennett, bridge_sampling
 from .log_partition import LogPartition, all_met, at_most
@@ -158,7 +157,7 @@ def estimate(
     reverse = reverse_annealed_importance_sampling(
         *machine.arguments, chains, num_temperatures, seed=for_reverse, base_probs=base_probs, verbose=verbose
     )
-    return _between(BothSides(forward, reverse, tempering, fair), count_chains(chains), num_temperatures)
+    return _between(BothSides(forward, reverse, tempering, fair), count_chains(chains))
 
 
 def _has_no_couplings(machine: Machine) -> bool:
@@ -174,13 +173,12 @@ def _means(machine: Machine, left: tf.Tensor) -> tf.Tensor:
     return machine.bits(tf.reduce_mean(left, 0), tf.reduce_mean(right, 0))
 
 
-def _between(sides: BothSides, num_ladders: Any, num_temperatures: int) -> LogPartition[BothSides]:
+def _between(sides: BothSides, num_ladders: Any) -> LogPartition[BothSides]:
     """Joins the parts; as many ladders gave the draws, in turn."""
     forward, reverse, tempering, fair = sides
     log_base = forward.log_partition - log_mean_exp(forward.details.log_weights)
     ratio = bennett(forward.details.log_weights, reverse.details.log_weights, num_ladders)
-    log_z = log_base + ratio.log_ratio
-    error = with_rounding(tf.sqrt(ratio.variance), forward.details.log_weights, num_temperatures)
+    log_z, error = log_base + ratio.log_ratio, tf.sqrt(ratio.variance)
     gap = reverse.log_partition - forward.log_partition
     criteria = [
         *forward.criteria,
@@ -198,7 +196,7 @@ def _between(sides: BothSides, num_ladders: Any, num_temperatures: int) -> LogPa
             at_most(
                 "difference to bridge sampling",
                 tf.abs(log_z - tempering.log_partition),
-                _MAX_DISAGREEMENT * tf.sqrt(error**2 + tempering.standard_error**2),
+                _MAX_DISAGREEMENT * tf.sqrt(ratio.variance + tempering.standard_error**2),
                 "raise num_samples",
             ),
         ]
@@ -207,7 +205,7 @@ def _between(sides: BothSides, num_ladders: Any, num_temperatures: int) -> LogPa
             at_most(
                 "excess of annealing from fair bits",
                 fair.log_partition - log_z,
-                _MAX_DISAGREEMENT * tf.sqrt(error**2 + fair.standard_error**2),
+                _MAX_DISAGREEMENT * tf.sqrt(ratio.variance + fair.standard_error**2),
                 "the draws have missed a mode, give others (left)",
             )
         )

@@ -142,17 +142,6 @@ def test_standard_error_is_that_of_the_delta_method():
     np.testing.assert_allclose(found.standard_error, expected, rtol=0.25)
 
 
-@pytest.mark.parametrize(("dtype", "rounding"), [(np.float32, 2.1e-3), (np.float64, 3.9e-12)])
-def test_no_error_is_smaller_than_rounding(dtype, rounding):
-    log_weights = tf.fill([50], tf.constant(700.0, dtype))
-    found = ais.with_rounding(tf.constant(0.0, dtype), log_weights, 10_000)
-    np.testing.assert_allclose(found, rounding, rtol=0.02)
-    # An error that is larger stays what it is.
-    np.testing.assert_allclose(
-        ais.with_rounding(tf.constant(0.5, dtype), log_weights, 10_000), 0.5, rtol=1e-4
-    )
-
-
 def test_effective_sample_size():
     found = _estimate(_machine(), np.float64, num_temperatures=20)
     weights = np.exp(found.details.log_weights.numpy())

@@ -186,7 +186,7 @@ def test_modes_that_only_one_side_has_found_do_not_converge(planted):
     reverse = partition.reverse_annealed_importance_sampling(
         *machine.cast(np.float32), _draws(machine), seed=(3, 2), **path
     )
-    between = _between(partition.BothSides(forward, reverse, None), _NUM_CHAINS, 1000)
+    between = _between(partition.BothSides(forward, reverse, None), _NUM_CHAINS)
     assert not between.converged
 
 
