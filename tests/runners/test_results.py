@@ -12,7 +12,7 @@ from support.programs import ROOT, run
 CONFIGS = sorted((ROOT / "results").glob("*/*/*/config.json"))
 
 
-_TEXTS = ("struct", "baseline", "sampler", "schedule")
+_TEXTS = ("struct", "baseline", "sampler", "schedule", "graph", "init_from")
 
 
 @pytest.mark.parametrize("file", CONFIGS, ids=lambda file: "-".join(file.parts[-4:-1]))
