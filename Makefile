@@ -37,7 +37,7 @@ format: $(STAMP)
 test: lint  ## Lint, types, and all tests except the slow ones.
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not slow and not soak"
 
-# What computes. Processes share the card, each with the memory that it needs.
+# Tests of numerical code. Processes share the card, each with the memory that it needs.
 GPU_TESTS := tests/graphs tests/numbers tests/partition tests/priors tests/rbm tests/samplers tests/smoothing \
 	$(addprefix tests/test_,evaluation.py export.py gradients.py kl.py local.py numerics.py objectives.py \
 		posterior.py products.py)
@@ -46,7 +46,7 @@ GPU_RUNS := tests/reliability/test_determinism.py \
 	"tests/reliability/test_kill.py::test_a_killed_run_ends_the_same_to_the_last_bit[pcd-5-True]"
 GPU_WORKERS ?= 8
 test-gpu: export TF_FORCE_GPU_ALLOW_GROWTH = true
-test-gpu: $(STAMP)  ## The tests of what computes, on a GPU.
+test-gpu: $(STAMP)  ## The tests of numerical code, on a GPU.
 	@$(BIN)/python -c "import sys, tensorflow as tf; sys.exit(not tf.config.list_physical_devices('GPU'))" \
 		|| { echo "test-gpu: expected a GPU that TensorFlow finds, got none"; exit 2; }
 	$(BIN)/python -m pytest -n $(GPU_WORKERS) --dist worksteal -m "not slow and not soak" $(GPU_TESTS)

@@ -283,8 +283,7 @@ def softplus_difference(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
     $$
 
     by its series, on top of the difference of the positive parts. Annealing spends most of its time here, and
-    adds up millions of differences: that of two logarithms, or the logarithm of the ratio, would be biased by
-    1e-9 each in float32.
+    adds up millions of differences: as the logarithm of the ratio each would be biased by 1e-9 in float32.
     """
     a, b = tf.exp(-tf.abs(x)), tf.exp(-tf.abs(y))
     u = (a - b) / (2.0 + a + b)

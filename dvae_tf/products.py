@@ -4,7 +4,7 @@ Unless a process says otherwise (`tf.config.experimental.enable_tensor_float_32_
 rounds the factors of float32 products on recent GPUs to TF32, 11 significant bits: energies are then wrong
 by 1e-4 of their size. The networks of a model may be trained so, its machine may not, and likelihoods are not
 measured so (`unrounded`). Where products are rounded, a factor is divided into its nearest number of 11 bits
-and the rest, and
+and the rest (Ootomo and Yokota, 2022), and
 
 $$
 a b \approx a_1 b_1 + (a_1 b_2 + a_2 b_1), \qquad |a_2| \le 2^{-11} |a|, \quad |b_2| \le 2^{-11} |b|.
@@ -17,8 +17,8 @@ products are TensorFlow's own.
 """
 
 import contextlib
-import contextvars
 import functools
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -26,8 +26,9 @@ import tensorflow as tf
 
 _Product = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
-# The process's own setting, while `unrounded` has changed it.
-_own_setting: contextvars.ContextVar[bool | None] = contextvars.ContextVar("own_setting", default=None)
+# The process's own setting for each context of `unrounded` that is open, in any thread.
+_own_settings: list[bool] = []
+_lock = threading.Lock()
 
 # Bits of a float32 number that TF32 has no room for.
 _DROPPED_BITS = 13
@@ -53,8 +54,8 @@ def are_rounded(dtype: tf.DType) -> bool:
 
     Also inside of `unrounded`, since a program that is traced there may be called elsewhere.
     """
-    own = _own_setting.get()
-    setting = tf.config.experimental.tensor_float_32_execution_enabled() if own is None else own
+    with _lock:
+        setting = (*_own_settings, tf.config.experimental.tensor_float_32_execution_enabled())[0]
     return dtype == tf.float32 and setting and bool(tf.config.get_visible_devices("GPU"))
 
 
@@ -65,17 +66,21 @@ def unrounded() -> Iterator[None]:
     It holds for what is called inside, and in programs that are compiled there; while a program is being
     traced it does nothing. TensorFlow's setting is one for the process: threads share it.
     """
-    if not tf.executing_eagerly() or _own_setting.get() is not None:
+    if not tf.executing_eagerly():
         yield
         return
-    before = tf.config.experimental.tensor_float_32_execution_enabled()
-    token = _own_setting.set(before)
-    tf.config.experimental.enable_tensor_float_32_execution(False)
+    with _lock:
+        _own_settings.append(tf.config.experimental.tensor_float_32_execution_enabled())
+        tf.config.experimental.enable_tensor_float_32_execution(False)
     try:
         yield
     finally:
-        tf.config.experimental.enable_tensor_float_32_execution(before)
-        _own_setting.reset(token)
+        with _lock:
+            before = _own_settings[0]
+            _own_settings.pop()
+            # The last context to end restores what the first one found.
+            if not _own_settings:
+                tf.config.experimental.enable_tensor_float_32_execution(before)
 
 
 def _product(multiply: _Product, a: Any, b: Any) -> tf.Tensor:

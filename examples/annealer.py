@@ -1,7 +1,7 @@
 """A prior on a Zephyr graph trained by an annealer: simulated annealing of D-Wave's tools stands in for it.
 
 It draws at a temperature of its own, as hardware does. Training estimates it and divides it out. Given the
-folder of a finished run on a graph, its training goes on with the annealer.
+folder of a finished run on the graph of an annealer, it continues the training of that run.
 """
 
 import dataclasses

@@ -188,6 +188,15 @@ def test_likelihoods_are_measured_without_rounding(monkeypatch):
         raise KeyError
     assert setting()
 
+    # Contexts of threads may end in any order.
+    first, second = products.unrounded(), products.unrounded()
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert not setting()
+    second.__exit__(None, None, None)
+    assert setting()
+
     @tf.function
     def traced():
         with products.unrounded():
