@@ -19,12 +19,14 @@ from .machine import as_parameters
 
 # Sums are written out neighbor by neighbor, so there may not be too many for a program.
 _MAX_DEGREE = 32
+# Independent of each other, for a processor would wait for each addition of a single sum to end.
+_PARTIAL_SUMS = 4
 # From how many units for each neighbor on they are faster: in sweeps, and in annealed importance sampling.
-_UNITS_PER_NEIGHBOR = 8
+UNITS_PER_NEIGHBOR = 8
 UNITS_PER_NEIGHBOR_ANNEALED = 24
 
 
-def is_sparse(graph: Graph, units_per_neighbor: int = _UNITS_PER_NEIGHBOR) -> bool:
+def is_sparse(graph: Graph, units_per_neighbor: int = UNITS_PER_NEIGHBOR) -> bool:
     """Whether sums over neighbors beat dense products, as measured on a CPU.
 
     Args:
@@ -79,19 +81,19 @@ class SparseMachine(NamedTuple):
             ],
             0,
         )
-        total = tf.zeros([self.sizes[number], chains], self.dtype)
+        partial = [tf.zeros([self.sizes[number], chains], self.dtype)] * _PARTIAL_SUMS
         couplings = self.couplings[number]
         for index, neighbors in enumerate(_neighbors(self.graph)[number].rows.T):
-            total += couplings[:, index : index + 1] * tf.gather(rows, neighbors)
-        return total
+            partial[index % _PARTIAL_SUMS] += couplings[:, index : index + 1] * tf.gather(rows, neighbors)
+        return tf.add_n(partial)
 
     def fields(self, number: int, states: Sequence[tf.Tensor | None]) -> tf.Tensor:
         """Log-odds of the units of a color, [units, C], by the states of all others or of some."""
         return self.biases[number] + self.products(number, states)
 
     def split(self, z: tf.Tensor) -> list[tf.Tensor]:
-        """[C, D] by colors."""
-        z = tf.transpose(z)
+        """[..., D] by colors; C is the product of the leading dimensions."""
+        z = tf.transpose(tf.reshape(z, [-1, self.graph.num_units]))
         return [tf.gather(z, units) for units in self.graph.colors]
 
     def join(self, states: Sequence[tf.Tensor]) -> tf.Tensor:

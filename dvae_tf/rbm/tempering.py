@@ -19,7 +19,7 @@ import tensorflow as tf
 from ..graphs import Form, GraphMachine
 from ..graphs.gibbs import noise
 from ..graphs.machine import interaction, to_colors, to_sides
-from ..graphs.sparse import UNITS_PER_NEIGHBOR_ANNEALED, by_neighbors, is_sparse
+from ..graphs.sparse import UNITS_PER_NEIGHBOR, UNITS_PER_NEIGHBOR_ANNEALED, by_neighbors, is_sparse
 from ..numerics import draw_bits, softplus_difference, uniform_pair
 from ..products import matvec
 from .energy import Machine, transposed
@@ -50,12 +50,20 @@ class TemperedPath(NamedTuple):
         return ColoredPath(form, form.split(self.base_logits))
 
     @property
+    def for_sweeps(self) -> "ColoredPath":
+        """As `form`, but by neighbors where sweeps are faster so (`graphs.sparse`)."""
+        return self._by_neighbors(UNITS_PER_NEIGHBOR)
+
+    @property
     def for_annealing(self) -> "ColoredPath":
-        """As `form`, but by neighbors where that is faster (`graphs.sparse`)."""
+        """As `form`, but by neighbors where annealing is faster so."""
+        return self._by_neighbors(UNITS_PER_NEIGHBOR_ANNEALED)
+
+    def _by_neighbors(self, units_per_neighbor: int) -> "ColoredPath":
         machine = self.machine
-        if isinstance(machine, GraphMachine) and is_sparse(machine.graph, UNITS_PER_NEIGHBOR_ANNEALED):
+        if isinstance(machine, GraphMachine) and is_sparse(machine.graph, units_per_neighbor):
             form = by_neighbors(*machine)
-            return ColoredPath(form, form.split(self.base_logits[tf.newaxis]))
+            return ColoredPath(form, form.split(self.base_logits))
         return self.form
 
     def log_marginal_change(self, left: tf.Tensor, t: tf.Tensor, before: tf.Tensor) -> tf.Tensor:
@@ -128,6 +136,10 @@ class ColoredPath(NamedTuple):
         ]
         others = linear[0] if len(linear) == 1 else tf.add_n(linear) + (t - before) * pairs
         return others + tf.reduce_sum(change, self.machine.units_axis)
+
+    def base_exponent(self, states: Sequence[tf.Tensor]) -> tf.Tensor:
+        r"""$c \cdot z$, minus the energy of the product distribution, nats, [...]."""
+        return tf.add_n([self._dot(state, base) for state, base in zip(states, self.base, strict=True)])
 
     def _dot(self, state: tf.Tensor, coefficients: tf.Tensor) -> tf.Tensor:
         if self.machine.units_axis == 0:

@@ -21,10 +21,9 @@ import keras
 import tensorflow as tf
 
 from ..graphs.gibbs import noise
-from ..graphs.machine import to_colors, to_sides
+from ..graphs.machine import energy_of_others
 from ..numerics import Seed, as_seed, draw_bits, split, uniform
-from ..products import matvec
-from ..rbm import ColoredPath, Machine, TemperedPath, energy, right_logits, tempered_path, uniform_bits
+from ..rbm import ColoredPath, Machine, TemperedPath, energy, tempered_path, uniform_bits
 from ..support import as_count
 from .base import Sampler, equal_log_weights, machine
 
@@ -221,50 +220,60 @@ def _exchange_sweeps(
     path: TemperedPath, state: ParallelTemperingState, num_sweeps: int, seed: tf.Tensor
 ) -> tuple[ParallelTemperingState, tf.Tensor]:
     """The sweeps of a step; also returns the mean acceptance of each pair, [M - 1]."""
-    path = path.map(tf.stop_gradient)
-    base_left, base_right = path.machine.sides(path.base_logits)
-    # Before the loop, which computes with the machine by colors.
-    by_colors = path.form
-    machine = by_colors.machine
+    machine, colored = path.machine, path.map(tf.stop_gradient).for_sweeps
+    form = colored.machine
+    z = machine.bits(state.replica_left, state.replica_right)
 
     def sweep(
-        index: tf.Tensor, state: ParallelTemperingState, logits: tf.Tensor, total: tf.Tensor, seed: tf.Tensor
+        index: tf.Tensor,
+        state: ParallelTemperingState,
+        replicas: list[tf.Tensor],
+        fields: tf.Tensor,
+        total: tf.Tensor,
+        seed: tf.Tensor,
     ) -> tuple:
         for_states, for_exchanges, seed = split(seed, 3)
-        state = _sweep(by_colors, state, logits, for_states)
-        left, right = state.replica_left, state.replica_right
+        t = tf.gather(state.inverse_temperatures, _inverse(state.replica_at))
+        replicas = _sweep(colored, replicas, fields, t, for_states)
         # For the energies, and for the next sweep.
-        logits = right_logits(machine, left)
-        base = matvec(left, base_left) + matvec(right, base_right)
-        state, acceptance = _exchange(state, energy(machine, left, right, logits) + base, for_exchanges)
-        return index + 1, state, logits, total + acceptance, seed
+        fields = form.fields(0, replicas)
+        energies = tf.reshape(_relative_energies(colored, replicas, fields), t.shape)
+        state, acceptance = _exchange(state, energies, for_exchanges)
+        return index + 1, state, replicas, fields, total + acceptance, seed
 
-    logits = right_logits(machine, state.replica_left)
-    _, state, _, total, _ = tf.while_loop(
-        lambda index, *_: index < num_sweeps, sweep, (0, state, logits, tf.zeros_like(state.rejection), seed)
-    )
-    return state, total / num_sweeps
+    replicas = form.split(z)
+    start = (0, state, replicas, form.fields(0, replicas), tf.zeros_like(state.rejection), seed)
+    _, state, replicas, _, total, _ = tf.while_loop(lambda index, *_: index < num_sweeps, sweep, start)
+    left, right = machine.sides(tf.reshape(form.join(replicas), z.shape))
+    return state._replace(replica_left=left, replica_right=right), total / num_sweeps
 
 
 def _sweep(
-    path: ColoredPath, state: ParallelTemperingState, logits: tf.Tensor, seed: tf.Tensor
-) -> ParallelTemperingState:
-    """One block Gibbs sweep of every replica at its temperature, from the log-odds [M, C, R] at t = 1."""
-    t = tf.gather(state.inverse_temperatures, _inverse(state.replica_at))[..., tf.newaxis]
-    states = to_colors(state.replica_left, state.replica_right, path.machine.sizes)
-    for number, rho in enumerate(noise(path.machine, states, seed)):
-        fields = path.machine.fields(number, states) if number else logits
-        states[number] = draw_bits(tf.math.sigmoid(t * fields + (1 - t) * path.base[number]), rho)
-    left, right = to_sides(states)
-    return state._replace(replica_left=left, replica_right=right)
+    path: ColoredPath, replicas: list[tf.Tensor], fields: tf.Tensor, t: tf.Tensor, seed: tf.Tensor
+) -> list[tf.Tensor]:
+    """One block Gibbs sweep of every replica at its t, [M, C], from the fields of the first color."""
+    replicas, form = list(replicas), path.machine
+    # By neighbors, all replicas of all ladders are one dimension, behind the units.
+    t = tf.reshape(t, [1, -1]) if form.units_axis == 0 else t[..., tf.newaxis]
+    for number, rho in enumerate(noise(form, replicas, seed)):
+        fields = form.fields(number, replicas) if number else fields
+        replicas[number] = draw_bits(tf.math.sigmoid(t * fields + (1 - t) * path.base[number]), rho)
+    return replicas
+
+
+def _relative_energies(path: ColoredPath, replicas: list[tf.Tensor], fields: tf.Tensor) -> tf.Tensor:
+    """E(z) + c . z, relative to the energies of the product distribution, from the first color's fields."""
+    form = path.machine
+    of_first = tf.reduce_sum(replicas[0] * fields, form.units_axis)
+    return energy_of_others(form, 0, replicas) - of_first + path.base_exponent(replicas)
 
 
 def _exchange(
     state: ParallelTemperingState, energies: tf.Tensor, seed: tf.Tensor
 ) -> tuple[ParallelTemperingState, tf.Tensor]:
-    """Exchanges even pairs, then odd ones; also returns their mean acceptance, [M - 1].
+    """Exchanges even pairs, then odd ones, by the relative energies [M, C] of the replicas.
 
-    The energies [M, C] of the replicas are relative to those of the product distribution, E(z) + c . z.
+    Also returns their mean acceptance, [M - 1].
     """
     t, at = state.inverse_temperatures, state.replica_at
     rungs, chains = energies.shape

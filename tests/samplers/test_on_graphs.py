@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 from dvae_tf import graphs, rbm, samplers
+from dvae_tf.graphs.sparse import is_sparse
 from support import graph_reference, reference
 
 PENTAGON = graphs.from_edges(5, [(3, 4), (0, 1), (1, 2), (0, 4), (2, 3)])
@@ -101,6 +102,28 @@ def test_known_log_z_and_the_straight_path():
     expected, _, _ = graph_reference.moments(PENTAGON, *_parameters(PENTAGON))
     np.testing.assert_allclose(state.log_partition, expected, atol=0.1)
     np.testing.assert_array_equal(state.couplings, end[1])
+
+
+def test_parallel_tempering_by_neighbors():
+    """On a sparse graph of three colors every rung has the moments of its machine."""
+    graph = graphs.from_edges(17, [(i, (i + 1) % 17) for i in range(17)])
+    assert is_sparse(graph)
+    assert graph.num_colors == 3
+    parameters = _parameters(graph, 1.5)
+    base_probs = np.linspace(0.2, 0.7, 17)
+    path = rbm.tempered_path(rbm.as_machine(graph, *_cast(parameters)), base_probs)
+    sampler = samplers.ParallelTempering(num_chains=5_000, num_sweeps=20, num_temperatures=3, adapt=False)
+    state, info = sampler.step_along(path, sampler.init_graph(graph, (4, 4)), (4, 5))
+    z = path.machine.bits(state.ladder_left, state.ladder_right).numpy()
+    base = np.log(base_probs / (1 - base_probs))
+    for t, rung in zip((0.0, 0.5, 1.0), z, strict=True):
+        tempered = t * parameters[0] + (1 - t) * base, t * parameters[1]
+        _, means, products = graph_reference.moments(graph, *tempered)
+        pairs = rung[:, graph.edges[:, 0]] * rung[:, graph.edges[:, 1]]
+        assert np.abs(reference.z_scores(rung, means)).max() < 4.5
+        assert np.abs(reference.z_scores(pairs, products)).max() < 4.5
+    np.testing.assert_allclose(info.energy, graph_reference.energy(graph, *parameters, z[-1]), atol=1e-4)
+    assert float(tf.reduce_min(info.acceptance)) > 0.1
 
 
 @pytest.mark.slow

@@ -115,7 +115,11 @@ def fresh_program(monkeypatch):
 
 @pytest.mark.usefixtures("fresh_program")
 def test_the_check_catches_exchanges_by_free_energies(monkeypatch):
-    monkeypatch.setattr(parallel_tempering, "energy", lambda rbm, left, *_: left_free_energy(rbm, left))
+    monkeypatch.setattr(
+        parallel_tempering,
+        "_relative_energies",
+        lambda path, replicas, _: left_free_energy(path.machine, replicas[1]),
+    )
     machine = MACHINES["strong"]
     state, _ = FAR.step(*machine.cast(np.float32), FAR.init(3, 3, (0, 1)), (0, 2))
     p_values = _p_values(state, machine)
