@@ -24,7 +24,6 @@ from . import common
 from .cells import cell_folder
 
 _FILES = (CONFIG_FILE, RESULT_FILE)
-_PICTURES = ("samples.png", "reconstructions.png", "learning_curve.png")
 # Weights are kept in the repository, so they must be small.
 _MAX_WEIGHT_BYTES = 4_000_000
 
@@ -52,9 +51,14 @@ def _publish_one(source: pathlib.Path) -> pathlib.Path:
     values = flags.FLAGS
     recipe = read_recipe(source)
     target = storage.as_path(values.results_dir) / cell_folder(recipe)
-    files = _FILES + (_PICTURES if values.pictures else ())
+    files = list(_FILES)
+    if values.pictures:
+        pictures = sorted(file.name for file in source.glob("*.png"))
+        if not pictures:
+            raise FileNotFoundError(f"log_dir: expected pictures in {source}, got none (--nopictures)")
+        files += pictures
     if (source / INPUTS_FILE).exists():
-        files += (INPUTS_FILE,)
+        files.append(INPUTS_FILE)
     contents = {name: file_in(source, name).read_bytes() for name in files}
     if values.weights:
         contents[WEIGHTS_FILE] = file_in(source, BEST_FILE).read_bytes()

@@ -2,12 +2,11 @@
 
 from .curves import curves_png, learning_curve_png, race_png
 from .machine import energies_png, graph_png, machine_png, usage_png
-from .model import RunPictures, report_pictures, run_pictures
+from .model import report_pictures, run_pictures
 from .png import figure_png, own_style, pixels_png
 from .sheets import interleave, sheet_png, tile, titled_sheet_png
 
 __all__ = [
-    "RunPictures",
     "curves_png",
     "energies_png",
     "figure_png",

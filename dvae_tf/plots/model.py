@@ -1,6 +1,6 @@
 """The pictures of a trained model: samples, reconstructions, usage and energies of its codes, its machine."""
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -28,34 +28,36 @@ def _check_size(model: DVAE, images: Images) -> None:
         raise ValueError(f"images: expected [N, {expected}], as the model was trained on, got [{got}]")
 
 
-class RunPictures(NamedTuple):
-    """PNG files of a run folder."""
+def run_pictures(model: DVAE, images: Images) -> dict[str, bytes]:
+    """The pictures of a run folder, each with a title.
 
-    samples: bytes
-    reconstructions: bytes
-
-
-def run_pictures(model: DVAE, images: Images) -> RunPictures:
-    """Samples of the prior, and reconstructions of test images, each with a title.
+    Returns:
+      PNG files by name: `samples` of the prior, `reconstructions` of test images; `bits_held` and
+      `local_held` if there are local variables (`local_sheets`).
 
     Raises:
       ValueError: if the images do not fit the model.
     """
     _check_size(model, images)
     seed = fold_in((0, model.recipe.seed), Tag.PICTURES)
-    title = f"{model.recipe.baseline}, {model.recipe.struct}, {model.recipe.dataset}"
-    samples = model.sample(_NUM_SAMPLES, seed).images.numpy()
     chosen = _evenly_spaced(images.test, _NUM_PAIRS)
-    reconstructions = model.reconstruct(chosen, seed).numpy()
-    pairs = interleave(chosen, reconstructions)
-    return RunPictures(
-        titled_sheet_png(samples, images.image_shape, f"{title}: pixel means at samples of the prior"),
-        titled_sheet_png(
-            pairs,
-            images.image_shape,
-            f"{title}: test images, each above its reconstruction",
-        ),
-    )
+    pairs = interleave(chosen, model.reconstruct(chosen, seed).numpy())
+    sheets = {
+        "samples": (model.sample(_NUM_SAMPLES, seed).images.numpy(), "pixel means at samples of the prior"),
+        "reconstructions": (pairs, "test images, each above its reconstruction"),
+    }
+    if model.num_local:
+        for_bits, for_local = split(fold_in(seed, Tag.LOCAL))
+        held = local_sheets(model, model.prior.sample_binary(_NUM_SAMPLES, 1000, for_bits), for_local)
+        sheets |= {
+            "bits_held": (held["bits_held"], "bits of each row, local variables drawn anew"),
+            "local_held": (held["local_held"], "local noise of each row, bits of each column"),
+        }
+    about = f"{model.recipe.baseline}, {model.recipe.struct}, {model.recipe.dataset}"
+    return {
+        name: titled_sheet_png(each, images.image_shape, f"{about}: {title}")
+        for name, (each, title) in sheets.items()
+    }
 
 
 def report_pictures(model: DVAE, images: Images | None) -> dict[str, bytes]:

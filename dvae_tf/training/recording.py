@@ -31,7 +31,9 @@ _EVENTS = "events"
 _SESSION = f"{_EVENTS}/hparams"
 _NO_EVENTS = "the metrics for the HParams dashboard could not be written"
 _NO_PICTURES = "the pictures could not be drawn (the same run, started again, draws them)"
-_PICTURES = ("samples.png", "reconstructions.png", "learning_curve.png")
+_PICTURES = ("samples", "reconstructions", "learning_curve")
+# Those of models with local variables.
+_LOCAL_PICTURES = ("bits_held", "local_held")
 
 
 class Recorder:
@@ -207,11 +209,9 @@ def draw_missing_pictures(
 ) -> None:
     """Draws the pictures of a finished run if one is missing and the folder can be written."""
     path = folder.path
-    if (
-        not folder.is_writer
-        or all((path / name).exists() for name in _PICTURES)
-        or not os.access(path, os.W_OK)
-    ):
+    names = _PICTURES + (_LOCAL_PICTURES if recipe.structure.num_local_groups else ())
+    is_complete = all((path / f"{name}.png").exists() for name in names)
+    if is_complete or not folder.is_writer or not os.access(path, os.W_OK):
         return
     with _faults_as_warnings(path, _NO_PICTURES):
         history = read_history(path, recipe) or History()
@@ -219,9 +219,10 @@ def draw_missing_pictures(
 
 
 def _draw_pictures(path: pathlib.Path, model: DVAE, images: Images, history: History) -> None:
-    contents = (*plots.run_pictures(model, images), plots.learning_curve_png(model.recipe, history))
-    for name, content in zip(_PICTURES, contents, strict=True):
-        storage.write_bytes(path / name, content)
+    pictures = plots.run_pictures(model, images)
+    pictures["learning_curve"] = plots.learning_curve_png(model.recipe, history)
+    for name, content in pictures.items():
+        storage.write_bytes(path / f"{name}.png", content)
 
 
 @contextlib.contextmanager

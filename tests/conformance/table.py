@@ -78,7 +78,7 @@ _REASONS = {
         storage.sealed storage.variable_arrays storage.write_arrays storage.write_bytes storage.write_json
         training.readable_seconds training.result_of""",
     "pictures": """
-        plots.RunPictures plots.curves_png plots.energies_png plots.figure_png plots.graph_png
+        plots.curves_png plots.energies_png plots.figure_png plots.graph_png
         plots.interleave plots.learning_curve_png plots.machine_png plots.own_style plots.pixels_png
         plots.race_png plots.report_pictures plots.run_pictures plots.sheet_png
         plots.tile plots.titled_sheet_png plots.usage_png""",

@@ -202,6 +202,8 @@ def test_a_run_from_training_to_export(tmp_path):
     assert (result.num_units, result.num_local_units) == (6, 4)
     model = models.load(tmp_path / "run")
     assert model.image_shape == SHAPE
+    for name in ("samples", "bits_held", "local_held"):
+        assert (tmp_path / "run" / f"{name}.png").stat().st_size > 1000
     again = evaluation.evaluate(model, tiny_images().test, 20, (0, 1), num_temperatures=50)
     assert again.nll == pytest.approx(result.test_nll, abs=0.3)
     found = plots.report_pictures(model, tiny_images())

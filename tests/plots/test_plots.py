@@ -163,5 +163,6 @@ def test_a_report_has_the_pictures_that_its_model_allows(baseline, names):
     assert found.keys() == names
     assert all(pixels(png).ndim == 3 for png in found.values())
     assert plots.report_pictures(model, None).keys() == names - {"reconstructions", "usage"}
-    for png in plots.run_pictures(model, images):
-        assert pixels(png).ndim == 3
+    found = plots.run_pictures(model, images)
+    assert found.keys() == {"samples", "reconstructions"}
+    assert all(pixels(png).ndim == 3 for png in found.values())
