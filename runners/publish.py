@@ -55,7 +55,9 @@ def _publish_one(source: pathlib.Path) -> pathlib.Path:
     if values.pictures:
         pictures = sorted(file.name for file in source.glob("*.png"))
         if not pictures:
-            raise FileNotFoundError(f"log_dir: expected pictures in {source}, got none (--nopictures)")
+            raise FileNotFoundError(
+                f"log_dir: expected pictures in {source}, got none; --nopictures does without"
+            )
         files += pictures
     if (source / INPUTS_FILE).exists():
         files.append(INPUTS_FILE)

@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from dvae_tf import graphs, rbm, samplers
 from dvae_tf.graphs.sparse import is_sparse
+from dvae_tf.samplers import parallel_tempering
 from support import graph_reference, reference
 
 PENTAGON = graphs.from_edges(5, [(3, 4), (0, 1), (1, 2), (0, 4), (2, 3)])
@@ -104,7 +105,7 @@ def test_known_log_z_and_the_straight_path():
     np.testing.assert_array_equal(state.couplings, end[1])
 
 
-def test_parallel_tempering_by_neighbors():
+def test_parallel_tempering_by_neighbors(monkeypatch):
     """On a sparse graph of three colors every rung has the moments of its machine."""
     graph = graphs.from_edges(17, [(i, (i + 1) % 17) for i in range(17)])
     assert is_sparse(graph)
@@ -124,6 +125,17 @@ def test_parallel_tempering_by_neighbors():
         assert np.abs(reference.z_scores(pairs, products)).max() < 4.5
     np.testing.assert_allclose(info.energy, graph_reference.energy(graph, *parameters, z[-1]), atol=1e-4)
     assert float(tf.reduce_min(info.acceptance)) > 0.1
+    # Exchanges by other energies are caught (negative control).
+    program = tf.function(parallel_tempering._exchange_sweeps.python_function, jit_compile=True)
+    monkeypatch.setattr(parallel_tempering, "_exchange_sweeps", program)
+    monkeypatch.setattr(
+        parallel_tempering,
+        "_relative_energies",
+        lambda path, *_: tf.zeros([state.replica_at.shape.num_elements()]),
+    )
+    state, _ = sampler.step_along(path, sampler.init_graph(graph, (4, 4)), (4, 5))
+    z = path.machine.bits(state.left, state.right).numpy()
+    assert np.abs(reference.z_scores(z, graph_reference.moments(graph, *parameters)[1])).max() > 10
 
 
 @pytest.mark.slow
