@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 
 from ..numerics import integer_seed
-from .places import neighborhoods
+from .places import convolved
 
 
 class Convolutional(keras.layers.Layer):
@@ -42,19 +42,31 @@ class Convolutional(keras.layers.Layer):
 
     def _linear(self, num_inputs: int, num_outputs: int, name: str, bias: bool = False) -> keras.layers.Dense:
         """A linear map of the last dimension; kernels are truncated normal with variance 2 / fan-in."""
-        layer = keras.layers.Dense(
+        return keras.layers.Dense(num_outputs, **self._with_kernel(num_inputs, name, bias))
+
+    def _convolution(self, num_inputs: int, num_outputs: int, name: str, bias: bool = False) -> "Convolution":
+        """A 3 x 3 convolution, with kernels as those of linear maps."""
+        return Convolution(
             num_outputs,
-            use_bias=bias,
-            kernel_initializer=keras.initializers.VarianceScaling(
-                2.0, "fan_in", "truncated_normal", seed=integer_seed(self.seed, self._num_kernels)
-            ),
-            kernel_regularizer=self._decay(),
-            dtype=self.dtype_policy,
-            name=name,
+            3,
+            padding="same",
+            data_format="channels_last",
+            **self._with_kernel(num_inputs, name, bias),
         )
+
+    def _with_kernel(self, num_inputs: int, name: str, bias: bool) -> dict[str, Any]:
+        """The arguments of the next layer that has a kernel."""
         self._num_inputs[name] = num_inputs
         self._num_kernels += 1
-        return layer
+        return {
+            "use_bias": bias,
+            "kernel_initializer": keras.initializers.VarianceScaling(
+                2.0, "fan_in", "truncated_normal", seed=integer_seed(self.seed, self._num_kernels - 1)
+            ),
+            "kernel_regularizer": self._decay(),
+            "dtype": self.dtype_policy,
+            "name": name,
+        }
 
     def _norm(self, num_channels: int, name: str) -> keras.layers.BatchNormalization:
         layer = keras.layers.BatchNormalization(
@@ -95,6 +107,15 @@ class Convolutional(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable("dvae_tf")
+class Convolution(keras.layers.Conv2D):
+    """Keras's 3 x 3 convolution with zeros beyond the border, computed by `places.convolved`."""
+
+    def convolution_op(self, inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+        """The convolution, without the bias."""
+        return convolved(inputs, tf.convert_to_tensor(kernel))
+
+
+@keras.saving.register_keras_serializable("dvae_tf")
 class ResidualBlock(Convolutional):
     """h + f(h), where f is twice batch norm, ReLU and a 3 x 3 convolution: `[N, H, W, C]` gives the same.
 
@@ -109,9 +130,9 @@ class ResidualBlock(Convolutional):
         super().__init__(seed, *args, **kwargs)
         self.num_channels = num_channels
         self.first_norm = self._norm(num_channels, "first_norm")
-        self.first = self._linear(9 * num_channels, num_channels, "first")
+        self.first = self._convolution(num_channels, num_channels, "first")
         self.second_norm = self._norm(num_channels, "second_norm")
-        self.second = self._linear(9 * num_channels, num_channels, "second", bias=True)
+        self.second = self._convolution(num_channels, num_channels, "second", bias=True)
 
     def build(self, hidden_shape: Any) -> None:
         """Creates the variables, of the sizes given to the constructor."""
@@ -119,8 +140,8 @@ class ResidualBlock(Convolutional):
 
     def call(self, hidden: tf.Tensor, training: bool = False) -> tf.Tensor:
         """Applies the block; `training` is the mode of the batch norms."""
-        change = self.first(neighborhoods(tf.nn.relu(self.first_norm(hidden, training=training))))
-        change = self.second(neighborhoods(tf.nn.relu(self.second_norm(change, training=training))))
+        change = self.first(tf.nn.relu(self.first_norm(hidden, training=training)))
+        change = self.second(tf.nn.relu(self.second_norm(change, training=training)))
         return hidden + change
 
     def get_config(self) -> dict[str, Any]:

@@ -7,7 +7,6 @@ import keras
 import tensorflow as tf
 
 from .convolutional import Convolutional
-from .places import neighborhoods
 
 
 class OnGrid(Convolutional):
@@ -39,7 +38,7 @@ class OnGrid(Convolutional):
         self.local_units, self.channels = tuple(local_units), channels
         self._bit_channels = max(channels // 2, 1)
         self.of_bits = self._linear(num_bits, grid[0] * grid[1] * self._bit_channels, "of_bits", bias=True)
-        self.joining = self._linear(9 * (self._bit_channels + sum(self.local_units)), channels, "joining")
+        self.joining = self._convolution(self._bit_channels + sum(self.local_units), channels, "joining")
 
     def _joined(self, given: tf.Tensor) -> tf.Tensor:
         """Rows of bits and local variables `[N, D + d]` as `[N, height, width, channels]`."""
@@ -48,7 +47,7 @@ class OnGrid(Convolutional):
         bits, *local = tf.split(given, sizes, -1)
         parts = [self.of_bits(bits), *(tf.cast(each, self.compute_dtype) for each in local)]
         parts = [tf.reshape(each, [-1, height, width, each.shape[-1] // (height * width)]) for each in parts]
-        return self.joining(neighborhoods(tf.concat(parts, -1)))
+        return self.joining(tf.concat(parts, -1))
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
@@ -93,7 +92,7 @@ class GridNetwork(OnGrid):
         self.num_outputs, self.feature_channels = num_outputs, feature_channels
         self.of_features = None
         if feature_channels:
-            self.of_features = self._linear(9 * feature_channels, channels, "of_features")
+            self.of_features = self._convolution(feature_channels, channels, "of_features")
         self.norm = self._norm(channels, "norm")
         self.output_map = self._linear(channels, 2 * num_outputs, "output_map", bias=True)
 
@@ -121,7 +120,7 @@ class GridNetwork(OnGrid):
         if self.of_features is not None:
             features = tf.reshape(x, [-1, height, width, self.feature_channels])
             # Once for each image, not for each of its K samples.
-            features = self.of_features(neighborhoods(features))
+            features = self.of_features(features)
             samples = tf.reshape(hidden, tf.concat([leading, [height, width, self.channels]], 0))
             hidden = tf.reshape(samples + features, [-1, height, width, self.channels])
         hidden = self.output_map(tf.nn.relu(self.norm(hidden, training=training)))

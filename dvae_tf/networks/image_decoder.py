@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from .grid_network import OnGrid
-from .places import grid_of, neighborhoods, sides
+from .places import grid_of, sides
 
 
 @keras.saving.register_keras_serializable("dvae_tf")
@@ -54,8 +54,8 @@ class ImageDecoder(OnGrid):
         finer = [self.num_outputs, *channels[:-1]]
         for level in reversed(range(len(channels))):
             norms.append(self._norm(channels[level], f"norm_{level}"))
-            num_inputs = channels[level] * (9 if level == 0 else 1)
-            doublings.append(self._linear(num_inputs, 4 * finer[level], f"doubling_{level}"))
+            make = self._linear if level else self._convolution
+            doublings.append(make(channels[level], 4 * finer[level], f"doubling_{level}"))
         # Tuples, because TensorFlow checkpoints ignore layers in lists.
         self.norms, self.doublings = tuple(norms), tuple(doublings)
         self._initial_bias = tuple(bias.tolist())
@@ -77,10 +77,9 @@ class ImageDecoder(OnGrid):
           training: the mode of the batch norms.
         """
         hidden = self.block(self._joined(code), training=training)
-        for index, (norm, doubling) in enumerate(zip(self.norms, self.doublings, strict=True)):
+        for norm, doubling in zip(self.norms, self.doublings, strict=True):
             hidden = tf.nn.relu(norm(hidden, training=training))
-            is_last = index == len(self.doublings) - 1
-            hidden = tf.nn.depth_to_space(doubling(neighborhoods(hidden) if is_last else hidden), 2)
+            hidden = tf.nn.depth_to_space(doubling(hidden), 2)
         height, width, channels = sides(self.image_shape)
         pixels = hidden[:, :height, :width]
         if not self.by_pixel and self.num_outputs > channels:

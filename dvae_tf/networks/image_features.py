@@ -7,7 +7,7 @@ import keras
 import tensorflow as tf
 
 from .convolutional import Convolutional
-from .places import grid_of, neighborhoods, sides
+from .places import grid_of, sides
 
 
 @keras.saving.register_keras_serializable("dvae_tf")
@@ -31,7 +31,8 @@ class ImageFeatures(Convolutional):
         self.grid = grid_of(image_shape, len(self.channels))
         halvings, norms, before = [], [], sides(image_shape)[2]
         for level, size in enumerate(self.channels):
-            halvings.append(self._linear((9 if level == 0 else 1) * 4 * before, size, f"halving_{level}"))
+            make = self._linear if level else self._convolution
+            halvings.append(make(4 * before, size, f"halving_{level}"))
             norms.append(self._norm(size, f"norm_{level}"))
             before = size
         # Tuples, because TensorFlow checkpoints ignore layers in lists.
@@ -60,9 +61,8 @@ class ImageFeatures(Convolutional):
         below, right = self.grid[0] * factor - height, self.grid[1] * factor - width
         hidden = tf.reshape(x, [-1, height, width, channels])
         hidden = tf.pad(hidden, [[0, 0], [0, below], [0, right], [0, 0]])
-        for level, (halving, norm) in enumerate(zip(self.halvings, self.norms, strict=True)):
-            hidden = tf.nn.space_to_depth(hidden, 2)
-            hidden = halving(neighborhoods(hidden) if level == 0 else hidden)
+        for halving, norm in zip(self.halvings, self.norms, strict=True):
+            hidden = halving(tf.nn.space_to_depth(hidden, 2))
             hidden = tf.nn.relu(norm(hidden, training=training))
         hidden = self.block(hidden, training=training)
         hidden = tf.nn.relu(self.last_norm(hidden, training=training))

@@ -1,4 +1,4 @@
-"""Places of images and of coarser grids: how rows are folded, and what a place sees."""
+"""Places of images and of coarser grids: how rows are folded, and convolutions of them."""
 
 import math
 from collections.abc import Sequence
@@ -27,13 +27,20 @@ def grid_of(image_shape: Sequence[int], num_halvings: int) -> tuple[int, int]:
     return math.ceil(height / factor), math.ceil(width / factor)
 
 
-def neighborhoods(hidden: tf.Tensor) -> tf.Tensor:
-    """Each place together with its eight neighbors, zero beyond the border: `[N, H, W, 9 C]`.
+def convolved(hidden: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+    """The 3 x 3 convolution of places, zero beyond the border: `[N, H, W, C]` gives `[N, H, W, F]`.
 
-    A linear map of it is a 3 x 3 convolution: a matrix product, whose gradient XLA programs on a CPU compute
-    several times faster than that of their own convolutions.
+    Each place beside its left and right neighbors is multiplied by the three rows of the kernel at once; what
+    they give is added to the places above and below. XLA programs on a CPU compute this and its gradient
+    faster than their own convolutions, most of all where F is small.
+
+    Args:
+      hidden: `[N, H, W, C]`.
+      kernel: `[3, 3, C, F]`.
     """
-    height, width = hidden.shape[1:3]
-    padded = tf.pad(hidden, [[0, 0], [1, 1], [1, 1], [0, 0]])
-    rows = [padded[:, top : top + height] for top in range(3)]
-    return tf.concat([row[:, :, left : left + width] for row in rows for left in range(3)], -1)
+    height, width, channels = hidden.shape[1:]
+    padded = tf.pad(hidden, [[0, 0], [0, 0], [1, 1], [0, 0]])
+    beside = tf.concat([padded[:, :, left : left + width] for left in range(3)], -1)
+    by_row = tf.reshape(tf.transpose(kernel, [1, 2, 0, 3]), [3 * channels, 3 * kernel.shape[-1]])
+    padded = tf.pad(tf.tensordot(beside, by_row, 1), [[0, 0], [1, 1], [0, 0], [0, 0]])
+    return tf.add_n([row[:, top : top + height] for top, row in enumerate(tf.split(padded, 3, -1))])

@@ -8,12 +8,23 @@ from dvae_tf.networks import GridNetwork, ImageDecoder, ImageFeatures, grid_of, 
 from dvae_tf.networks.convolutional import ResidualBlock
 
 
-def test_a_linear_map_of_neighborhoods_is_a_convolution():
+@pytest.mark.parametrize(("channels", "filters"), [(3, 6), (5, 1)])
+def test_a_convolution_and_its_gradient_are_those_of_tensorflow(channels, filters):
     rng = np.random.default_rng(0)
-    hidden = rng.normal(size=(2, 5, 4, 3)).astype(np.float32)
-    kernel = rng.normal(size=(3, 3, 3, 6)).astype(np.float32)
-    found = places.neighborhoods(tf.constant(hidden)) @ kernel.reshape(27, 6)
-    np.testing.assert_allclose(found, tf.nn.conv2d(hidden, kernel, 1, "SAME"), atol=1e-5)
+    hidden = tf.constant(rng.normal(size=(2, 5, 4, channels)))
+    kernel = tf.constant(rng.normal(size=(3, 3, channels, filters)))
+    weights = rng.normal(size=(2, 5, 4, filters))
+
+    def with_gradients(convolution):
+        with tf.GradientTape() as tape:
+            tape.watch([hidden, kernel])
+            found = convolution(hidden, kernel)
+            total = tf.reduce_sum(weights * found)
+        return found, *tape.gradient(total, [hidden, kernel])
+
+    expected = with_gradients(lambda hidden, kernel: tf.nn.conv2d(hidden, kernel, 1, "SAME"))
+    for one, other in zip(with_gradients(places.convolved), expected, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -40,7 +51,9 @@ def roughen(network, seed=0):
 
 
 def value(layer):
-    return np.asarray(layer.kernel, np.float64)
+    """The kernel of a linear map, or of a convolution as one of nine places."""
+    kernel = np.asarray(layer.kernel, np.float64)
+    return kernel.reshape(-1, kernel.shape[-1])
 
 
 def normed(norm, hidden):
