@@ -13,6 +13,7 @@ CONFIGS = sorted((ROOT / "results").glob("*/*/*/config.json"))
 
 
 _TEXTS = ("struct", "baseline", "sampler", "schedule", "graph", "init_from")
+_SIZES = ("hidden", "channels")
 
 
 @pytest.mark.parametrize("file", CONFIGS, ids=lambda file: "-".join(file.parts[-4:-1]))
@@ -26,9 +27,10 @@ def test_the_command_is_the_run(file):
     typed = {
         name: text == "True" if text in ("True", "False") else (fields[name] or _number)(text)
         for name, text in given.items()
-        if name not in (*_TEXTS, "lr_steps")
+        if name not in (*_TEXTS, *_SIZES, "lr_steps")
     }
     typed |= {name: given[name] for name in _TEXTS if name in given}
+    typed |= {name: tuple(map(int, given[name].split(","))) for name in _SIZES if name in given}
     if "lr_steps" in given:
         typed["lr_steps"] = tuple(tuple(map(float, step.split(":"))) for step in given["lr_steps"].split(","))
     assert config.recipe(program, **typed) == recipe
