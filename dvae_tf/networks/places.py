@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 
+import keras
 import tensorflow as tf
 
 from ..support import as_count
@@ -42,5 +43,5 @@ def convolved(hidden: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
     padded = tf.pad(hidden, [[0, 0], [0, 0], [1, 1], [0, 0]])
     beside = tf.concat([padded[:, :, left : left + width] for left in range(3)], -1)
     by_row = tf.reshape(tf.transpose(kernel, [1, 2, 0, 3]), [3 * channels, 3 * kernel.shape[-1]])
-    padded = tf.pad(tf.tensordot(beside, by_row, 1), [[0, 0], [1, 1], [0, 0], [0, 0]])
+    padded = tf.pad(keras.ops.dot(beside, by_row), [[0, 0], [1, 1], [0, 0], [0, 0]])
     return tf.add_n([row[:, top : top + height] for top, row in enumerate(tf.split(padded, 3, -1))])

@@ -12,7 +12,7 @@ from conformance.functions import MACHINE
 from dvae_tf import estimators, models, priors, samplers, smoothing
 from dvae_tf.local import LocalVariables
 from dvae_tf.networks import GridNetwork, ImageDecoder, ImageFeatures, Network
-from dvae_tf.networks.convolutional import ResidualBlock
+from dvae_tf.networks.convolutional import Convolution, ResidualBlock
 from dvae_tf.posterior import Posterior
 from support.tiny import NUM_PIXELS, rough_model, struct_of
 
@@ -173,6 +173,12 @@ def _named(kind, *args, **options):
     return make
 
 
+def _convolution(dtype):
+    made = Convolution(2, 3, padding="same", data_format="channels_last", dtype=dtype.name, name="mine")
+    made.build((None, 3, 2, 3))
+    return made
+
+
 def _local(dtype):
     encoders = [_network([5, 4 + 2 * i], 4, 1, dtype, f"encoder_{i}") for i in range(2)]
     nets = [_network([4 + 2 * i], 4, 2, dtype, f"prior_{i}") for i in range(2)]
@@ -191,6 +197,9 @@ CONVOLUTIONAL = {
     "networks.ImageDecoder": layer(
         _named(ImageDecoder, (6, 3), 4, (2,), (3,), output_bias=np.arange(36) / 8),
         inference=(lambda net, code: net(code), (real(None, 16),), {}),
+    ),
+    "networks.convolutional.Convolution": layer(
+        _convolution, inference=(lambda net, hidden: net(hidden), (real(None, 3, 2, 3),), {})
     ),
     "networks.convolutional.ResidualBlock": layer(
         _named(ResidualBlock, 3), inference=(lambda net, hidden: net(hidden), (real(None, 3, 2, 3),), {})
