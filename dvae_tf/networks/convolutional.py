@@ -38,7 +38,8 @@ class Convolutional(keras.layers.Layer):
     def _build_parts(self) -> None:
         """Creates the variables, which are named after this layer only from within its `build`."""
         for layer in self._flatten_layers(include_self=False, recursive=False):
-            layer.build((None, None, None, self._num_inputs[layer.name]))
+            rows = (None, self._num_inputs[layer.name])
+            layer.build(rows if isinstance(layer, keras.layers.BatchNormalization) else (None, None, *rows))
 
     def _linear(self, num_inputs: int, num_outputs: int, name: str, bias: bool = False) -> keras.layers.Dense:
         """A linear map of the last dimension; kernels are truncated normal with variance 2 / fan-in."""
@@ -78,6 +79,15 @@ class Convolutional(keras.layers.Layer):
         )
         self._num_inputs[name] = num_channels
         return layer
+
+    @staticmethod
+    def _activated(norm: keras.layers.BatchNormalization, hidden: tf.Tensor, training: bool) -> tf.Tensor:
+        """Batch norm over all places, and ReLU: `[N, H, W, C]` gives the same.
+
+        The places are rows: XLA programs on a CPU take less time to normalize these.
+        """
+        rows = norm(tf.reshape(hidden, [-1, hidden.shape[-1]]), training=training)
+        return tf.reshape(tf.nn.relu(rows), [-1, *hidden.shape[1:]])
 
     def _block(self, num_channels: int, name: str) -> "ResidualBlock":
         block = ResidualBlock(
@@ -140,8 +150,8 @@ class ResidualBlock(Convolutional):
 
     def call(self, hidden: tf.Tensor, training: bool = False) -> tf.Tensor:
         """Applies the block; `training` is the mode of the batch norms."""
-        change = self.first(tf.nn.relu(self.first_norm(hidden, training=training)))
-        change = self.second(tf.nn.relu(self.second_norm(change, training=training)))
+        change = self.first(self._activated(self.first_norm, hidden, training))
+        change = self.second(self._activated(self.second_norm, change, training))
         return hidden + change
 
     def get_config(self) -> dict[str, Any]:

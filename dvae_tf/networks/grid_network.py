@@ -123,7 +123,7 @@ class GridNetwork(OnGrid):
             features = self.of_features(features)
             samples = tf.reshape(hidden, tf.concat([leading, [height, width, self.channels]], 0))
             hidden = tf.reshape(samples + features, [-1, height, width, self.channels])
-        hidden = self.output_map(tf.nn.relu(self.norm(hidden, training=training)))
+        hidden = self.output_map(self._activated(self.norm, hidden, training))
         first, second = tf.split(hidden, 2, -1)
         shape = tf.concat([leading, [height * width * self.num_outputs]], 0)
         return tf.concat([tf.reshape(first, shape), tf.reshape(second, shape)], -1)

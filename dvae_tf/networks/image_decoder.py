@@ -78,8 +78,7 @@ class ImageDecoder(OnGrid):
         """
         hidden = self.block(self._joined(code), training=training)
         for norm, doubling in zip(self.norms, self.doublings, strict=True):
-            hidden = tf.nn.relu(norm(hidden, training=training))
-            hidden = tf.nn.depth_to_space(doubling(hidden), 2)
+            hidden = tf.nn.depth_to_space(doubling(self._activated(norm, hidden, training)), 2)
         height, width, channels = sides(self.image_shape)
         pixels = hidden[:, :height, :width]
         if not self.by_pixel and self.num_outputs > channels:

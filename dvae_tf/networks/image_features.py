@@ -62,11 +62,9 @@ class ImageFeatures(Convolutional):
         hidden = tf.reshape(x, [-1, height, width, channels])
         hidden = tf.pad(hidden, [[0, 0], [0, below], [0, right], [0, 0]])
         for halving, norm in zip(self.halvings, self.norms, strict=True):
-            hidden = halving(tf.nn.space_to_depth(hidden, 2))
-            hidden = tf.nn.relu(norm(hidden, training=training))
+            hidden = self._activated(norm, halving(tf.nn.space_to_depth(hidden, 2)), training)
         hidden = self.block(hidden, training=training)
-        hidden = tf.nn.relu(self.last_norm(hidden, training=training))
-        return tf.reshape(hidden, [-1, self.num_outputs])
+        return tf.reshape(self._activated(self.last_norm, hidden, training), [-1, self.num_outputs])
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
