@@ -19,6 +19,7 @@ _RECIPE_FLAGS = {
     "num_validations": "Number of validations of a run; each takes as long as a few thousand steps.",
     "batch_norm_batches": "Number of batches for the batch-norm statistics of validations; 0: running ones.",
     "kl_warmup_fraction": "The part of the run in which the weight of the KL term rises to 1.",
+    "local_kl_warmup": "Whether the weight of the KL terms of local variables rises as well.",
     "weight_decay": "Kernels and batch-norm scales add half of this times their squares to the loss.",
     "seed": "The seed of all random numbers of the run.",
     "doubly_reparameterized": "Whether gradients of the encoder are doubly reparameterized (dvaes_…).",

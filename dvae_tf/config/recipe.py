@@ -68,6 +68,8 @@ class Recipe:
     )
     adam_epsilon: float = 1e-3
     kl_warmup_fraction: float = 0.3
+    # Whether the warm-up weighs the KL terms of local variables as well; otherwise that of the code alone.
+    local_kl_warmup: bool = False
     # L2 penalty: half the squared norm of kernels, batch-norm scales and W, times this (dagger).
     weight_decay: float = 1e-4
     # A key of `SCHEDULES`, which sets those of the following fields that it changes.
@@ -282,7 +284,11 @@ class Recipe:
         for name, expected in _LISTS.items():
             if (given := values.get(name)) is not None:
                 values[name] = _sizes(name, expected, given)
-        return cls(**values)
+        made = cls(**values)
+        if "local_kl_warmup" not in values and made.structure.num_local_groups:
+            # Configurations without this field are of runs that warmed up all KL terms.
+            made = dataclasses.replace(made, local_kl_warmup=True)
+        return made
 
 
 def recipe(
@@ -407,6 +413,7 @@ _ADDED = {
     "num_local_groups",
     "local_units",
     "image_shape",
+    "local_kl_warmup",
 }
 _RENAMED = {"num_witnesses": "num_tracking_chains"}
 _MAY_BE_ZERO = {

@@ -460,7 +460,8 @@ class DVAE(RecipeTraining):
         Args:
           x: images, `[B, X]`.
           seed: an `int32[2]` seed.
-          kl_weight: weight of the KL term, in `[0, 1]`.
+          kl_weight: weight of the KL term of the code, in `[0, 1]`; with `recipe.local_kl_warmup` of those
+            of the local variables as well.
           training: whether batch norms use the statistics of the batch.
           chains: the state of a sampler; None uses all chains of the prior.
           num_samples: K; None takes that of the recipe.
@@ -483,13 +484,14 @@ class DVAE(RecipeTraining):
         bound = ESTIMATOR_FACTS[estimator].bound or self.recipe.system.bound
         # Where the bound is linear in the KL term of a sample, its mean has the same gradient and less noise.
         is_linear = num_samples == 1 or bound == "elbo"
+        local_kl_weight = kl_weight if self.recipe.local_kl_warmup else 1.0
 
         def log_likelihood(code: tf.Tensor, num_noise: int | None = None) -> tf.Tensor:
             if self.local is None:
                 return self.pixels(code, training).log_prob(x)
             local = self._draw_local(self.local, seen, code, seed, num_noise, training)
             kl = tf.reduce_sum(local.kl, 0) if is_linear else local.log_ratio
-            return self.pixels(tf.concat([code, local.y], -1), training).log_prob(x) - kl_weight * kl
+            return self.pixels(tf.concat([code, local.y], -1), training).log_prob(x) - local_kl_weight * kl
 
         parts = BoundParts(
             posterior=self.posterior,
