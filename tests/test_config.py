@@ -171,6 +171,14 @@ def test_configurations_from_before_there_were_all_fields():
     assert config.Recipe.from_json(values) == recipe
 
 
+def test_older_runs_warmed_up_the_kl_terms_of_local_variables():
+    for struct, expected in (("1-layer-conv", True), ("1-layer-small", False)):
+        values = config.recipe("digits", struct, "gumbolt", 1).to_json()
+        assert not config.Recipe.from_json(values).local_kl_warmup
+        del values["local_kl_warmup"]
+        assert config.Recipe.from_json(values).local_kl_warmup == expected
+
+
 @pytest.mark.parametrize("baseline", ["dvaes_power", "concrete"])
 def test_json_round_trip_is_exact_and_strict(baseline):
     recipe = config.recipe("digits", "2-layer-small", baseline, 5, seed=3)

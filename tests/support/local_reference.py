@@ -43,12 +43,12 @@ def nodes(parameters, x, grid, num_nodes):
     return log_weight, code, ratio, index
 
 
-def bound(parameters, x, unit, kl, num_groups, num_samples, kl_weight, num_nodes):
+def bound(parameters, x, unit, kl, num_groups, num_samples, kl_weight, local_kl_weight, num_nodes):
     """E over K independent samples of log (w_1 + ... + w_K) / K; one sample gives the ELBO."""
     grid = exact.posterior_grid(parameters, x, unit, num_groups)
     log_weight, code, ratio, index = nodes(parameters, x, grid, num_nodes)
-    kl = kl(parameters, grid)[index] + ratio
-    log_w = exact.log_likelihood(parameters, x, code) - kl_weight * kl
+    kl = kl_weight * kl(parameters, grid)[index] + local_kl_weight * ratio
+    log_w = exact.log_likelihood(parameters, x, code) - kl
     log_sum, joint, weight = log_w, np.exp(log_weight), np.exp(log_weight)
     for _ in range(num_samples - 1):
         log_sum = np.logaddexp(log_sum[..., np.newaxis], log_w)
