@@ -171,12 +171,12 @@ def test_configurations_from_before_there_were_all_fields():
     assert config.Recipe.from_json(values) == recipe
 
 
-def test_older_runs_warmed_up_the_kl_terms_of_local_variables():
-    for struct, expected in (("1-layer-conv", True), ("1-layer-small", False)):
-        values = config.recipe("digits", struct, "gumbolt", 1).to_json()
-        assert not config.Recipe.from_json(values).local_kl_warmup
-        del values["local_kl_warmup"]
-        assert config.Recipe.from_json(values).local_kl_warmup == expected
+def test_older_runs_had_one_weight_of_all_kl_terms():
+    for struct, expected in (("1-layer-conv", 0.2), ("1-layer-small", 0.15)):
+        values = config.recipe("digits", struct, "gumbolt", 1, kl_warmup_fraction=0.2).to_json()
+        assert config.Recipe.from_json(values).local_kl_warmup_fraction == 0.15
+        del values["local_kl_warmup_fraction"]
+        assert config.Recipe.from_json(values).local_kl_warmup_fraction == expected
 
 
 @pytest.mark.parametrize("baseline", ["dvaes_power", "concrete"])

@@ -67,9 +67,9 @@ class Recipe:
         (0.95, 1 / 33),
     )
     adam_epsilon: float = 1e-3
+    # The weights of the KL terms of the code and of local variables rise to 1 in these parts of the run.
     kl_warmup_fraction: float = 0.3
-    # Whether the warm-up weighs the KL terms of local variables as well; otherwise that of the code alone.
-    local_kl_warmup: bool = False
+    local_kl_warmup_fraction: float = 0.15
     # L2 penalty: half the squared norm of kernels, batch-norm scales and W, times this (dagger).
     weight_decay: float = 1e-4
     # A key of `SCHEDULES`, which sets those of the following fields that it changes.
@@ -241,11 +241,16 @@ class Recipe:
 
     @property
     def kl_warmup_steps(self) -> float:
-        """Training steps over which the weight of the KL term rises linearly from 0 to 1.
+        """Training steps over which the weight of the code's KL term rises linearly from 0 to 1.
 
         Weights that training starts from are past it.
         """
         return 0.0 if self.init_from else self.kl_warmup_fraction * self.num_train_iter
+
+    @property
+    def local_kl_warmup_steps(self) -> float:
+        """The same for the KL terms of local variables."""
+        return 0.0 if self.init_from else self.local_kl_warmup_fraction * self.num_train_iter
 
     @property
     def validation_interval(self) -> int:
@@ -285,9 +290,9 @@ class Recipe:
             if (given := values.get(name)) is not None:
                 values[name] = _sizes(name, expected, given)
         made = cls(**values)
-        if "local_kl_warmup" not in values and made.structure.num_local_groups:
-            # Configurations without this field are of runs that warmed up all KL terms.
-            made = dataclasses.replace(made, local_kl_warmup=True)
+        if "local_kl_warmup_fraction" not in values and made.structure.num_local_groups:
+            # Configurations without this field are of runs with one weight of all KL terms.
+            made = dataclasses.replace(made, local_kl_warmup_fraction=made.kl_warmup_fraction)
         return made
 
 
@@ -413,13 +418,14 @@ _ADDED = {
     "num_local_groups",
     "local_units",
     "image_shape",
-    "local_kl_warmup",
+    "local_kl_warmup_fraction",
 }
 _RENAMED = {"num_witnesses": "num_tracking_chains"}
 _MAY_BE_ZERO = {
     "seed",
     "weight_decay",
     "kl_warmup_fraction",
+    "local_kl_warmup_fraction",
     "num_tracking_chains",
     "batch_norm_batches",
     "num_local_groups",

@@ -452,6 +452,7 @@ class DVAE(RecipeTraining):
         chains: Any = None,
         num_samples: int | None = None,
         estimator: str | None = None,
+        local_kl_weight: tf.Tensor | float = 1.0,
     ) -> RelaxedBound:
         r"""The training objective of images, with the gradient of an estimator (`estimators`).
 
@@ -460,13 +461,13 @@ class DVAE(RecipeTraining):
         Args:
           x: images, `[B, X]`.
           seed: an `int32[2]` seed.
-          kl_weight: weight of the KL term of the code, in `[0, 1]`; with `recipe.local_kl_warmup` of those
-            of the local variables as well.
+          kl_weight: weight of the KL term of the code, in `[0, 1]`.
           training: whether batch norms use the statistics of the batch.
           chains: the state of a sampler; None uses all chains of the prior.
           num_samples: K; None takes that of the recipe.
           estimator: a key of `config.ESTIMATORS`; None takes that of the recipe. Those of bits do not use the
             relaxation, and have a bound of their own.
+          local_kl_weight: weight of the KL terms of the local variables, in `[0, 1]`.
 
         Raises:
           ValueError: if the estimator is unknown, or does not fit the model or the number of samples.
@@ -484,7 +485,6 @@ class DVAE(RecipeTraining):
         bound = ESTIMATOR_FACTS[estimator].bound or self.recipe.system.bound
         # Where the bound is linear in the KL term of a sample, its mean has the same gradient and less noise.
         is_linear = num_samples == 1 or bound == "elbo"
-        local_kl_weight = kl_weight if self.recipe.local_kl_warmup else 1.0
 
         def log_likelihood(code: tf.Tensor, num_noise: int | None = None) -> tf.Tensor:
             if self.local is None:

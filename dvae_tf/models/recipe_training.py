@@ -56,6 +56,7 @@ class RecipeTraining(keras.Model):
         chains: Any = None,
         num_samples: int | None = None,
         estimator: str | None = None,
+        local_kl_weight: tf.Tensor | float = 1.0,
     ) -> RelaxedBound:
         """The training objective of images; the model implements it."""
         raise NotImplementedError
@@ -205,15 +206,17 @@ class RecipeTraining(keras.Model):
                 x = binarize(x, fold_in((0, recipe.seed), Tag.BINARIZATION, step, *stream))
             chains, chain_energy = self.prior.step_chains(replica) if drawn is None else drawn
             parameters = [variable.value for variable in self.trainable_variables]
+            warmup_step = tf.convert_to_tensor(self.optimizer.iterations)
             with tf.GradientTape() as tape:
                 tape.watch(parameters)
                 relaxed = self.relaxed_bound(
                     x,
                     fold_in((0, recipe.seed), Tag.POSTERIOR, step, *stream),
-                    self.kl_weight(tf.convert_to_tensor(self.optimizer.iterations)),
+                    self.kl_weight(warmup_step),
                     training=True,
                     chains=chains,
                     num_samples=num_samples,
+                    local_kl_weight=self.local_kl_weight(warmup_step),
                 )
                 bound = relaxed.bound if sample_weight is None else sample_weight * relaxed.bound
                 objective = tf.reduce_mean(bound)
@@ -268,9 +271,15 @@ class RecipeTraining(keras.Model):
         return [each for each in self.trainable_variables if id(each) not in encoder]
 
     def kl_weight(self, step: tf.Tensor) -> tf.Tensor:
-        """The weight of the KL terms at a step, in `[0, 1]`: a linear warm-up, or 1."""
-        num_steps = self.recipe.kl_warmup_steps if self.kl_warmup else 0.0
-        if not num_steps:
+        """The weight of the code's KL term at a step, in `[0, 1]`: a linear warm-up, or 1."""
+        return self._warmed_up(step, self.recipe.kl_warmup_steps)
+
+    def local_kl_weight(self, step: tf.Tensor) -> tf.Tensor:
+        """The weight of the KL terms of local variables at a step, in `[0, 1]`: a linear warm-up, or 1."""
+        return self._warmed_up(step, self.recipe.local_kl_warmup_steps)
+
+    def _warmed_up(self, step: tf.Tensor, num_steps: float) -> tf.Tensor:
+        if not (self.kl_warmup and num_steps):
             return tf.constant(1.0)
         return tf.minimum(1.0, tf.cast(step, tf.float32) / max(num_steps, 1.0))
 

@@ -83,7 +83,7 @@ def race_png(curves: Sequence[tuple[str, Sequence[History]]]) -> bytes:
 def _after_warmup(recipe: Recipe, history: History) -> tuple[np.ndarray, np.ndarray]:
     """Steps and negated training objectives after the KL warm-up, which changes the objective."""
     steps = np.asarray(history.step)
-    warm = steps > recipe.kl_warmup_steps
+    warm = steps > max(recipe.kl_warmup_steps, recipe.local_kl_warmup_steps)
     return steps[warm], -np.asarray(history.objective)[warm]
 
 
