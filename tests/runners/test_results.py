@@ -6,6 +6,7 @@ import pathlib
 import pytest
 
 from dvae_tf import config
+from runners.cells import cell_folder
 from runners.results import command, results_page
 from support.programs import ROOT, run
 
@@ -34,6 +35,12 @@ def test_the_command_is_the_run(file):
     if "lr_steps" in given:
         typed["lr_steps"] = tuple(tuple(map(float, step.split(":"))) for step in given["lr_steps"].split(","))
     assert config.recipe(program, **typed) == recipe
+
+
+def test_folders_are_named_by_their_recipes():
+    for file in CONFIGS:
+        recipe = config.Recipe.from_json(json.loads(file.read_text()))
+        assert ROOT / "results" / cell_folder(recipe) == file.parent
 
 
 def _number(text):
