@@ -1,10 +1,10 @@
 """The folder of a table's cell, and what sets a recipe apart from the published one.
 
 In the papers' tables a folder is <dataset>/<struct>/<baseline>-k<k>-<iterations>-seed<seed>. The name
-includes deviations from the tables' cells: `-nW` if the couplings are not the baseline's, the warm-up of local
-variables if it is not the usual part of a run, as in `gumbolt-local-warmup-0.3`, the schedule if it is not the
-published one, the graph of a machine that is not restricted, and the sampler with its size if it is another
-one, as in `dvaes_power-pa1000x40`.
+includes deviations from the tables' cells: `-nW` if the couplings are not the baseline's, the warm-up of
+local variables if it is not the usual part of a run, as in `gumbolt-local-warmup-0.3`, the schedule if it is
+not the published one, the graph of a machine that is not restricted, and the sampler with its size if it is
+another one, as in `dvaes_power-pa1000x40`.
 """
 
 import hashlib
