@@ -179,6 +179,15 @@ def test_older_runs_had_one_weight_of_all_kl_terms():
         assert config.Recipe.from_json(values).local_kl_warmup_fraction == expected
 
 
+def test_there_is_no_local_warm_up_without_local_variables():
+    settings = {"num_train_iter": 100, "kl_warmup_fraction": 0.1}
+    steps = [
+        config.recipe("digits", struct, "gumbolt", 1, **settings).local_kl_warmup_steps
+        for struct in ("1-layer-conv", "1-layer-small")
+    ]
+    assert steps == [15.0, 0.0]
+
+
 @pytest.mark.parametrize("baseline", ["dvaes_power", "concrete"])
 def test_json_round_trip_is_exact_and_strict(baseline):
     recipe = config.recipe("digits", "2-layer-small", baseline, 5, seed=3)

@@ -26,8 +26,9 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 class Recipe:
     """Everything that determines a run; the defaults are the published recipe.
 
-    Two are not: the DVAE# paper used 1000 states and 40 sweeps, the default is a size for two CPU cores; and
-    the statistics of batch norm are averaged anew before they are used. A `dataset` that is not in `DATASETS`
+    Three are not: the DVAE# paper used 1000 states and 40 sweeps, the default is a size for two CPU cores;
+    the statistics of batch norm are averaged anew before they are used; and the weight of the KL terms of
+    local variables rises sooner than that of the code's. A `dataset` that is not in `DATASETS`
     is the user's own, and so is a `struct` that is not in `STRUCTURES`. NumPy numbers become Python's.
     """
 
@@ -249,8 +250,10 @@ class Recipe:
 
     @property
     def local_kl_warmup_steps(self) -> float:
-        """The same for the KL terms of local variables."""
-        return 0.0 if self.init_from else self.local_kl_warmup_fraction * self.num_train_iter
+        """The same for the KL terms of local variables; 0 without any."""
+        if self.init_from or not self.structure.num_local_groups:
+            return 0.0
+        return self.local_kl_warmup_fraction * self.num_train_iter
 
     @property
     def validation_interval(self) -> int:

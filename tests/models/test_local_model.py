@@ -202,6 +202,18 @@ def test_warm_up_of_the_local_kl_takes_half_as_long():
     np.testing.assert_allclose(weights, [(0, 0), (0.2, 0.4), (0.5, 1), (0.8, 1), (1, 1)], rtol=1e-6)
 
 
+def test_a_step_weighs_the_local_kl_by_its_warm_up():
+    """The log-likelihoods of a first step are linear in the weight: 0.4, next to none, and 1."""
+    found = []
+    for fraction in (0.15, 1e6, 0.0):
+        model = rough_model("tiny-local", num_train_iter=1000, local_kl_warmup_fraction=fraction)
+        model.compile()
+        model.optimizer.iterations.assign(60)
+        found.append(float(model.update(tf.constant(IMAGES)).log_likelihood))
+    assert found[1] - found[2] > 0.01
+    assert found[0] == pytest.approx(0.6 * found[1] + 0.4 * found[2], abs=1e-4)
+
+
 def test_public_shapes():
     model = rough_model("tiny-local-2")
     assert model.num_local == 4
